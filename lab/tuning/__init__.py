@@ -1,0 +1,19 @@
+"""The plumbing behind the notebooks of Workshop 6W, "Optimisation in the Wild".
+
+Everything downstream of training reads one record, :class:`tuning.run.Run`. ``training.py`` and ``sgd.py`` make it;
+curves, diagnosis, log, worksheet and board only read it.
+
+Importing the package is cheap: it loads neither torch nor transformers, so the first cell of a notebook is quick.
+The settings below must be in place before those libraries are first imported.
+"""
+
+import os
+
+# Worker threads that sleep while they wait: with a second busy process on two cores, spinning threads made
+# training many times slower, and sleeping ones change no result.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("DATASETS_VERBOSITY", "error")

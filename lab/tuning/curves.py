@@ -1,0 +1,281 @@
+"""Every static figure of the labs, in one style, drawn from the record of a run.
+
+Colours are the Okabe-Ito set, which colour-blind readers can tell apart; markers, line styles and direct labels say the
+same things a second time.
+"""
+
+import dataclasses
+import io
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tuning import metrics
+from tuning.data import LABELS
+from tuning.run import Run, load_predictions
+
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6E6E6E"
+STYLE: dict[str, Any] = {
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#E3E3E3",
+    "grid.linewidth": 0.8,
+    "axes.titlesize": 15,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 13,
+    "xtick.labelsize": 12,
+    "ytick.labelsize": 12,
+    "legend.fontsize": 12,
+    "legend.frameon": False,
+    "font.size": 12,
+    "svg.hashsalt": "workshop-6w",
+}
+WIDE = (9.5, 5.4)
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A figure together with its description in words, which serves as its alt text and where only text is shown.
+
+    As the last expression of a cell it displays itself.
+    """
+
+    figure: Figure
+    words: str
+
+    def png(self, dpi: int = 100) -> bytes:
+        """The figure as a PNG file's bytes; the same figure gives the same bytes."""
+        out = io.BytesIO()
+        with mpl.rc_context(STYLE):
+            self.figure.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
+        return out.getvalue()
+
+    def save(self, path: Path) -> None:
+        """Write the figure to a file, in the format of its ending."""
+        # No date and no version in the file: the same figure gives the same bytes.
+        metadata = {"Software": None} if path.suffix == ".png" else {"Date": None, "Creator": None}
+        with mpl.rc_context(STYLE):
+            self.figure.savefig(path, metadata=metadata)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
+        return {"image/png": self.png(), "text/plain": self.words}, {"image/png": {"alt": self.words}}
+
+
+def smooth(losses: np.ndarray) -> np.ndarray:
+    """Moving average of step losses, so that the trend shows through the noise of single batches.
+
+    Parameters
+    ----------
+    losses : numpy.ndarray of shape (steps,)
+        NaN where a loss was not finite.
+
+    Returns
+    -------
+    numpy.ndarray of shape (steps,)
+        Mean of the last steps (a tenth of the run, 3 to 25 of them); NaN values are left out.
+    """
+    width = int(np.clip(len(losses) // 10, 3, 25))
+    known = np.isfinite(losses)
+    totals = np.cumsum(np.where(known, losses, 0.0))
+    counts = np.cumsum(known)
+    totals[width:] = totals[width:] - totals[:-width]
+    counts[width:] = counts[width:] - counts[:-width]
+    return np.where(counts > 0, totals / np.maximum(counts, 1), np.nan)
+
+
+def _new_figure(size: tuple[float, float] = WIDE, **layout: Any) -> tuple[Figure, Any]:
+    """A figure in the workshop's style that no window or notebook shows by itself.
+
+    Parameters
+    ----------
+    size : tuple of float
+        Inches.
+    **layout
+        For ``Figure.subplots``.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained", dpi=100)
+        return figure, figure.subplots(**layout)
+
+
+def panel(size: tuple[float, float] = WIDE) -> tuple[Figure, Axes]:
+    """A figure of one panel in the workshop's style."""
+    return _new_figure(size)
+
+
+def draw_loss(axes: Axes, run: Run) -> None:
+    """Draw step losses, their moving average and the scores after each epoch into `axes`."""
+    losses = run.step_losses()
+    steps = np.array([step["step"] for step in run.steps])
+    axes.plot(steps, losses, color=BLUE, alpha=0.25, linewidth=1, label="training loss, each step")
+    axes.plot(steps, smooth(losses), color=BLUE, linewidth=2.5, label="training loss, moving average")
+    marks = _epoch_marks(run)
+    for key, colour, marker, text in (
+        ("train_loss", GREEN, "s", "training subset, evaluation mode"),
+        ("val_loss", RED, "D", "validation"),
+    ):
+        at = [step for step, row in marks if row.get(key) is not None]
+        values = [row[key] for _, row in marks if row.get(key) is not None]
+        axes.plot(at, values, color=colour, marker=marker, markersize=9, linewidth=1.5, linestyle="--", label=text)
+    axes.axhline(np.log(len(LABELS)), color=GREY, linewidth=1, linestyle=":", label="pure guessing, ln 3 = 1.10")
+    axes.set_ylabel("loss (nats)")
+    axes.set_ylim(0, _ceiling(losses, marks))
+    if len(losses):
+        axes.set_xlim(0, steps[-1] * 1.02)
+
+
+def _epoch_marks(run: Run) -> list[tuple[float, dict[str, Any]]]:
+    """The untrained model at step 0, then each epoch's row at the step where it ended."""
+    last = run.steps[-1] if run.steps else None
+    per_epoch = last["step"] / last["epoch"] if last else 1
+    start = [(0.0, {key: run.baseline.get(key) for key in ("train_loss", "val_loss")})] if run.baseline else []
+    return start + [(row["epoch"] * per_epoch, row) for row in run.epochs]
+
+
+def _ceiling(losses: np.ndarray, marks: list[tuple[float, dict[str, Any]]]) -> float:
+    values = [row[key] for _, row in marks for key in ("train_loss", "val_loss") if row.get(key) is not None]
+    known = losses[np.isfinite(losses)]
+    return 1.08 * max([1.3, *values, *([float(known.max())] if len(known) else [])])
+
+
+def loss_curve(run: Run, title: str | None = None, steps: int | None = None) -> Picture:
+    """The whole run: losses above, the learning rate below.
+
+    Parameters
+    ----------
+    run : Run
+    title : str, optional
+        Instead of the preset and its rate.
+    steps : int, optional
+        Length of the step axis, for a run that is still under way.
+
+    Returns
+    -------
+    Picture
+    """
+    with mpl.rc_context(STYLE):
+        figure, (top, bottom) = _new_figure(nrows=2, sharex=True, height_ratios=[4, 1])
+        draw_loss(top, run)
+        top.set_title(title if title is not None else f"{run.preset}: learning rate {run.learning_rate:g}")
+        top.legend(loc="upper right")
+        rates = [step["learning_rate"] for step in run.steps]
+        bottom.plot([step["step"] for step in run.steps], rates, color=ORANGE, linewidth=2)
+        bottom.set_ylabel("learning\nrate")
+        bottom.set_ylim(0, 1.25 * max(rates, default=run.learning_rate))
+        bottom.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
+        bottom.set_xlabel("step (one batch each)")
+        if steps:
+            top.set_xlim(0, steps)
+    return Picture(figure, describe(run))
+
+
+def before_after(run: Run) -> Picture:
+    """Accuracy and macro-F1 of majority class, untrained and trained model, with 95% intervals.
+
+    Returns
+    -------
+    Picture
+    """
+    groups = [
+        ("always the\nmajority class", GREY, "//", run.majority.get("accuracy"), run.majority.get("f1_macro"), {}),
+        (
+            "before\ntraining",
+            ORANGE,
+            "..",
+            run.baseline.get("val_accuracy"),
+            run.baseline.get("val_f1_macro"),
+            run.baseline,
+        ),
+        ("after\ntraining", BLUE, "", run.final.get("val_accuracy"), run.final.get("val_f1_macro"), run.final),
+    ]
+    with mpl.rc_context(STYLE):
+        figure, panels = _new_figure((9.5, 4.2), ncols=2, sharey=True)
+        for panel, title, position, key in (
+            (panels[0], "accuracy", 3, "val_accuracy_interval"),
+            (panels[1], "macro-F1", 4, "val_f1_macro_interval"),
+        ):
+            for place, group in enumerate(groups):
+                value = group[position] or 0.0
+                panel.bar(place, value, color=group[1], hatch=group[2], edgecolor="white", width=0.7)
+                ends = group[5].get(key)
+                if ends:
+                    error = [[max(value - ends[0], 0)], [max(ends[1] - value, 0)]]
+                    panel.errorbar(place, value, error, color="black", capsize=5)
+                panel.text(place, (ends[1] if ends else value) + 0.02, f"{value:.2f}", ha="center", fontsize=13)
+            panel.set_xticks(range(3), [group[0] for group in groups])
+            panel.set_title(f"Validation {title}")
+            panel.set_ylim(0, 1.05)
+            panel.grid(axis="x", visible=False)
+    words = "; ".join(
+        f"{name.replace(chr(10), ' ')}: accuracy {_say(accuracy)}, macro-F1 {_say(f1)}"
+        for name, _, _, accuracy, f1, _ in groups
+    )
+    return Picture(figure, f"Bars of the validation scores. {words}.")
+
+
+def confusion_matrix(run: Run) -> Picture:
+    """Count validation sentences by true and predicted label.
+
+    Returns
+    -------
+    Picture
+
+    Raises
+    ------
+    RunError
+        If the run's ``predictions.csv`` is gone.
+    """
+    frame = load_predictions(run)
+    truth = np.array([LABELS.index(label) for label in frame["label"]])
+    table = metrics.confusion(truth, frame[list(LABELS)].to_numpy().argmax(axis=1))
+    with mpl.rc_context(STYLE):
+        figure, axes = _new_figure((5.6, 4.6))
+        axes.imshow(table / np.maximum(table.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
+        for row, column in np.ndindex(table.shape):
+            dark = table[row, column] > 0.5 * table[row].sum()
+            axes.text(
+                column,
+                row,
+                table[row, column],
+                ha="center",
+                va="center",
+                fontsize=16,
+                color="white" if dark else "black",
+            )
+        axes.set_xticks(range(3), LABELS)
+        axes.set_yticks(range(3), LABELS)
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("true")
+        axes.set_title("Validation sentences")
+        axes.grid(visible=False)
+    words = "; ".join(
+        f"truly {label}: " + ", ".join(f"{count} called {name}" for count, name in zip(row, LABELS, strict=True))
+        for label, row in zip(LABELS, table, strict=True)
+    )
+    return Picture(figure, f"Validation sentences by true and predicted label. {words}.")
+
+
+def describe(run: Run) -> str:
+    """The loss curve in words, for a screen reader or a text-only display."""
+    losses = run.step_losses()
+    shown = smooth(losses)
+    ends = f"from {shown[2]:.2f} to {shown[-1]:.2f}" if len(shown) > 2 else "too short to describe"
+    marks = ", ".join(
+        f"epoch {row['epoch']:g}: training {_say(row['train_loss'])}, validation {_say(row['val_loss'])}"
+        for row in run.epochs
+    )
+    return (
+        f"Step loss (moving average) {ends} over {run.steps[-1]['step'] if run.steps else 0} steps."
+        f" After each epoch, in evaluation mode: {marks or 'none'}."
+    )
+
+
+def _say(value: float | None) -> str:
+    return "not a number" if value is None else f"{value:.2f}"

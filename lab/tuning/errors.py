@@ -1,0 +1,44 @@
+"""The errors that a learner may meet: each is one line that names the thing, what was found and what to do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class WorkshopError(Exception):
+    """Something a person can put right. Notebooks and commands print its text alone, without a traceback."""
+
+
+class DialError(WorkshopError):
+    """A dial has a name or a value that cannot be used."""
+
+
+class DataError(WorkshopError):
+    """A data file cannot be used as it is."""
+
+
+class EncoderError(WorkshopError):
+    """A pretrained encoder is missing, incomplete or not the one that was asked for."""
+
+
+class RunError(WorkshopError):
+    """A recorded run is missing, damaged or not complete enough for what was asked."""
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """Say which of `choices` a misspelt `word` may have meant.
+
+    Parameters
+    ----------
+    word : str
+        What was typed.
+    choices : iterable of str
+        What is allowed.
+
+    Returns
+    -------
+    str
+        ``" Did you mean X?"`` with a leading space, or an empty string when nothing is near.
+    """
+    by_folded = {choice.casefold(): choice for choice in choices}
+    found = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.5)
+    return f" Did you mean {by_folded[found[0]]}?" if found else ""

@@ -1,0 +1,88 @@
+"""Curve pictures for Activity 1 and the slides, drawn from recorded runs.
+
+``python3 workshop.py figures`` writes neutral pictures (a letter for a name, no cause anywhere) to ``assets/`` and the
+explained ones to ``assets/coach_only/``. The same records give the same bytes.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+
+from tuning import curves, folders, reference
+from tuning.errors import WorkshopError
+from tuning.run import Run
+
+ASSETS = folders.ROOT / "assets"
+# The order is no alphabet of causes: a letter must not give its answer away.
+CURVES = {"a": "too_high-seed2", "b": "just_right-seed1", "c": "too_low-seed3", "d": "over-training"}
+
+
+def neutral(run: Run, letter: str) -> curves.Picture:
+    """The curve without a hint: losses by step, and both marks after each epoch."""
+    picture, axes = curves.panel()
+    curves.draw_loss(axes, run)
+    axes.set_title(f"Curve {letter.upper()}")
+    axes.set_xlabel("step (one batch each)")
+    axes.legend(loc="upper right")
+    return curves.Picture(picture, f"Curve {letter.upper()}. {curves.describe(run)}")
+
+
+def explained(run: Run, letter: str) -> curves.Picture:
+    """The same curve with its dials, its verdict and the first reason, for the coach."""
+    picture = neutral(run, letter)
+    axes: Axes = picture.figure.axes[0]
+    verdict = run.diagnosis
+    axes.set_title(f"Curve {letter.upper()}: {verdict['verdict']} (learning rate {run.learning_rate:g})")
+    words = " ".join(verdict["reasons"])
+    with mpl.rc_context(curves.STYLE):
+        picture.figure.supxlabel(_wrapped(words), fontsize=11, x=0.02, ha="left")
+    return curves.Picture(picture.figure, f"{picture.words} {words}")
+
+
+def _wrapped(text: str) -> str:
+    import textwrap
+
+    return "\n".join(textwrap.wrap(text, 125))
+
+
+def write(folder: Path = ASSETS) -> list[Path]:
+    """Draw all pictures as PNG and SVG, with their words in ``curves.md`` beside them.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The files written.
+    """
+    written = []
+    coach = folder / "coach_only"
+    coach.mkdir(parents=True, exist_ok=True)
+    for letter, name in CURVES.items():
+        run = reference.load(name)
+        for picture, stem in (
+            (neutral(run, letter), folder / f"curve_{letter}"),
+            (explained(run, letter), coach / f"curve_{letter}_explained"),
+        ):
+            for ending in (".png", ".svg"):
+                path = stem.with_suffix(ending)
+                picture.save(path)
+                written.append(path)
+    return written
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line of ``workshop.py figures``."""
+    argparse.ArgumentParser(prog="workshop.py figures", description=__doc__.splitlines()[0]).parse_args(argv)
+    try:
+        for path in write():
+            print(folders.short(path))
+    except WorkshopError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""Where things lie, wherever a notebook or a command was started."""
+
+import os
+from pathlib import Path
+
+LAB = Path(__file__).resolve().parent.parent
+ROOT = LAB.parent
+DATA = LAB / "data"
+
+
+def runs() -> Path:
+    """Folder of recorded runs: ``lab/runs``, or what ``WORKSHOP_RUNS`` names (tests and shared rooms use that)."""
+    return Path(os.environ.get("WORKSHOP_RUNS") or LAB / "runs")
+
+
+def models() -> Path:
+    """Folder of downloaded encoders: ``lab/models``, or what ``WORKSHOP_MODELS`` names."""
+    return Path(os.environ.get("WORKSHOP_MODELS") or LAB / "models")
+
+
+def short(path: Path | str) -> str:
+    """Write `path` relative to the repository where it lies inside it, else to the home folder, for messages.
+
+    Returns
+    -------
+    str
+        The path with forward slashes.
+    """
+    path = Path(path)
+    for base, prefix in ((ROOT, ""), (Path.home(), "~/")):
+        if path.is_relative_to(base):
+            return prefix + path.relative_to(base).as_posix()
+    return path.as_posix()

@@ -1,0 +1,164 @@
+"""Execute a notebook without a screen: ``python3 workshop.py run`` ends here.
+
+The dials are checked before anything runs; a progress bar shows the cell under way and, while it trains, its progress
+line.
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+
+from tuning import folders
+from tuning.dials import Dials, parse_settings
+from tuning.errors import WorkshopError
+from tuning.run import Run, copy_results, finished_runs
+from tuning.session import notebook_file
+
+NOTEBOOKS = ("01", "02", "03", "04")
+
+
+class _Client(PapermillNotebookClient):
+    """Papermill's client, with the text of display updates shown beside the progress bar."""
+
+    def process_message(self, message: dict, *args: Any, **kwargs: Any) -> Any:
+        """Handle a kernel's message; a changing line of text goes to the bar."""
+        bar = self.nb_man.pbar
+        if bar is not None and message["msg_type"] == "update_display_data":
+            lines = message["content"]["data"].get("text/plain", "").splitlines()
+            if lines and "image/png" not in message["content"]["data"]:
+                bar.set_postfix_str(lines[0], refresh=True)
+        return super().process_message(message, *args, **kwargs)
+
+    def execute_cell(self, cell: nbformat.NotebookNode, cell_index: int, *args: Any, **kwargs: Any) -> Any:
+        """Execute a cell; the bar carries its id."""
+        bar = self.nb_man.pbar
+        if bar is not None and cell.cell_type == "code":
+            bar.set_description_str(f"{cell.get('id', ''):22s}")
+            bar.set_postfix_str("")
+        return super().execute_cell(cell, cell_index, *args, **kwargs)
+
+
+class _Engine(NBClientEngine):
+    """Papermill's engine with the client above."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **kwargs: Any) -> nbformat.NotebookNode:
+        """Run all cells of the notebook in one kernel."""
+        client = _Client(nb_man, kernel_name=kernel_name, startup_timeout=kwargs["start_timeout"], timeout=None)
+        return client.execute()
+
+
+def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None) -> Path:
+    """Execute a notebook from its first cell to its last.
+
+    Parameters
+    ----------
+    number : str
+        ``"01"`` to ``"04"``.
+    settings : dict
+        Dials to set, by name.
+    out : pathlib.Path, optional
+        Folder for the executed notebook, ``run.json`` and ``predictions.csv``; by default the folder of the new run.
+
+    Returns
+    -------
+    pathlib.Path
+        That folder.
+
+    Raises
+    ------
+    DialError
+        Before anything runs, if a dial's name or value cannot be used.
+    WorkshopError
+        If a cell fails, with its own line.
+    """
+    dials = Dials.from_settings(settings)
+    given = {name: getattr(dials, name) for name in settings}
+    source = notebook_file(number)
+    before = set(finished_runs())
+    folders.runs().mkdir(parents=True, exist_ok=True)
+    executed = (out or folders.runs()) / f"{source.stem}.part.ipynb"
+    executed.parent.mkdir(parents=True, exist_ok=True)
+    papermill_engines.register("workshop", _Engine)
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    try:
+        papermill.execute_notebook(
+            source,
+            executed,
+            parameters=given,
+            engine_name="workshop",
+            kernel_name="python3",
+            cwd=folders.LAB,
+            progress_bar={
+                "bar_format": "{desc} {n_fmt}/{total_fmt} cells  {elapsed}  {postfix}",
+                "dynamic_ncols": True,
+            },
+        )
+    except PapermillExecutionError as problem:
+        kept = executed.replace(executed.with_name(f"{source.stem}.failed.ipynb"))
+        raise WorkshopError(_failure(problem, kept)) from None
+    new = [folder for folder in finished_runs() if folder not in before]
+    folder = out or (new[-1] if new else folders.runs())
+    executed.replace(folder / f"{source.stem}.ipynb")
+    if new and out:
+        copy_results(new[-1], out)
+    return folder
+
+
+def _failure(problem: PapermillExecutionError, kept: Path) -> str:
+    where = f"The notebook as far as it ran: {folders.short(kept)}"
+    if problem.ename.endswith("Error") and issubclass(_known(problem.ename), WorkshopError):
+        return f"{problem.evalue} {where}"
+    return f"a cell failed with {problem.ename}: {problem.evalue.splitlines()[0] if problem.evalue else ''}. {where}"
+
+
+def _known(name: str) -> type:
+    from tuning import errors
+
+    return getattr(errors, name, Exception)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line of ``workshop.py run``; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="workshop.py run", description="Execute a notebook without a screen.")
+    parser.add_argument("--notebook", default="01", choices=NOTEBOOKS, help="which notebook (default: 01)")
+    parser.add_argument("--preset", metavar="P", help="TOO_LOW, JUST_RIGHT, TOO_HIGH, or a learning rate")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a dial, such as EPOCHS=3")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results")
+    options = parser.parse_args(argv)
+    try:
+        settings = parse_settings(options.set) | ({"LR_PRESET": options.preset} if options.preset else {})
+        out = options.out.resolve() if options.out else None
+        folder = run_notebook(options.notebook, settings, out)
+        report(folder)
+    except WorkshopError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped by hand.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def report(folder: Path) -> None:
+    """Print the before/after table, the verdict and the worksheet's row of the run in a folder."""
+    from tuning import journal
+
+    if (folder / "run.json").is_file():
+        run = Run.load(folder)
+        print(journal.before_after(run).to_string())
+        print(journal.verdict_text(run))
+        print(journal.baseline_row(run), journal.worksheet_row(run), sep="\n")
+    print(f"Everything is in {folders.short(folder)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""What this machine is, how much memory it has used, and which number format it trains fastest in."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tuning.run import write_whole
+
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "datasets",
+    "evaluate",
+    "accelerate",
+    "scikit-learn",
+    "pandas",
+    "numpy",
+)
+BF16_MUST_WIN = 1.05
+PROBE_SECONDS = 0.5
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide a run's numbers, read without importing them."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def processor() -> str:
+    """Name of the processor, as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def describe(precision: str) -> dict[str, Any]:
+    """The machine's part of a run's record.
+
+    Parameters
+    ----------
+    precision : str
+        ``fp32``, ``bf16`` or ``fp16``.
+    """
+    import torch
+
+    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
+    if device == "cpu" and torch.backends.mps.is_available():
+        device = "mps"
+    return {
+        "platform": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "device": device,
+        "precision": precision,
+    }
+
+
+def peak_memory_mb() -> float | None:
+    """Highest resident memory of this process so far, in MB (10^6 bytes); None where the system does not tell."""
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset / 1e6
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def choose_precision(dial: str, hidden: int, intermediate: int) -> str:
+    """Decide the number format: what the dial says, or what is fastest here for ``auto``.
+
+    On a GPU ``auto`` is bf16 where the GPU computes it, else fp16. On a CPU a probe of half a second times the
+    forward and backward pass of a layer of the encoder's size in both formats; bf16 must win by 5%. The answer is
+    remembered per machine, versions and size.
+
+    Parameters
+    ----------
+    dial : str
+        ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+    hidden, intermediate : int
+        Widths of the encoder's layers.
+
+    Returns
+    -------
+    str
+        ``fp32``, ``bf16`` or ``fp16``; fp16 only on a GPU.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        best = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        return best if dial == "auto" else dial
+    if dial != "auto":
+        return "fp32" if dial == "fp16" else dial
+    if torch.backends.mps.is_available():
+        return "fp32"
+    key = f"{processor()} | {torch.get_num_threads()} threads | torch {torch.__version__} | {hidden}x{intermediate}"
+    remembered = _remembered()
+    if key not in remembered:
+        remembered[key] = "bf16" if _bf16_speedup(hidden, intermediate) > BF16_MUST_WIN else "fp32"
+        write_whole(_memory_file(), json.dumps(remembered, indent=1) + "\n")
+    return remembered[key]
+
+
+def _memory_file() -> Path:
+    base = os.environ.get("WORKSHOP_CACHE") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "workshop-6w" / "precision.json"
+
+
+def _remembered() -> dict[str, str]:
+    try:
+        found = json.loads(_memory_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    good = isinstance(found, dict) and all(value in ("fp32", "bf16") for value in found.values())
+    return found if good else {}
+
+
+def _bf16_speedup(hidden: int, intermediate: int) -> float:
+    """Time of a feed-forward layer's training pass in fp32 over its time under bf16 autocast."""
+    import torch
+
+    state = torch.get_rng_state()
+    layer = torch.nn.Sequential(
+        torch.nn.Linear(hidden, intermediate),
+        torch.nn.GELU(),
+        torch.nn.Linear(intermediate, hidden),
+        torch.nn.LayerNorm(hidden),
+    )
+    batch = torch.randn(8, 32, hidden)
+
+    def once(precise: bool) -> float:
+        begin = time.perf_counter()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not precise):
+            layer(batch).float().sum().backward()
+        return time.perf_counter() - begin
+
+    fp32, bf16 = [], []
+    end = time.perf_counter() + PROBE_SECONDS
+    while time.perf_counter() < end or len(fp32) < 3:
+        fp32.append(once(True))
+        bf16.append(once(False))
+    torch.set_rng_state(state)
+    # The fastest pass of each is the one least disturbed by other programs; the first passes warm up.
+    return min(fp32[1:]) / min(bf16[1:])

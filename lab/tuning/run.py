@@ -1,0 +1,244 @@
+"""The record of one training run: the one thing that everything after training reads.
+
+A run lives in a folder of its own under ``lab/runs/``: ``run.json`` (this record, checked against
+``run.schema.json``), ``predictions.csv`` (the logits on the validation part) and, for the newest runs, the trained
+weights in ``model/``.
+"""
+
+import dataclasses
+import json
+import math
+import os
+import shutil
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pandas as pd
+
+from tuning import folders
+from tuning.data import LABELS
+from tuning.errors import RunError
+
+SCHEMA_VERSION = 1
+SCHEMA_FILE = Path(__file__).with_name("run.schema.json")
+OUTCOMES = ("completed", "diverged", "interrupted")
+WEIGHTS_KEPT = 3
+
+
+@dataclasses.dataclass
+class Run:
+    """One training run; see ``run.schema.json`` for every key, its unit and whether it may be null.
+
+    Numbers that are not finite (a diverged loss) are kept as None: NaN never reaches the file.
+    """
+
+    run_id: str
+    started: str
+    notebook: str
+    dials: dict[str, Any]
+    learning_rate: float
+    seed: int
+    encoder: dict[str, Any]
+    data: dict[str, Any]
+    versions: dict[str, str]
+    machine: dict[str, Any]
+    steps: list[dict[str, float | None]] = dataclasses.field(default_factory=list)
+    epochs: list[dict[str, float | None]] = dataclasses.field(default_factory=list)
+    majority: dict[str, Any] = dataclasses.field(default_factory=dict)
+    baseline: dict[str, Any] = dataclasses.field(default_factory=dict)
+    final: dict[str, Any] = dataclasses.field(default_factory=dict)
+    outcome: str = "interrupted"
+    diagnosis: dict[str, Any] = dataclasses.field(default_factory=dict)
+    timing: dict[str, float | None] = dataclasses.field(default_factory=dict)
+    test: dict[str, Any] | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def folder(self) -> Path:
+        """Folder of this run under the folder of runs."""
+        return folders.runs() / self.run_id
+
+    @property
+    def preset(self) -> str:
+        """The preset's name, or ``own`` where the rate was typed as a number."""
+        chosen = self.dials["LR_PRESET"]
+        return chosen if isinstance(chosen, str) else "own"
+
+    def step_losses(self) -> np.ndarray:
+        """Loss of every step in order, shape (steps,); NaN where it was not finite."""
+        return np.array([np.nan if step["loss"] is None else step["loss"] for step in self.steps], dtype=float)
+
+    def save(self, folder: Path | None = None) -> Path:
+        """Check the record and write ``run.json`` in one piece.
+
+        Parameters
+        ----------
+        folder : pathlib.Path, optional
+            Where to; the run's own folder by default.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+
+        Raises
+        ------
+        RunError
+            If the record does not fit the schema.
+        """
+        record = finite(dataclasses.asdict(self))
+        check(record, self.run_id)
+        path = (folder or self.folder) / "run.json"
+        write_whole(path, json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> "Run":
+        """Read a ``run.json`` (or the folder that holds it) and check it.
+
+        Raises
+        ------
+        RunError
+            If the file is missing, damaged or does not fit the schema.
+        """
+        path = path / "run.json" if path.is_dir() else path
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as problem:
+            raise RunError(f"{folders.short(path)}: this run cannot be opened ({problem.strerror}).") from None
+        except ValueError:
+            raise RunError(f"{folders.short(path)}: this run is damaged (not JSON). Train again.") from None
+        check(record, folders.short(path))
+        return cls(**record)
+
+
+def finite(value: Any) -> Any:
+    """Copy a nested value with every number that is not finite replaced by None, and numpy numbers by plain ones."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@cache
+def _validator() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+
+
+def check(record: Any, name: str) -> None:
+    """Check a record against the schema.
+
+    Raises
+    ------
+    RunError
+        With the first thing that does not fit.
+    """
+    problem = jsonschema.exceptions.best_match(_validator().iter_errors(record))
+    if problem is not None:
+        where = "/".join(map(str, problem.absolute_path)) or "the record"
+        raise RunError(f"{name}: this is not a run of this workshop ({where}: {problem.message[:120]}).")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file so that a reader, or a crash, sees the old or the new content and nothing between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def new_folder(label: str) -> Path:
+    """Make the folder of a new run: ``<date>-<time>-<label>``, numbered where two start in one second."""
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{label.lower().replace('_', '-')}"
+    folders.runs().mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        path = folders.runs() / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return path
+
+
+def finished_runs() -> list[Path]:
+    """Folders of the runs on disk that reached their end, oldest first."""
+    found = folders.runs().glob("*/predictions.csv")
+    return sorted((path.parent for path in found), key=lambda folder: (folder / "predictions.csv").stat().st_mtime)
+
+
+def last_run(run_id: str | None = None) -> Run:
+    """Bring back a recorded run: the newest, or the one named.
+
+    Every cell after training starts here, so a restarted kernel costs nothing.
+
+    Parameters
+    ----------
+    run_id : str, optional
+        Name of the run's folder under ``lab/runs/``.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    RunError
+        If there is no such run.
+    """
+    if run_id is not None:
+        return Run.load(folders.runs() / run_id)
+    found = finished_runs()
+    if not found:
+        raise RunError('There is no recorded run yet. Run the section "Train" first.')
+    return Run.load(found[-1])
+
+
+def save_predictions(folder: Path, ids: list, labels: list[str], logits: np.ndarray) -> None:
+    """Write ``predictions.csv``: ``id``, true ``label`` and three logits for each validation sentence."""
+    frame = pd.DataFrame({"id": ids, "label": labels} | {name: logits[:, i] for i, name in enumerate(LABELS)})
+    write_whole(folder / "predictions.csv", frame.to_csv(index=False, lineterminator="\n"))
+
+
+def load_predictions(run: Run) -> pd.DataFrame:
+    """Read a run's ``predictions.csv``; an infinite or missing logit of a diverged run comes back as NaN.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``id``, ``label`` and one logit column per label, one row per validation sentence.
+    """
+    try:
+        frame = pd.read_csv(run.folder / "predictions.csv", dtype={"id": str, "label": str})
+        return frame[["id", "label", *LABELS]]
+    except (OSError, ValueError, KeyError):
+        raise RunError(f"{run.run_id}: its predictions.csv is missing or damaged. Train again.") from None
+
+
+def forget_old_weights() -> None:
+    """Keep the weights of the newest runs only; the records of all runs stay."""
+    with_weights = [folder for folder in finished_runs() if (folder / "model").is_dir()]
+    for folder in with_weights[:-WEIGHTS_KEPT]:
+        shutil.rmtree(folder / "model", ignore_errors=True)
+
+
+def copy_results(folder: Path, out: Path) -> None:
+    """Copy ``run.json`` and ``predictions.csv`` of a run to another folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ("run.json", "predictions.csv"):
+        if (folder / name).resolve() != (out / name).resolve():
+            shutil.copyfile(folder / name, out / name)

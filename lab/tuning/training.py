@@ -1,0 +1,674 @@
+"""Fine-tune an encoder with the Hugging Face Trainer and record every step.
+
+The notebook shows the story (`TrainingArguments`, `Trainer`, `trainer.train()`); this module holds what stands around
+it: tokenising, the settings that are the same in every run, the recorder, resuming, and the same loop as a script
+(``python -m tuning.training``).
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import math
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from datasets import Dataset
+from safetensors import safe_open
+from transformers import (
+    DataCollatorWithPadding,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+
+from tuning import encoder as encoders
+from tuning import folders, journal, machine, metrics
+from tuning.batching import LengthGroupedTrainer
+from tuning.data import LABELS, Data, Splits, label_counts, load, split, subset
+from tuning.diagnosis import diagnose
+from tuning.dials import Dials, parse_settings
+from tuning.errors import EncoderError, RunError, WorkshopError
+from tuning.evaluation import compute_metrics
+from tuning.live import ProgressLine
+from tuning.run import Run, copy_results, finite, forget_old_weights, new_folder, save_predictions, write_whole
+
+if TYPE_CHECKING:
+    from tuning.encoder import Encoder
+
+CHECK_SIZE = 300
+EVAL_BATCH = 64
+EXPLODED = 100.0
+MARK = "whole.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Tokens:
+    """The parts of the data as token numbers, ready for the Trainer.
+
+    Attributes
+    ----------
+    train : datasets.Dataset
+        The training sentences in use (``TRAIN_SUBSET``).
+    train_check : datasets.Dataset
+        The fixed training subset on which training accuracy and loss are measured, in evaluation mode.
+    validation : datasets.Dataset
+    dials : Dials
+        The dials that these were made with.
+    """
+
+    train: Dataset
+    train_check: Dataset
+    validation: Dataset
+    dials: Dials
+
+    def evaluation(self) -> dict[str, Dataset]:
+        """The two parts that are scored after every epoch, by name."""
+        return {"validation": self.validation, "train": self.train_check}
+
+
+def tokenise(frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length: int, *, by_length: bool) -> Dataset:
+    """Turn sentences into token numbers.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        ``id``, ``sentence`` and ``label``.
+    tokenizer : transformers.PreTrainedTokenizerBase
+    max_length : int
+        Tokens kept of each sentence.
+    by_length : bool
+        Sort by length, so that a batch in evaluation needs little padding.
+
+    Returns
+    -------
+    datasets.Dataset
+        ``id``, ``labels``, ``input_ids`` and ``attention_mask``, one row per sentence.
+    """
+    encoded = tokenizer(frame["sentence"].tolist(), truncation=True, max_length=max_length, return_token_type_ids=False)
+    columns = {
+        "id": frame["id"].astype(str).tolist(),
+        "labels": [LABELS.index(label) for label in frame["label"]],
+        "input_ids": encoded["input_ids"],
+        "attention_mask": encoded["attention_mask"],
+    }
+    if by_length:
+        order = sorted(range(len(frame)), key=lambda row: len(columns["input_ids"][row]))
+        columns = {name: [values[row] for row in order] for name, values in columns.items()}
+    return Dataset.from_dict(columns)
+
+
+def tokenise_splits(splits: Splits, tokenizer: PreTrainedTokenizerBase, dials: Dials) -> Tokens:
+    """Tokenise what one run uses: the training subset, its fixed part for checking, and validation."""
+    train = subset(splits.train, dials.TRAIN_SUBSET)
+    check = subset(train, CHECK_SIZE)
+    return Tokens(
+        tokenise(train, tokenizer, dials.MAX_LENGTH, by_length=False),
+        tokenise(check, tokenizer, dials.MAX_LENGTH, by_length=True),
+        tokenise(splits.validation, tokenizer, dials.MAX_LENGTH, by_length=True),
+        dials,
+    )
+
+
+def plumbing(dials: Dials, precision: str, folder: Path | None = None) -> dict[str, Any]:
+    """The training arguments that are the same in every run and carry no lesson.
+
+    Parameters
+    ----------
+    dials : Dials
+    precision : str
+        ``fp32``, ``bf16`` or ``fp16``.
+    folder : pathlib.Path, optional
+        Where checkpoints go.
+    """
+    return {
+        "output_dir": str((folder or folders.runs()) / "checkpoints"),
+        "seed": dials.seed,
+        "bf16": precision == "bf16",
+        "fp16": precision == "fp16",
+        "use_cpu": not (torch.cuda.is_available() or torch.backends.mps.is_available()),
+        # Scoring needs no gradients, so larger batches fit.
+        "per_device_eval_batch_size": EVAL_BATCH,
+        "eval_strategy": "epoch",
+        "save_strategy": "epoch",
+        "logging_steps": 1,
+        # The default would write a loss that is not a number as 0.0, the one thing a learner must not see.
+        "logging_nan_inf_filter": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": torch.cuda.is_available(),
+    }
+
+
+def settings(dials: Dials, learning_rate: float) -> dict[str, Any]:
+    """The training arguments that the dials decide, as the notebook writes them out."""
+    return {
+        "learning_rate": learning_rate,
+        "lr_scheduler_type": dials.SCHEDULER,
+        "warmup_steps": dials.warmup,
+        "num_train_epochs": dials.EPOCHS,
+        "per_device_train_batch_size": dials.BATCH_SIZE,
+        "weight_decay": dials.WEIGHT_DECAY,
+    }
+
+
+def arguments(dials: Dials, learning_rate: float, precision: str, folder: Path | None = None) -> TrainingArguments:
+    """The training arguments of the notebook's loop, for the script and for tests."""
+    return TrainingArguments(**settings(dials, learning_rate), **plumbing(dials, precision, folder))
+
+
+@torch.inference_mode()
+def predict(model: PreTrainedModel, tokens: Dataset, tokenizer: PreTrainedTokenizerBase, precision: str) -> np.ndarray:
+    """Logits of every sentence, in evaluation mode.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+    tokens : datasets.Dataset
+        As :func:`tokenise` gives it.
+    tokenizer : transformers.PreTrainedTokenizerBase
+    precision : str
+        Number format, as in training.
+
+    Returns
+    -------
+    numpy.ndarray of shape (sentences, labels), float32
+    """
+    model.eval()
+    collate = DataCollatorWithPadding(tokenizer)
+    kept = tokens.select_columns(["input_ids", "attention_mask"])
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
+    logits = []
+    for start in range(0, len(kept), EVAL_BATCH):
+        batch = collate(kept[start : start + EVAL_BATCH]).to(model.device)
+        with torch.autocast(model.device.type, dtype=dtype, enabled=precision != "fp32"):
+            logits.append(model(**batch).logits.float().cpu().numpy())
+    return np.concatenate(logits)
+
+
+def read(model: PreTrainedModel, sentences: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> pd.DataFrame:
+    """Probabilities that a model gives to sentences of your own.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per sentence, one column per label, each row summing to 1; NaN from a diverged model.
+    """
+    frame = pd.DataFrame({"id": range(len(sentences)), "sentence": list(sentences), "label": LABELS[0]})
+    logits = predict(model, tokenise(frame, tokenizer, 512, by_length=False), tokenizer, "fp32")
+    with np.errstate(invalid="ignore"):
+        return pd.DataFrame(np.exp(metrics.log_softmax(logits)), columns=LABELS, index=list(sentences))
+
+
+def measure(
+    model: PreTrainedModel, tokens: Tokens, tokenizer: PreTrainedTokenizerBase, precision: str
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Score a model on validation and on the fixed training subset, with intervals and the gap.
+
+    Returns
+    -------
+    scores : dict
+        The keys of ``final`` in ``run.schema.json``, weight movement apart.
+    logits : numpy.ndarray of shape (validation sentences, labels)
+        In the order of ``tokens.validation``.
+    """
+    logits = predict(model, tokens.validation, tokenizer, precision)
+    truth = np.asarray(tokens.validation["labels"])
+    validation = metrics.score(logits, truth)
+    train_logits = predict(model, tokens.train_check, tokenizer, precision)
+    train = metrics.score(train_logits, np.asarray(tokens.train_check["labels"]))
+    scores = {
+        "train_accuracy": train.accuracy,
+        "train_loss": train.loss,
+        "val_accuracy": validation.accuracy,
+        "val_f1_macro": validation.f1_macro,
+        "val_loss": validation.loss,
+        "val_f1": validation.f1,
+        "val_predicted": validation.predicted,
+        "val_accuracy_interval": list(metrics.accuracy_interval(validation.correct, validation.size)),
+        "val_f1_macro_interval": list(metrics.f1_interval(logits, truth)),
+        "gap_accuracy": train.accuracy - validation.accuracy,
+        "gap_accuracy_interval": list(metrics.gap_interval(train, validation)),
+        "gap_loss": validation.loss - train.loss,
+        "train_size": train.size,
+        "val_size": validation.size,
+    }
+    return scores, logits
+
+
+def movement(model: PreTrainedModel, encoder: "Encoder") -> dict[str, float]:
+    """How far training moved the pretrained weights: the norm of their change over their norm at the start.
+
+    The start is read from the encoder's file, one tensor at a time, so that the weights are never held twice. The head
+    is left out: it started at random and knew nothing to forget.
+
+    Returns
+    -------
+    dict of str to float
+        ``all``, then ``embeddings`` and each ``layer 1``, ``layer 2`` ...; NaN after a diverged run.
+    """
+    prefix = model.base_model_prefix + "."
+    change: dict[str, float] = {}
+    size: dict[str, float] = {}
+    with safe_open(encoder.folder / "model.safetensors", framework="pt") as file:
+        stored = {name.removeprefix(prefix): name for name in file.keys()}  # noqa: SIM118 - not a dictionary
+        for name, weight in model.base_model.named_parameters():
+            if name not in stored or name.startswith("pooler"):
+                continue
+            start = file.get_tensor(stored[name]).float()
+            moved = weight.detach().cpu().float() - start
+            for part in ("all", _part(name)):
+                change[part] = change.get(part, 0.0) + float(moved.square().sum())
+                size[part] = size.get(part, 0.0) + float(start.square().sum())
+    return {part: math.sqrt(change[part] / size[part]) for part in change}
+
+
+def _part(name: str) -> str:
+    pieces = name.split(".")
+    number = next((piece for piece in pieces if piece.isdigit()), None)
+    return "embeddings" if number is None else f"layer {int(number) + 1}"
+
+
+class Recorder(TrainerCallback):
+    """Write down every step and epoch of a run, stop it when it diverges, and mark whole checkpoints.
+
+    Parameters
+    ----------
+    run : Run
+        The record to fill.
+    fingerprint : str
+        What must be equal for a checkpoint of this run to be continued.
+    """
+
+    def __init__(self, run: Run, fingerprint: str) -> None:
+        self.run = run
+        self.fingerprint = fingerprint
+        self._scored: dict[str, float] = {}
+        self._epoch_began = time.perf_counter()
+
+    def on_epoch_begin(self, args, state, control, **kwargs) -> None:
+        """Start the epoch's clock."""
+        self._epoch_began = time.perf_counter()
+
+    def on_log(self, args, state, control, logs=None, **kwargs) -> None:
+        """Keep one step's loss, gradient norm and learning rate; stop where the loss is lost."""
+        if not logs or "loss" not in logs:
+            return
+        loss = logs["loss"]
+        self.run.steps.append(
+            {
+                "step": state.global_step,
+                "epoch": state.epoch,
+                "loss": loss if math.isfinite(loss) else None,
+                "grad_norm": _finite_or_none(logs.get("grad_norm")),
+                "learning_rate": logs.get("learning_rate"),
+            }
+        )
+        if not math.isfinite(loss) or loss > EXPLODED:
+            self.run.outcome = "diverged"
+            control.should_training_stop = True
+
+    def on_evaluate(self, args, state, control, metrics=None, **kwargs) -> None:
+        """Collect the scores of both parts; when both are there, the epoch's row is complete."""
+        self._scored |= metrics or {}
+        if "eval_validation_loss" not in self._scored or "eval_train_loss" not in self._scored:
+            return
+        scored, self._scored = self._scored, {}
+        begun = round(state.epoch) - 1
+        losses = [step["loss"] for step in self.run.steps if step["epoch"] > begun and step["loss"] is not None]
+        self.run.epochs.append(
+            {
+                "epoch": round(state.epoch, 4),
+                "train_loss_running": float(np.mean(losses)) if losses else None,
+                "train_loss": _finite_or_none(scored["eval_train_loss"]),
+                "train_accuracy": scored["eval_train_accuracy"],
+                "val_loss": _finite_or_none(scored["eval_validation_loss"]),
+                "val_accuracy": scored["eval_validation_accuracy"],
+                "val_f1_macro": scored["eval_validation_f1_macro"],
+                "seconds": time.perf_counter() - self._epoch_began,
+            }
+        )
+
+    def on_epoch_end(self, args, state, control, **kwargs) -> None:
+        """Skip the checkpoint after the last epoch: the finished run saves its weights itself."""
+        if state.global_step >= state.max_steps or control.should_training_stop:
+            control.should_save = False
+
+    def on_save(self, args, state, control, **kwargs) -> None:
+        """Mark the checkpoint as whole, last of all, and only then let the one before go."""
+        checkpoints = Path(args.output_dir)
+        newest = checkpoints / f"checkpoint-{state.global_step}"
+        mark = {"fingerprint": self.fingerprint, "steps": self.run.steps, "epochs": self.run.epochs}
+        write_whole(newest / MARK, json.dumps(mark, allow_nan=False))
+        for older in checkpoints.glob("checkpoint-*"):
+            if older != newest:
+                shutil.rmtree(older, ignore_errors=True)
+
+
+def _finite_or_none(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def start_run(
+    dials: Dials, data: Data, splits: Splits, encoder: "Encoder", precision: str, notebook: str = "01"
+) -> tuple[Run, str]:
+    """Begin a record: everything that is known before the first step.
+
+    Returns
+    -------
+    run : Run
+    fingerprint : str
+        Hash of all that decides the numbers: dials, data, encoder, versions, precision and threads.
+    """
+    here = machine.describe(precision)
+    used = subset(splits.train, dials.TRAIN_SUBSET)
+    run = Run(
+        run_id="not-started",
+        started=datetime.now().astimezone().isoformat(timespec="seconds"),
+        notebook=notebook,
+        dials=dials.as_dict(),
+        learning_rate=encoder.rate(dials.LR_PRESET),
+        seed=dials.seed,
+        encoder={"name": encoder.name, "source": encoder.source, "revision": encoder.revision, "parameters": 0},
+        data={
+            "path": folders.short(data.path),
+            "sha256": data.sha256,
+            "rows": len(data.frame),
+            "train_used": len(used),
+            "split_sizes": splits.sizes(),
+            "label_counts": label_counts(data.frame),
+        },
+        versions=machine.versions(),
+        machine=here,
+        majority=metrics.majority([LABELS.index(label) for label in splits.validation["label"]]),
+    )
+    decisive = [run.dials, run.learning_rate, run.data["sha256"], encoder.revision, run.versions, precision]
+    text = json.dumps([*decisive, here["threads"], here["device"]], sort_keys=True)
+    return run, hashlib.sha256(text.encode()).hexdigest()
+
+
+class Recording:
+    """A run under way: its record, the recorder to give to the Trainer, and the checkpoint to go on from.
+
+    Attributes
+    ----------
+    run : Run
+    recorder : Recorder
+    folder : pathlib.Path
+    checkpoint : str or None
+        Folder of a whole checkpoint of the same run that was killed; None for a fresh start.
+    """
+
+    def __init__(
+        self, dials: Dials, data: Data, splits: Splits, encoder: "Encoder", precision: str, notebook: str = "01"
+    ) -> None:
+        self.dials, self.encoder, self.precision = dials, encoder, precision
+        self.run, fingerprint = start_run(dials, data, splits, encoder, precision, notebook)
+        self.checkpoint, mark = _resumable(fingerprint)
+        if self.checkpoint:
+            self.folder = Path(self.checkpoint).parent.parent
+            self.run.steps, self.run.epochs = mark["steps"], mark["epochs"]
+        else:
+            self.folder = new_folder(dials.LR_PRESET if isinstance(dials.LR_PRESET, str) else f"{dials.LR_PRESET:g}")
+        self.run.run_id = self.folder.name
+        self.recorder = Recorder(self.run, fingerprint)
+
+    @contextmanager
+    def keep(self, trainer: Trainer, tokens: Tokens) -> Iterator[Run]:
+        """Record what happens inside: ``with recording.keep(trainer, tokens) as run: trainer.train(...)``.
+
+        Afterwards the run is on disk, whole: record, predictions, weights and a row in the log. The stop button ends
+        the run as ``interrupted`` and the notebook goes on.
+
+        Parameters
+        ----------
+        trainer : transformers.Trainer
+            With ``recording.recorder`` among its callbacks.
+        tokens : Tokens
+
+        Yields
+        ------
+        Run
+
+        Raises
+        ------
+        RunError
+            If what would be trained is not what the record says: a used model, old tokens, hand-changed arguments.
+        """
+        run, model, tokenizer = self.run, trainer.model, trainer.processing_class
+        self._refuse_what_the_log_would_not_show(trainer, tokens)
+        for noisy in (PrinterCallback, ProgressCallback):
+            trainer.remove_callback(noisy)
+        run.encoder["parameters"] = model.num_parameters()
+        began = time.perf_counter()
+        if not run.baseline:
+            run.baseline, _ = measure(model, tokens, tokenizer, self.precision)
+        set_seed(run.seed)
+        train_began = time.perf_counter()
+        try:
+            yield run
+        except KeyboardInterrupt:
+            run.outcome = "interrupted"
+            print("Stopped by hand. What was recorded so far is kept.")
+        else:
+            run.outcome = "diverged" if run.outcome == "diverged" else "completed"
+        train_seconds = time.perf_counter() - train_began
+        self._finish(model, tokenizer, tokens, train_seconds)
+        run.timing["total_seconds"] = time.perf_counter() - began
+        run.save(self.folder)
+        journal.append(run)
+        shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
+        forget_old_weights()
+
+    def _refuse_what_the_log_would_not_show(self, trainer: Trainer, tokens: Tokens) -> None:
+        again = 'Run the notebook again from the section "Dials" (menu: Run, then Run Selected Cell and All Below).'
+        if self.run.outcome != "interrupted" or self.run.final:
+            raise RunError(f"This run is finished and recorded as {self.run.run_id}. {again}")
+        if movement(trainer.model, self.encoder)["all"] > 0:
+            raise RunError(f"The model has been trained already, so this would be no fresh start. {again}")
+        if tokens.dials != self.dials:
+            raise RunError(f"The dials were changed after the sentences were tokenised. {again}")
+        promised = settings(self.dials, self.run.learning_rate) | {"seed": self.run.seed}
+        changed = [name for name, value in promised.items() if getattr(trainer.args, name) != value]
+        if changed:
+            told = ", ".join(f"{name} = {getattr(trainer.args, name)} (dials: {promised[name]})" for name in changed)
+            raise RunError(
+                f"TrainingArguments does not match the dials: {told}. Turn the dial, so that the log stays true."
+            )
+
+    def _finish(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tokens: Tokens, seconds: float
+    ) -> None:
+        run = self.run
+        run.final, logits = measure(model, tokens, tokenizer, self.precision)
+        moved = movement(model, self.encoder)
+        run.final = finite(run.final | {"weight_movement": moved.pop("all"), "layer_movement": moved})
+        lengths = sum(map(len, tokens.train["input_ids"]))
+        run.timing = {
+            "train_seconds": seconds,
+            "tokens": round(lengths * (run.steps[-1]["epoch"] if run.steps else 0)),
+            "peak_memory_mb": machine.peak_memory_mb(),
+        }
+        run.diagnosis = diagnose(run).as_dict()
+        model.save_pretrained(self.folder / "model")
+        tokenizer.save_pretrained(self.folder / "model")
+        labels = [LABELS[index] for index in tokens.validation["labels"]]
+        save_predictions(self.folder, tokens.validation["id"], labels, logits)
+
+
+def _resumable(fingerprint: str) -> tuple[str | None, dict[str, Any]]:
+    """Newest whole checkpoint of an unfinished run with this fingerprint."""
+    marks = sorted(folders.runs().glob(f"*/checkpoints/checkpoint-*/{MARK}"), key=lambda path: path.stat().st_mtime)
+    for path in reversed(marks):
+        try:
+            mark = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if mark.get("fingerprint") == fingerprint and not (path.parents[2] / "run.json").exists():
+            return str(path.parent), mark
+    return None, {}
+
+
+def trained(run: Run) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Bring back the trained weights of a run from disk.
+
+    Raises
+    ------
+    RunError
+        If they are no longer kept.
+    """
+    folder = run.folder / "model"
+    if not (folder / "model.safetensors").is_file():
+        raise RunError(
+            f"{run.run_id}: its weights are no longer on disk (only the newest runs keep them). Train it again."
+        )
+    kept = encoders.Encoder(run.encoder["name"], "folder", folder, run.encoder["revision"], {})
+    return encoders.build(kept, run.seed)
+
+
+def untrained(run: Run) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Build the model as it was before the run: the same encoder, the same random head."""
+    return encoders.build(encoder_of(run), run.seed)
+
+
+def encoder_of(run: Run) -> "Encoder":
+    """Find the encoder that a run started from.
+
+    Raises
+    ------
+    EncoderError
+        If it is not here any more.
+    """
+    model = "embedded" if run.encoder["source"] == "embedded" else run.dials["MODEL"]
+    found = encoders.find(model)
+    if found.revision != run.encoder["revision"]:
+        raise EncoderError(f"{run.run_id}: its encoder, {run.encoder['name']}, is not here any more. Train again.")
+    return found
+
+
+def open_test(run: Run) -> pd.DataFrame:
+    """Score a run on the test part and write into its record when that was done.
+
+    Opening it again shows the same numbers and the time of the first opening.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Validation and test side by side.
+
+    Raises
+    ------
+    RunError
+        If the data file has changed since the run, or the weights are gone.
+    """
+    data = load(run.dials["DATA"])
+    if data.sha256 != run.data["sha256"]:
+        raise RunError(
+            f"{run.run_id}: {run.data['path']} has changed since this run. Train again, then open the test part."
+        )
+    if run.test is None:
+        model, tokenizer = trained(run)
+        tokens = tokenise(split(data).test, tokenizer, run.dials["MAX_LENGTH"], by_length=True)
+        logits = predict(model, tokens, tokenizer, run.machine["precision"])
+        truth = np.asarray(tokens["labels"])
+        scores = metrics.score(logits, truth)
+        run.test = {
+            "opened": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "accuracy": scores.accuracy,
+            "f1_macro": scores.f1_macro,
+            "loss": scores.loss,
+            "accuracy_interval": list(metrics.accuracy_interval(scores.correct, scores.size)),
+            "f1_macro_interval": list(metrics.f1_interval(logits, truth)),
+            "size": scores.size,
+        }
+        run.save()
+    return journal.validation_and_test(run)
+
+
+def fit(dials: Dials, notebook: str = "script", quiet: bool = False) -> Run:
+    """The notebook's loop in one call: data, encoder, tokens, training and the record.
+
+    Parameters
+    ----------
+    dials : Dials
+    notebook : str
+        What the record says it came from.
+    quiet : bool
+        Without a progress bar.
+
+    Returns
+    -------
+    Run
+        Recorded under ``lab/runs/``.
+    """
+    data = load(dials.DATA)
+    splits = split(data)
+    encoder = encoders.find(dials.MODEL)
+    for notice in (*data.notices, encoder.banner):
+        if notice and not quiet:
+            print(notice, file=sys.stderr)
+    model, tokenizer = encoders.build(encoder, dials.seed)
+    tokens = tokenise_splits(splits, tokenizer, dials)
+    precision = precision_for(dials, model)
+    recording = Recording(dials, data, splits, encoder, precision, notebook)
+    trainer = LengthGroupedTrainer(
+        model=model,
+        args=arguments(dials, recording.run.learning_rate, precision, recording.folder),
+        train_dataset=tokens.train,
+        eval_dataset=tokens.evaluation(),
+        processing_class=tokenizer,
+        data_collator=DataCollatorWithPadding(tokenizer),
+        compute_metrics=compute_metrics,
+        callbacks=[recording.recorder] if quiet else [recording.recorder, ProgressLine(recording.run)],
+    )
+    with recording.keep(trainer, tokens) as run:
+        trainer.train(resume_from_checkpoint=recording.checkpoint)
+    return run
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The loop of notebook 01 as a script; see ``python -m tuning.training --help``."""
+    parser = argparse.ArgumentParser(prog="python -m tuning.training", description=__doc__.splitlines()[0])
+    parser.add_argument("--data", metavar="CSV", help="a CSV of your own instead of the bundled sentences")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a dial, such as EPOCHS=3")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="copy run.json and predictions.csv to this folder")
+    parser.add_argument("--save-model", type=Path, metavar="DIR", help="write the trained model to this folder")
+    options = parser.parse_args(argv)
+    try:
+        chosen = parse_settings(options.set) | ({"DATA": options.data} if options.data else {})
+        run = fit(Dials.from_settings(chosen))
+    except WorkshopError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    print(journal.before_after(run).to_string())
+    print(journal.verdict_text(run))
+    if options.out:
+        copy_results(run.folder, options.out)
+    if options.save_model:
+        shutil.copytree(run.folder / "model", options.save_model, dirs_exist_ok=True)
+    return 0
+
+
+def precision_for(dials: Dials, model: PreTrainedModel) -> str:
+    """Number format for this model on this machine, by the dial ``PRECISION``."""
+    config = model.config
+    wide = getattr(config, "intermediate_size", None) or getattr(config, "hidden_dim", 4 * config.hidden_size)
+    return machine.choose_precision(dials.PRECISION, config.hidden_size, wide)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

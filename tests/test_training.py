@@ -1,0 +1,285 @@
+"""The training loop with the real embedded encoder, on few sentences."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers import DataCollatorWithPadding, TrainerCallback
+
+from tuning import data as sentences
+from tuning import encoder as encoders
+from tuning import training
+from tuning.batching import LengthGroupedTrainer, SimilarLengths
+from tuning.dials import Dials
+from tuning.errors import RunError
+from tuning.evaluation import compute_metrics
+from tuning.run import Run, last_run, load_predictions
+
+LAB = Path(training.__file__).parent.parent
+FEW = {"MODEL": "embedded", "TRAIN_SUBSET": 48, "PRECISION": "fp32"}
+
+
+@pytest.fixture(scope="module")
+def splits() -> sentences.Splits:
+    return sentences.split(sentences.load())
+
+
+def small(splits: sentences.Splits) -> sentences.Splits:
+    """The same parts with a short validation part, for speed."""
+    return sentences.Splits(splits.train, sentences.subset(splits.validation, 60), splits.test)
+
+
+def prepare(splits, *more: TrainerCallback, **dials):
+    """Everything of the notebook up to the train cell; `more` are further callbacks."""
+    dials = Dials(**(FEW | dials))
+    data, splits = sentences.load(), small(splits)
+    encoder = encoders.find(dials.MODEL)
+    model, tokenizer = encoders.build(encoder, dials.seed)
+    tokens = training.tokenise_splits(splits, tokenizer, dials)
+    recording = training.Recording(dials, data, splits, encoder, dials.PRECISION)
+    args = training.arguments(dials, recording.run.learning_rate, dials.PRECISION, recording.folder)
+    trainer = LengthGroupedTrainer(
+        model=model,
+        args=args,
+        train_dataset=tokens.train,
+        eval_dataset=tokens.evaluation(),
+        processing_class=tokenizer,
+        data_collator=DataCollatorWithPadding(tokenizer),
+        compute_metrics=compute_metrics,
+        callbacks=[recording.recorder, *more],
+    )
+    return recording, trainer, tokens
+
+
+def train(splits, *more: TrainerCallback, **dials) -> Run:
+    recording, trainer, tokens = prepare(splits, *more, **dials)
+    with recording.keep(trainer, tokens) as run:
+        trainer.train(resume_from_checkpoint=recording.checkpoint)
+    return run
+
+
+def weights_of(run: Run) -> str:
+    return hashlib.sha256((run.folder / "model" / "model.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.mark.slow
+def test_a_run_leaves_a_whole_record(splits):
+    run = train(splits)
+    kept = last_run()
+    assert kept.run_id == run.run_id
+    assert kept.outcome == "completed"
+    assert [step["step"] for step in kept.steps] == list(range(1, 13))
+    assert [row["epoch"] for row in kept.epochs] == [1, 2]
+    assert all(step["learning_rate"] == kept.learning_rate == 1e-4 for step in kept.steps)
+    assert all(step["grad_norm"] > 0 for step in kept.steps)
+    assert kept.final["val_accuracy"] == pytest.approx(kept.epochs[-1]["val_accuracy"])
+    assert kept.final["val_loss"] == pytest.approx(kept.epochs[-1]["val_loss"], abs=1e-5)
+    assert kept.final["gap_accuracy"] == pytest.approx(kept.final["train_accuracy"] - kept.final["val_accuracy"])
+    assert 0 < kept.final["weight_movement"] < 0.1
+    assert kept.timing["tokens"] > 0
+    assert not (kept.folder / "checkpoints").exists()
+
+
+@pytest.mark.slow
+def test_predictions_carry_the_recorded_scores(splits):
+    run = train(splits)
+    frame = load_predictions(run)
+    assert len(frame) == 60
+    truth = frame["label"].map(sentences.LABELS.index).to_numpy()
+    logits = frame[list(sentences.LABELS)].to_numpy()
+    assert np.mean(logits.argmax(axis=1) == truth) == pytest.approx(run.final["val_accuracy"])
+    reread = training.measure(*training.trained(run)[:1], prepare(splits)[2], training.trained(run)[1], "fp32")[0]
+    assert reread["val_loss"] == pytest.approx(run.final["val_loss"], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(splits):
+    first, second, other = train(splits, GROUP=3), train(splits, GROUP=3), train(splits, GROUP=4)
+    assert weights_of(first) == weights_of(second)
+    assert first.steps == second.steps
+    assert weights_of(first) != weights_of(other)
+
+
+@pytest.mark.slow
+def test_a_rate_far_too_high_diverges_or_collapses_and_keeps_its_record(splits):
+    run = train(splits, LR_PRESET=10.0)
+    assert run.outcome in ("diverged", "completed")
+    assert run.diagnosis["verdict"] in ("diverged", "collapsed", "too high")
+    text = (run.folder / "run.json").read_text(encoding="utf-8")
+    assert "NaN" not in text
+    assert "Infinity" not in text
+
+
+class Poison(TrainerCallback):
+    """Turn a weight into NaN, as a crashed run does."""
+
+    def on_step_end(self, args, state, control, model=None, **kwargs):
+        if state.global_step == 4:
+            with torch.no_grad():
+                next(model.parameters())[:] = float("nan")
+
+
+@pytest.mark.slow
+def test_nan_stops_the_run_at_once_and_later_cells_still_work(splits):
+    run = train(splits, Poison())
+    assert run.outcome == "diverged"
+    assert run.steps[-1] == {**run.steps[-1], "step": 5, "loss": None}
+    assert run.diagnosis["verdict"] == "diverged"
+    assert run.final["val_loss"] is None
+    probabilities = training.read(*training.trained(run)[:1], ["Profit rose."], training.trained(run)[1])
+    assert probabilities.isna().all(axis=None)
+
+
+class StopButton(TrainerCallback):
+    """Press the stop button after the eighth step."""
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == 8:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+def test_the_stop_button_keeps_what_was_recorded(splits, capsys):
+    run = train(splits, StopButton())
+    assert run.outcome == "interrupted"
+    assert len(last_run().epochs) == 1
+    assert last_run().final["val_f1_macro"] is not None
+    assert "Stopped by hand" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_second_training_on_a_used_model_is_refused(splits):
+    recording, trainer, tokens = prepare(splits)
+    with recording.keep(trainer, tokens):
+        trainer.train()
+    with pytest.raises(RunError, match="finished and recorded"), recording.keep(trainer, tokens):
+        pass
+    fresh, _, _ = prepare(splits)
+    with pytest.raises(RunError, match="trained already"), fresh.keep(trainer, tokens):
+        pass
+
+
+def test_dials_changed_after_tokenising_are_refused(splits):
+    recording, trainer, _ = prepare(splits)
+    _, _, other = prepare(splits, MAX_LENGTH=32)
+    with (
+        pytest.raises(RunError, match="changed after the sentences were tokenised"),
+        recording.keep(trainer, other),
+    ):
+        pass
+
+
+def test_arguments_changed_by_hand_are_refused(splits):
+    recording, trainer, tokens = prepare(splits)
+    trainer.args.weight_decay = 0.5
+    with (
+        pytest.raises(RunError, match=r"weight_decay = 0.5 \(dials: 0.01\)"),
+        recording.keep(trainer, tokens),
+    ):
+        pass
+
+
+def test_batches_have_similar_lengths_every_sentence_once_and_another_order_each_epoch():
+    lengths = np.random.default_rng(0).integers(5, 60, 403)
+    sampler = SimilarLengths(lengths, 8, seed=1)
+    first = list(sampler)
+    assert sorted(first) == list(range(403))
+    spreads = [np.ptp(lengths[first[at : at + 8]]) for at in range(0, 400, 8)]
+    assert np.median(spreads) <= 3
+    assert list(sampler) == first
+    sampler.set_epoch(1)
+    assert list(sampler) != first
+    means = [lengths[first[at : at + 8]].mean() for at in range(0, 400, 8)]
+    assert abs(np.corrcoef(range(50), means)[0, 1]) < 0.4
+
+
+def test_the_microscope_gradient_agrees_with_nudging(splits):
+    from tuning.microscope import Microscope
+
+    _, trainer, tokens = prepare(splits)
+    before = {name: weight.clone() for name, weight in trainer.model.named_parameters()}
+    lens = Microscope(trainer.model, tokens.train, trainer.processing_class)
+    slope = (lens.loss(nudge=0.01) - lens.loss(nudge=-0.01)) / 0.02
+    assert slope == pytest.approx(lens.gradient(), rel=0.01)
+    assert lens.step(1e-4) < lens.loss()
+    assert lens.loss() == lens.loss(nudge=0.0)
+    assert all(torch.equal(before[name], weight) for name, weight in trainer.model.named_parameters())
+
+
+def test_forgetting_is_none_for_an_untouched_encoder_and_large_for_a_scrambled_one(splits):
+    from tuning import forgetting
+
+    model, tokenizer = encoders.build(encoders.find("embedded"), 1)
+    pairs = forgetting.everyday_pairs()
+    assert len(pairs) == 60
+    before = forgetting.similarities(model, tokenizer, pairs)
+    assert forgetting.rank_correlation(before, before) == pytest.approx(1)
+    assert before[:10].mean() > before[-10:].mean() + 0.3
+    assert training.movement(model, encoders.find("embedded"))["all"] == 0
+    with torch.no_grad():
+        for weight in model.base_model.parameters():
+            weight += 0.3 * weight.std() * torch.randn_like(weight)
+    assert forgetting.rank_correlation(before, forgetting.similarities(model, tokenizer, pairs)) < 0.9
+    assert training.movement(model, encoders.find("embedded"))["all"] > 0.1
+
+
+def script(*options: str, out: Path, runs: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "tuning.training", *options, "--out", str(out)]
+    environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(LAB)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def csv_of_tens(tmp_path_factory, splits) -> Path:
+    """A small CSV of one's own: 30 sentences of each label."""
+    path = tmp_path_factory.mktemp("own") / "mine.csv"
+    rows = pd.concat([splits.train[splits.train["label"] == label].head(30) for label in sentences.LABELS])
+    rows[["sentence", "label"]].to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.slow
+def test_the_script_trains_on_a_csv_of_ones_own_and_saves_a_model(tmp_path, csv_of_tens):
+    done = script(
+        "--data",
+        str(csv_of_tens),
+        "--set",
+        "MODEL=embedded",
+        "--set",
+        "EPOCHS=1",
+        "--save-model",
+        str(tmp_path / "m"),
+        out=tmp_path / "out",
+        runs=tmp_path / "runs",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Verdict:" in done.stdout
+    record = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
+    assert record["data"]["rows"] == 90
+    assert len(pd.read_csv(tmp_path / "out" / "predictions.csv")) == record["data"]["split_sizes"]["validation"]
+    from transformers import AutoModelForSequenceClassification
+
+    assert AutoModelForSequenceClassification.from_pretrained(tmp_path / "m").config.num_labels == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("LR_PRESET=JUST_RIHGT", "Did you mean JUST_RIGHT"),
+        ("EPOCHS=0", "EPOCHS"),
+        ("EPOCH=2", "Did you mean EPOCHS"),
+    ],
+)
+def test_a_wrong_dial_ends_the_script_with_one_line(tmp_path, option, told):
+    done = script("--set", option, out=tmp_path, runs=tmp_path)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

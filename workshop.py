@@ -1,0 +1,1134 @@
+#!/usr/bin/env python3
+"""Set up the workshop and start its parts; ``python3 workshop.py --help`` lists them.
+
+The first use installs what ``requirements.txt`` names into ``.venv/`` beside this file. A stamp file, written
+last, says that the installation is whole: later uses find it and start at once, and a half-finished one is
+carried on. Inside Google Colab and GitHub Codespaces the interpreter that is there is used instead, and the
+stamp is in ``.workshop/``.
+
+This file runs before anything is installed, so it imports the standard library only. It keeps to syntax that
+Python 3.7 can read, so that an old Python gets a sentence and not a syntax error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import difflib
+import hashlib
+import http.client
+import importlib.util
+import json
+import os
+import platform
+import queue
+import re
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from typing import IO, Callable, Iterator, Mapping, NamedTuple, NoReturn, Sequence
+
+if os.name == "nt":
+    import msvcrt
+else:
+    import fcntl
+
+ROOT = Path(__file__).absolute().parent
+THIS = "py workshop.py" if os.name == "nt" else "python3 workshop.py"
+
+# The Pythons and the macOS for which every pinned package has a ready-made build.
+PYTHON_OLDEST = (3, 11)
+PYTHON_NEWEST = (3, 14)
+MACOS_OLDEST = 14
+
+TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+PROBE_SECONDS = 3
+
+# Colab's own runtime is built on these: replacing them breaks its kernel or needs a restart.
+COLAB_KEEPS = ("torch", "numpy", "ipykernel", "ipython", "jupyterlab")
+
+# The first lets PyTorch's idle threads sleep: where another program keeps a core busy, threads that spin
+# while they wait turn seconds of training into minutes. The last makes output sent to a file safe on Windows.
+CHILD_VARIABLES = {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONUTF8": "1"}
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+KILLED = -9  # how Popen reports SIGKILL, which is what a system short of memory sends
+
+
+class WorkshopError(Exception):
+    """Something a person can mend; its text is the one line they read."""
+
+    def __init__(self, message: str, code: int = EXIT_FAILED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Kit(NamedTuple):
+    """One set of packages that is installed together.
+
+    Attributes
+    ----------
+    name : str
+        Short name, used for the stamp file.
+    requirements : str
+        The file that lists the packages.
+    folder : str
+        The environment that they go into, where a new one is made.
+    disk_mb : int
+        Free disk space that the installation needs, in megabytes.
+    """
+
+    name: str
+    requirements: str
+    folder: str
+    disk_mb: int
+
+
+MAIN = Kit("main", "requirements.txt", ".venv", 3000)
+BACKUP = Kit("backup", "requirements-backup.txt", ".venv-backup", 700)
+TEST = Kit("test", "requirements-test.txt", ".venv", 200)
+CONSTRAINTS = "constraints.txt"
+
+
+def say(text: str) -> None:
+    """Print one line for the person; standard output is left to what the commands print."""
+    print(f"workshop: {text}", file=sys.stderr, flush=True)
+
+
+# ------------------------------------------------------------------------------
+# What this machine is
+# ------------------------------------------------------------------------------
+
+
+def module_exists(name: str) -> bool:
+    """Tell whether ``import name`` would find something, without importing it."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # a parent package is missing
+        return False
+
+
+def host_of(environ: Mapping[str, str], exists: Callable[[str], bool] = module_exists) -> str:
+    """Name the place this runs in.
+
+    Parameters
+    ----------
+    environ : mapping
+        The environment variables.
+    exists : callable
+        Tells whether a module can be imported.
+
+    Returns
+    -------
+    str
+        ``"colab"``, ``"codespaces"``, or ``"own"`` for a laptop, a virtual machine or a server.
+    """
+    if environ.get("COLAB_RELEASE_TAG") or exists("google.colab"):
+        return "colab"
+    if environ.get("CODESPACES", "").lower() == "true":
+        return "codespaces"
+    return "own"
+
+
+def dotted(version: Sequence[int]) -> str:
+    """Write the first two parts of a version: ``(3, 11, 7)`` becomes ``"3.11"``."""
+    return ".".join(str(part) for part in version[:2])
+
+
+def check_python(version: Sequence[int]) -> None:
+    """Refuse a Python that is too old to run anything here.
+
+    Parameters
+    ----------
+    version : sequence of int
+        Such as ``sys.version_info``.
+
+    Raises
+    ------
+    WorkshopError
+        If it is below `PYTHON_OLDEST`.
+    """
+    if tuple(version[:2]) < PYTHON_OLDEST:
+        raise WorkshopError(f"this is Python {dotted(version)}, which is too old: {suitable_python()}")
+
+
+def check_python_has_builds(version: Sequence[int]) -> None:
+    """Refuse a Python newer than the pinned packages; parameters and error as for `check_python`."""
+    if tuple(version[:2]) > PYTHON_NEWEST:
+        raise WorkshopError(f"this is Python {dotted(version)}, too new for the packages: {suitable_python()}")
+
+
+def suitable_python() -> str:
+    """Say which Pythons will do, and where one is: on this machine, or on the download page."""
+    needed = f"the workshop needs Python {dotted(PYTHON_OLDEST)} to {dotted(PYTHON_NEWEST)}"
+    for minor in range(PYTHON_NEWEST[1], PYTHON_OLDEST[1] - 1, -1):
+        python = shutil.which(f"python3.{minor}")
+        if python and version_of(Path(python)) == (3, minor):
+            return f"{needed}, and this machine has one; run: python3.{minor} {' '.join(sys.argv)}"
+    return f"{needed}; get one from python.org (it installs without admin rights) and use that"
+
+
+def check_builds_exist(system: str, machine: str, bits: int, macos: str) -> None:
+    """Refuse a machine for which no current PyTorch exists, and say what works there.
+
+    Parameters
+    ----------
+    system, machine : str
+        As from ``platform.system()`` and ``platform.machine()``.
+    bits : int
+        32 or 64: what this Python was built for.
+    macos : str
+        Version of macOS such as ``"14.5"``; empty elsewhere.
+
+    Raises
+    ------
+    WorkshopError
+        If PyTorch cannot be installed here.
+    """
+    way_out = f"use the backup lab ({THIS} run --notebook 02) or GitHub Codespaces"
+    if bits < 64:
+        raise WorkshopError("this is a 32-bit Python, and PyTorch needs a 64-bit one: get it from python.org")
+    if system == "Darwin" and machine == "x86_64":
+        raise WorkshopError(f"there is no current PyTorch for Intel Macs, or an Intel build of Python: {way_out}")
+    if system == "Darwin" and macos and int(macos.split(".")[0]) < MACOS_OLDEST:
+        raise WorkshopError(f"PyTorch needs macOS {MACOS_OLDEST} or newer and this is {macos}: {way_out}")
+
+
+def check_venv(version: Sequence[int], exists: Callable[[str], bool] = module_exists) -> None:
+    """Make sure that this Python can make an environment; Debian and Ubuntu package that part separately.
+
+    Parameters
+    ----------
+    version : sequence of int
+        Such as ``sys.version_info``, for the package's name.
+    exists : callable
+        Tells whether a module can be imported.
+
+    Raises
+    ------
+    WorkshopError
+        If ``venv`` or ``ensurepip`` is missing.
+    """
+    for module in ("venv", "ensurepip"):
+        if not exists(module):
+            raise WorkshopError(
+                f"this Python has no '{module}' module; on Debian and Ubuntu: "
+                f"sudo apt install python{dotted(version)}-venv; elsewhere install Python from python.org"
+            )
+
+
+def check_disk(folder: Path, needed_mb: float, free_mb: float | None = None) -> None:
+    """Refuse to start an installation that would fill the disk.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder on the disk in question.
+    needed_mb : float
+        Space that the installation takes, in megabytes.
+    free_mb : float, optional
+        Space that is free; asked of the system if not given.
+
+    Raises
+    ------
+    WorkshopError
+        If there is too little.
+    """
+    if free_mb is None:
+        free_mb = shutil.disk_usage(folder).free / 1e6
+    if free_mb < needed_mb:
+        raise WorkshopError(
+            f"too little disk space: the installation needs {needed_mb / 1000:.1f} GB, and "
+            f"{free_mb / 1000:.1f} GB are free on the disk of {folder}; free some, or move this folder"
+        )
+
+
+def folder_mb(folder: Path) -> float:
+    """Add up the files under a folder, in megabytes; 0 if it does not exist."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):  # a link that leads nowhere, or a file that has just gone
+                total += os.lstat(os.path.join(place, name)).st_size
+    return total / 1e6
+
+
+def has_nvidia_gpu() -> bool:
+    """Tell whether an NVIDIA GPU with its driver seems to be here."""
+    return os.path.exists("/dev/nvidia0") or shutil.which("nvidia-smi") is not None
+
+
+def answers(url: str, seconds: float = PROBE_SECONDS) -> bool:
+    """Tell whether an address answers in time, through the proxy and with the certificates that are set.
+
+    The limit holds for everything together, name look-up included, which a socket's own limit does not cover.
+    """
+    certificates = os.environ.get("PIP_CERT") or os.environ.get("REQUESTS_CA_BUNDLE")
+    found: queue.Queue[bool] = queue.Queue()
+
+    def ask() -> None:
+        try:
+            context = ssl.create_default_context(cafile=certificates)
+            request = urllib.request.Request(url, method="HEAD")
+            with urllib.request.urlopen(request, timeout=seconds, context=context):
+                found.put(True)
+        except (
+            OSError,
+            ValueError,
+            http.client.HTTPException,
+        ):  # also no certificate file, a malformed proxy
+            found.put(False)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        return found.get(timeout=seconds)
+    except queue.Empty:
+        return False
+
+
+# ------------------------------------------------------------------------------
+# Progress of an installation
+# ------------------------------------------------------------------------------
+
+
+class Progress:
+    """Show what an installation is doing: one changing line in a terminal, a line now and then elsewhere.
+
+    Parameters
+    ----------
+    stream : text stream, optional
+        Where to write; standard error if not given.
+    every : float
+        Seconds between two lines where the output is not a terminal.
+    """
+
+    def __init__(self, stream: IO[str] | None = None, every: float = 10.0) -> None:
+        self.stream = sys.stderr if stream is None else stream
+        self.live = self.stream.isatty()
+        self.every = every
+        self.title = ""
+        self.started = self.printed = 0.0
+        self.width = 0
+
+    def step(self, title: str) -> None:
+        """Begin a step."""
+        self.title = title
+        self.started = self.printed = time.monotonic()
+        self._write("" if self.live else "...")
+
+    def show(self, doing: str) -> None:
+        """Say what the step is doing now."""
+        now = time.monotonic()
+        if self.live or now - self.printed >= self.every:
+            self.printed = now
+            self._write(f": {doing} ({now - self.started:.0f} s)")
+
+    def done(self) -> None:
+        """End the step, with the time it took."""
+        self._write(f": done ({time.monotonic() - self.started:.0f} s)")
+        self.leave()
+
+    def leave(self) -> None:
+        """Leave the changing line as it is; what follows starts on a new one."""
+        if self.live and self.width:
+            self.stream.write("\n")
+            self.stream.flush()
+        self.width = 0
+
+    def _write(self, text: str) -> None:
+        line = self.title + text
+        if self.live:
+            line = line[: shutil.get_terminal_size().columns - 1]
+            self.stream.write("\r" + line.ljust(self.width))
+            self.width = len(line)
+        else:
+            self.stream.write(line + "\n")
+        self.stream.flush()
+
+
+class PipReader:
+    """Turn what pip prints into a few words about what it is doing.
+
+    Parameters
+    ----------
+    site_packages : Path
+        Where pip unpacks to. It prints nothing while it unpacks, so the finished packages are counted there.
+    """
+
+    COLLECTING = re.compile(r"\s*Collecting ([\w.-]+)")
+    FETCHING = re.compile(
+        r"\s*(Downloading|Using cached|Processing) .*?([\w.]+)-(\d[^-/\\]*)-[^/\\]*\.whl"
+        r"(?: \(([\d.]+ \w+)\))?(?: |$)"
+    )
+    PORTION = re.compile(r"Progress (\d+) of (\d+)$")
+    UNPACKING = re.compile(r"Installing collected packages: (.+)$")
+
+    def __init__(self, site_packages: Path) -> None:
+        self.site_packages = site_packages
+        self.doing = "starting"
+        self.portion = ""
+        self.names: list[str] = []
+        self.unpacking_since = 0.0
+
+    def read(self, line: str) -> None:
+        """Take in one line of pip's output."""
+        line = line.rstrip()
+        portion = self.PORTION.match(line)
+        if portion:
+            done, total = int(portion.group(1)), int(portion.group(2))
+            self.portion = f" {100 * done // total}%" if total else ""
+            return
+        patterns = (self.COLLECTING, self.FETCHING, self.UNPACKING)
+        collecting, fetching, unpacking = (pattern.match(line) for pattern in patterns)
+        if fetching:
+            verb, name, version, size = fetching.groups()
+            self.doing = f"{verb.lower()} {name} {version}" + (f", {size}" if size else "")
+        elif collecting:
+            self.doing = f"looking up {collecting.group(1)}"
+        elif line.startswith("WARNING: Retrying"):
+            self.doing = "no answer from the network, trying again"
+        elif unpacking:
+            self.names = unpacking.group(1).split(", ")
+            self.unpacking_since = time.time() - 0.1  # the clock that stamps files may be a little behind
+        else:
+            return
+        self.portion = ""
+
+    def text(self) -> str:
+        """Say what pip is doing now."""
+        if not self.names:
+            return self.doing + self.portion
+        finished = min(self._unpacked(), len(self.names) - 1)
+        return f"unpacking {self.names[finished]}, {finished + 1} of {len(self.names)}"
+
+    def _unpacked(self) -> int:
+        """Count the packages whose list of files, which pip writes last, is new."""
+        count = 0
+        for record in self.site_packages.glob("*.dist-info/RECORD"):
+            with contextlib.suppress(FileNotFoundError):
+                count += record.stat().st_mtime >= self.unpacking_since
+        return count
+
+
+# Why pip failed; the first match counts, since without a network pip also says "No matching distribution".
+PIP_CAUSES = (
+    (
+        r"CERTIFICATE_VERIFY_FAILED|certificate verify failed|SSLCertVerificationError",
+        "the network's certificate is not trusted, as where a company inspects traffic: "
+        "set PIP_CERT to the company's certificate file, or use another network",
+    ),
+    (r"No space left on device|\[Errno 28\]|\[WinError 112\]", "the disk is full"),
+    (
+        r"Long Path support",
+        "a path is too long for Windows: move the workshop's folder to a short path such as C:\\workshop",
+    ),
+    (
+        r"externally-managed-environment",
+        "this Python may only be changed by the system's own package manager",
+    ),
+    (
+        r"\[WinError (5|32)\]|\[Errno 13\]|Permission denied|Access is denied",
+        "a file may not be written: close notebooks and editors that use the workshop's Python, "
+        "or move its folder to one that is yours (not a synchronised one)",
+    ),
+    (
+        r"Name or service not known|name resolution|getaddrinfo failed|nodename nor servname|NameResolution"
+        r"|NewConnection|Network is unreachable|Connection refused|ConnectTimeout|ReadTimeout|Read timed out"
+        r"|SSLError|ProxyError|Proxy Authentication|IncompleteRead|Connection (was )?(aborted|reset|broken)",
+        "the package index cannot be reached: check the network, or set HTTPS_PROXY if there is a proxy",
+    ),
+    (r"DO NOT MATCH THE HASHES", "a download arrived damaged: run this again"),
+    (r"ResolutionImpossible|conflicting dependencies", "the pinned versions contradict each other"),
+)
+PIP_NO_VERSION = re.compile(r"No matching distribution found for ([^\s;]+)")
+
+
+def explain_pip(output: str) -> str:
+    """Name the likely cause of pip's failure, from what it printed, in one line."""
+    for pattern, cause in PIP_CAUSES:
+        if re.search(pattern, output):
+            return cause
+    missing = PIP_NO_VERSION.search(output)
+    if missing:
+        unsure = ", or cannot be reached" if "(from versions: none)" in output else ""
+        return f"the package index has no {missing.group(1)} for this Python and this system{unsure}"
+    errors = [line for line in output.splitlines() if line.startswith("ERROR:")]
+    return errors[-1][len("ERROR:") :].strip() if errors else "pip gave no reason"
+
+
+def run_logged(
+    command: Sequence[str], log: Path, on_line: Callable[[str], None], on_tick: Callable[[], None]
+) -> tuple[int, str]:
+    """Run a program, keep all it prints in a log, and let others look at it meanwhile.
+
+    Parameters
+    ----------
+    command : sequence of str
+        The program and its arguments.
+    log : Path
+        File that the output is added to.
+    on_line : callable
+        Gets each line.
+    on_tick : callable
+        Called a few times a second, also while nothing is printed.
+
+    Returns
+    -------
+    code : int
+        The exit code.
+    output : str
+        What it printed.
+    """
+    lines: queue.Queue[str | None] = queue.Queue()
+    printed: list[str] = []
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**child_environment(), "PYTHONUNBUFFERED": "1", "PIP_NO_INPUT": "1"},
+        encoding="utf-8",
+        errors="replace",
+    )
+
+    def collect() -> None:
+        for line in process.stdout:
+            lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=collect, daemon=True).start()
+    try:
+        with log.open("a", encoding="utf-8", errors="replace") as file:
+            file.write(f"\n{time.strftime('%Y-%m-%d %H:%M:%S')} $ {' '.join(command)}\n")
+            while True:
+                try:
+                    line = lines.get(timeout=0.25)
+                except queue.Empty:
+                    line = ""
+                if line is None:
+                    break
+                if line:
+                    on_line(line)
+                    printed.append(line)
+                    file.write(line)
+                on_tick()
+        return process.wait(), "".join(printed)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+# ------------------------------------------------------------------------------
+# Environments
+# ------------------------------------------------------------------------------
+
+
+def pins(file: Path) -> list[str]:
+    """Read the requirement lines of a file, without comments and blank lines."""
+    lines = (line.split("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line]
+
+
+def name_of(pin: str) -> str:
+    """Give the normalised name in a requirement line: ``huggingface_hub==2.4.0`` -> ``huggingface-hub``."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[=<>!~ \[;]", pin)[0]).lower()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is either there whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+class Layout(NamedTuple):
+    """Where an interpreter keeps things.
+
+    Attributes
+    ----------
+    site_packages : Path
+        The folder that pip installs into.
+    prefixes : list of Path
+        The folders under which ``share/jupyter/kernels`` may lie.
+    """
+
+    site_packages: Path
+    prefixes: list[Path]
+
+
+class Environment:
+    """A Python that has, or will have, one kit installed.
+
+    Parameters
+    ----------
+    root : Path
+        The repository.
+    kit : Kit
+        What it holds.
+    host : str
+        As from `host_of`; decides between an environment of our own and the interpreter that is there.
+
+    Attributes
+    ----------
+    python : Path
+        The interpreter.
+    stamp : Path
+        The file that says that the installation is whole.
+    log : Path
+        Everything that pip printed.
+    """
+
+    def __init__(self, root: Path, kit: Kit, host: str) -> None:
+        self.root = root
+        self.kit = kit
+        self.host = host
+        self.in_place = host != "own"
+        self.home = root / (".workshop" if self.in_place else kit.folder)
+        self.stamp = self.home / f"workshop-{kit.name}.json"
+        self.log = self.home / "install.log"
+        if self.in_place:
+            self.python = Path(sys.executable)
+        elif os.name == "nt":
+            self.python = self.home / "Scripts" / "python.exe"
+        else:
+            self.python = self.home / "bin" / "python"
+
+    def is_complete(self) -> bool:
+        """Tell whether everything is installed as the requirement files say now."""
+        try:
+            stamp = json.loads(self.stamp.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return stamp == self._expected_stamp()
+
+    def install(self) -> None:
+        """Install what is missing, or all of it.
+
+        Raises
+        ------
+        WorkshopError
+            With the likely cause, if it cannot be done.
+        """
+        check_python_has_builds(sys.version_info)
+        if self.kit is not BACKUP and self.host != "colab":
+            bits = 64 if sys.maxsize > 2**32 else 32
+            check_builds_exist(platform.system(), platform.machine(), bits, platform.mac_ver()[0])
+        if not self.in_place:
+            check_venv(sys.version_info)
+        if self.host != "colab":  # there the large packages are part of the machine
+            present = self._layout().site_packages if self.in_place else self.home
+            check_disk(self.root, self.kit.disk_mb - folder_mb(present))
+
+        # From here on the environment is half-finished; only the stamp, written at the end, says otherwise.
+        self.home.mkdir(exist_ok=True)
+        self.stamp.unlink(missing_ok=True)
+        started = time.monotonic()
+        progress = Progress()
+        steps = self._steps()
+        place = f"this machine's own Python ({self.host})" if self.in_place else f"{self.kit.folder}/"
+        say(f"installing {self.kit.requirements} into {place}, once; all output goes to {self._log_name()}")
+        try:
+            for number, (title, work) in enumerate(steps, 1):
+                progress.step(f"  [{number}/{len(steps)}] {title}")
+                work(progress)
+                progress.done()
+        finally:
+            progress.leave()
+        layout = self._layout()
+        write_path_file(layout.site_packages, self.root)
+        if self.host != "colab":  # which starts its kernels in its own way
+            for prefix in layout.prefixes:
+                set_kernel_variables(prefix / "share" / "jupyter" / "kernels" / "python3" / "kernel.json")
+        write_whole(self.stamp, json.dumps(self._expected_stamp(), indent=1) + "\n")
+        say(f"ready after {time.monotonic() - started:.0f} s")
+
+    def _log_name(self) -> str:
+        return self.log.relative_to(self.root).as_posix()
+
+    def _expected_stamp(self) -> dict[str, object]:
+        wanted = [*pins(self.root / self.kit.requirements), "", *pins(self.root / CONSTRAINTS)]
+        version = sys.version_info[:2] if self.in_place else version_of(self.python)
+        return {
+            "complete": True,
+            "requirements": hashlib.sha256("\n".join(wanted).encode()).hexdigest(),
+            "python": dotted(version) if version else "",
+            # Our own folder moves with the repository; any other interpreter may be a different one today.
+            "interpreter": str(self.python) if self.in_place else self.kit.folder,
+        }
+
+    def _steps(self) -> list[tuple[str, Callable[[Progress], None]]]:
+        steps: list[tuple[str, Callable[[Progress], None]]] = []
+        if not self.in_place:
+            steps.append((f"Python environment {self.kit.folder}/", self._make))
+        torch = [pin for pin in pins(self.root / self.kit.requirements) if name_of(pin) == "torch"]
+        if torch and self.host != "colab":
+            steps.append(("PyTorch", lambda progress: self._install_torch(torch[0], progress)))
+        steps.append(("packages", self._install_packages))
+        return steps
+
+    def _make(self, progress: Progress) -> None:
+        """Make the folder's environment, or mend the one that is there."""
+        version = version_of(self.python)
+        if version is None or version != made_for(self.home):
+            # A Python that was removed or replaced under the environment leaves nothing that can be used.
+            command = [sys.executable, "-m", "venv", "--clear", str(self.home)]
+            self._run(command, progress, "making the environment", self.home)
+            return
+        site_packages = self._layout().site_packages
+        remove_torn_packages(site_packages)
+        if self._pip_version() is None or not any(site_packages.glob("pip-*.dist-info")):
+            for info in site_packages.glob("pip-*.dist-info"):  # which would pass for an installed pip
+                shutil.rmtree(info)
+            command = [str(self.python), "-m", "ensurepip", "--upgrade"]
+            self._run(command, progress, "adding pip", site_packages)
+
+    def _install_torch(self, pin: str, progress: Progress) -> None:
+        """Install PyTorch before the rest: where no GPU is, from the index of its much smaller CPU builds."""
+        version = pin.split("==")[-1]
+        if any(self._layout().site_packages.glob(f"torch-{version}*.dist-info")):
+            return
+        # What it needs comes with the other packages, in the versions of constraints.txt.
+        alone = ["--no-deps", pin]
+        if sys.platform == "linux" and not has_nvidia_gpu():
+            reason = f"does not answer within {PROBE_SECONDS} s"
+            if answers(f"{TORCH_CPU_INDEX}/torch/"):
+                try:
+                    self._pip([*alone, "--index-url", TORCH_CPU_INDEX], progress)
+                    return
+                except WorkshopError as error:
+                    reason = f"is of no use ({error})"
+            progress.leave()
+            say(
+                f"PyTorch's index of CPU builds {reason}; pip takes the build that it finds elsewhere, "
+                "and the standard one is about 3 GB to download"
+            )
+        self._pip(alone, progress)
+
+    def _install_packages(self, progress: Progress) -> None:
+        requirements, constraints = self.root / self.kit.requirements, self.root / CONSTRAINTS
+        if self.host == "colab":
+            wanted = [pin for pin in pins(requirements) if name_of(pin) not in COLAB_KEEPS]
+            kept = self.home / "colab-keeps.txt"
+            write_whole(kept, "".join(f"{pin}\n" for pin in installed_pins(COLAB_KEEPS)))
+            self._pip([*wanted, "-c", str(kept)], progress)
+        else:
+            self._pip(["-r", str(requirements), "-c", str(constraints)], progress)
+
+    def _pip(self, arguments: Sequence[str], progress: Progress) -> None:
+        # Ready-made builds only: compiling one of these on a learner's machine takes an hour or fails. And no
+        # bytecode in advance: that takes as long as the rest, and Python makes what it needs at first import.
+        options = ["--only-binary", ":all:", "--no-compile", "--disable-pip-version-check", "--progress-bar"]
+        options.append("raw" if (self._pip_version() or (0,)) >= (24, 1) else "off")
+        command = [str(self.python), "-m", "pip", "install", *options, *arguments]
+        self._run(command, progress, "installing the packages", self._layout().site_packages)
+
+    def _run(self, command: Sequence[str], progress: Progress, what: str, site_packages: Path) -> None:
+        reader = PipReader(site_packages)
+        code, output = run_logged(command, self.log, reader.read, lambda: progress.show(reader.text()))
+        if code:
+            raise WorkshopError(f"{what} failed: {explain_pip(output)}. Details: {self._log_name()}")
+
+    def _pip_version(self) -> tuple[int, ...] | None:
+        asked = subprocess.run([str(self.python), "-m", "pip", "--version"], capture_output=True, text=True)
+        found = re.match(r"pip (\d+)\.(\d+)", asked.stdout)
+        return (int(found.group(1)), int(found.group(2))) if found else None
+
+    def _layout(self) -> Layout:
+        """Ask the interpreter where its packages go and under which folders Jupyter looks for kernels."""
+        code = (
+            "import json, site, sys, sysconfig; print(json.dumps([sysconfig.get_path('purelib'), "
+            "site.getusersitepackages(), sys.prefix, site.getuserbase()]))"
+        )
+        asked = subprocess.run([str(self.python), "-I", "-c", code], capture_output=True, text=True)
+        if asked.returncode:
+            raise WorkshopError(f"{self.python} does not work; delete its environment and run this again")
+        site_packages, user_packages, prefix, user_base = (Path(part) for part in json.loads(asked.stdout))
+        if not self.in_place:
+            return Layout(site_packages, [prefix])
+        # Where the interpreter belongs to the system, pip installs into the user's folder by itself.
+        writable = os.access(site_packages, os.W_OK)
+        return Layout(site_packages if writable else user_packages, [prefix, user_base])
+
+
+def version_of(python: Path) -> tuple[int, int] | None:
+    """Ask an interpreter for its version; None if it is not there or does not run."""
+    try:
+        asked = subprocess.run(
+            [str(python), "-I", "-S", "-c", "import sys; print(sys.version_info[0], sys.version_info[1])"],
+            capture_output=True,
+            text=True,
+        )
+    except OSError:
+        return None
+    found = re.match(r"(\d+) (\d+)", asked.stdout)
+    return (int(found.group(1)), int(found.group(2))) if found else None
+
+
+def made_for(folder: Path) -> tuple[int, int] | None:
+    """Read for which Python an environment was made; None if it is none."""
+    try:
+        settings = (folder / "pyvenv.cfg").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    found = re.search(r"^version(?:_info)?\s*=\s*(\d+)\.(\d+)", settings, re.MULTILINE)
+    return (int(found.group(1)), int(found.group(2))) if found else None
+
+
+def remove_torn_packages(site_packages: Path) -> None:
+    """Remove what a killed pip left behind and would take for an installed package.
+
+    pip writes a package's list of files (RECORD) last, but takes a package for installed as soon as its
+    metadata is there. A name that begins with a tilde is a package that was being replaced.
+    """
+    torn = [info for info in site_packages.glob("*.dist-info") if not (info / "RECORD").is_file()]
+    for folder in [*torn, *site_packages.glob("~*")]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def installed_pins(names: Sequence[str]) -> list[str]:
+    """Give ``name==version`` for those packages that the running interpreter has."""
+    import importlib.metadata  # Python 3.7, which only gets as far as the version check, does not have it
+
+    found = []
+    for name in names:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found.append(f"{name}=={importlib.metadata.version(name)}")
+    return found
+
+
+def write_path_file(site_packages: Path, root: Path) -> None:
+    """Put the folder ``lab/`` on an environment's path, so that ``import tuning`` works from any folder.
+
+    Inside the repository the path is relative: it survives a move, and a folder ``Büro`` needs no encoding.
+    """
+    lab = root / "lab"
+    line = os.path.relpath(lab, site_packages) if root in site_packages.parents else str(lab)
+    site_packages.mkdir(parents=True, exist_ok=True)
+    write_whole(site_packages / "workshop.pth", line + "\n")
+
+
+def set_kernel_variables(kernel: Path) -> None:
+    """Make notebooks of this kernel start with ``OMP_WAIT_POLICY``, which counts before torch is imported."""
+    if not kernel.is_file():
+        return
+    spec = json.loads(kernel.read_text(encoding="utf-8"))
+    spec.setdefault("env", {})["OMP_WAIT_POLICY"] = CHILD_VARIABLES["OMP_WAIT_POLICY"]
+    write_whole(kernel, json.dumps(spec, indent=1) + "\n")
+
+
+def try_lock(file: IO[str]) -> bool:
+    """Take the lock of an open file if nobody has it; the system gives it back when this process ends."""
+    try:
+        if os.name == "nt":
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return True  # a network folder without locks: better one unguarded installation than none
+    return True
+
+
+@contextlib.contextmanager
+def install_lock(file: Path) -> Iterator[None]:
+    """Let one installation run at a time; a second call waits and says so."""
+    file.parent.mkdir(exist_ok=True)
+    with file.open("a") as handle:
+        if not try_lock(handle):
+            say("another call is installing; waiting for it")
+            while not try_lock(handle):
+                time.sleep(0.5)
+        yield
+
+
+def ensure(kit: Kit) -> Path:
+    """Give the interpreter that has a kit, installing the kit first if need be.
+
+    Parameters
+    ----------
+    kit : Kit
+        What is needed.
+
+    Returns
+    -------
+    Path
+        The interpreter.
+    """
+    environment = Environment(ROOT, kit, host_of(os.environ))
+    if not environment.is_complete():
+        with install_lock(ROOT / ".workshop" / "install.lock"):
+            if not environment.is_complete():  # unless the call that had the lock has done it
+                environment.install()
+    return environment.python
+
+
+def python_for_notebook(notebook: str) -> Path:
+    """Give an interpreter for a notebook: unless the main one is there, 02 makes do with the small one."""
+    if notebook == "02" and not Environment(ROOT, MAIN, host_of(os.environ)).is_complete():
+        return ensure(BACKUP)
+    return ensure(MAIN)
+
+
+# ------------------------------------------------------------------------------
+# Commands
+# ------------------------------------------------------------------------------
+
+
+def child_environment() -> dict[str, str]:
+    """Give the variables for everything that is started here; what the person has set themselves stays."""
+    environ = {**CHILD_VARIABLES, **os.environ}
+    # pip leaves bytecode to the first import: a Python that may not store it would make it at every start.
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environ
+
+
+def call(command: Sequence[str], folder: Path | None = None) -> int:
+    """Run a program in this terminal and give its exit code.
+
+    On Ctrl-C the terminal tells the program too: it is given the time to save its work or, like JupyterLab,
+    to ask back. Only the third Ctrl-C ends it by force.
+    """
+    process = subprocess.Popen(command, cwd=folder, env=child_environment())
+    presses = 0
+    try:
+        while process.poll() is None:
+            try:
+                process.wait()
+            except KeyboardInterrupt:
+                presses += 1
+                if presses == 3:
+                    process.kill()
+    finally:
+        if process.poll() is None:
+            process.terminate()
+    if presses and process.returncode != EXIT_INTERRUPTED:  # else the program has said so itself
+        raise KeyboardInterrupt
+    if process.returncode == KILLED:
+        say(
+            "the system ended the program, most likely for lack of memory: close other programs, "
+            "or use less data or a shorter MAX_LENGTH"
+        )
+    return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+
+def module_command(module: str) -> Callable[[argparse.Namespace], int]:
+    """Make a command that starts one of the package's modules with the arguments as they were typed."""
+
+    def start(options: argparse.Namespace) -> int:
+        return call([str(ensure(MAIN)), "-m", module, *options.typed])
+
+    return start
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Execute a notebook without a screen."""
+    return call([str(python_for_notebook(options.notebook)), "-m", "tuning.headless", *options.typed])
+
+
+def lab_command(options: argparse.Namespace) -> int:
+    """Open JupyterLab for this machine only, with its own token, asking nobody for news or updates."""
+    if host_of(os.environ) == "colab":
+        raise WorkshopError("Google Colab shows notebooks itself: open the notebook there")
+    python = ensure(MAIN)
+    lab = ROOT / "lab"
+    quiet = "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate"
+    settings = ["--ip=127.0.0.1", "--LabApp.news_url=None", quiet]
+    # As the start page and not as a file to open, so that the address in the terminal leads to it too.
+    settings += [f"--LabApp.default_url=/lab/tree/{first.name}" for first in lab.glob("01_*.ipynb")]
+    return call([str(python), "-m", "jupyterlab", *settings, *options.unknown], folder=lab)
+
+
+def test_command(options: argparse.Namespace) -> int:
+    """Run the tests."""
+    python = ensure(MAIN)
+    ensure(TEST)
+    marks = {"fast": ["-m", "not slow and not full"], "plain": ["-m", "not full"], "full": []}
+    return call([str(python), "-m", "pytest", *marks[options.extent], *options.unknown], folder=ROOT)
+
+
+def run_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of ``run``, which ``tuning.headless`` gets as they were typed."""
+    add = parser.add_argument
+    add("--notebook", choices=["01", "02", "03", "04"], default="01", help="which notebook (default: 01)")
+    add("--preset", metavar="P", help="learning rate: TOO_LOW, JUST_RIGHT, TOO_HIGH, or a number")
+    add("--set", metavar="NAME=VALUE", action="append", help="change any dial; may be repeated")
+    add("--out", metavar="DIR", help="folder for the results (default: a new one under lab/runs/)")
+
+
+def test_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of ``test``; all others go to pytest."""
+    add = parser.add_mutually_exclusive_group().add_argument
+    add("--fast", dest="extent", action="store_const", const="fast", help="only the tests that take a moment")
+    add("--full", dest="extent", action="store_const", const="full", help="all, those of many minutes too")
+    parser.set_defaults(extent="plain")
+
+
+class Command(NamedTuple):
+    """One word after ``workshop.py``.
+
+    Attributes
+    ----------
+    summary : str
+        The line in the list of commands.
+    details : str
+        What ``--help`` says above the options.
+    examples : sequence of str
+        What ``--help`` shows below them, without the program's name.
+    start : callable
+        Gets the options and gives the exit code. ``options.typed`` holds the arguments as typed, and
+        ``options.unknown`` those that `add_options` does not describe.
+    add_options : callable, optional
+        Describes the options.
+    """
+
+    summary: str
+    details: str
+    examples: Sequence[str]
+    start: Callable[[argparse.Namespace], int]
+    add_options: Callable[[argparse.ArgumentParser], None] | None = None
+
+
+COMMANDS = {
+    "run": Command(
+        "run a notebook from its first cell to its last, without a browser",
+        "Runs a whole notebook in this terminal, shows how far it is, and prints the scores before and after "
+        "training with a verdict. The executed notebook and the record of the run are kept on disk.",
+        [
+            "run",
+            "run --preset TOO_HIGH --set EPOCHS=1 --set TRAIN_SUBSET=200",
+            "run --notebook 02 --out my_work/backup",
+        ],
+        run_command,
+        run_options,
+    ),
+    "lab": Command(
+        "open the notebooks in a browser (JupyterLab)",
+        "Starts JupyterLab, for this machine only, and opens notebook 01 in the browser. If no browser "
+        "opens, copy the address with its token from the terminal. Ctrl-C in the terminal ends it. Other "
+        "options go to JupyterLab.",
+        ["lab", "lab --no-browser --port 9999"],
+        lab_command,
+    ),
+    "check": Command(
+        "see whether this machine is ready, and how long a run will take on it",
+        "Prints [OK], [WARN] or [FAIL] for everything that the notebooks need, in plain words. Other "
+        "options go to the check itself.",
+        ["check"],
+        module_command("tuning.preflight"),
+    ),
+    "test": Command(
+        "run the project's tests (for maintainers)",
+        "Installs the test tools and runs the tests; without an option, all but those of many minutes. Other "
+        "options go to pytest.",
+        ["test --fast", "test tests/test_workshop.py -k stamp"],
+        test_command,
+        test_options,
+    ),
+}
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Turn a wrong option into an error that a person reads."""
+        raise WorkshopError(f"{message} ({self.prog} --help lists the options)", EXIT_USAGE)
+
+
+def overview() -> str:
+    """Write the help that lists the commands."""
+    width = max(map(len, COMMANDS)) + 2
+    lines = [f"  {name.ljust(width)}{command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"Usage: {THIS} COMMAND [options]",
+            "",
+            *lines,
+            "",
+            "The first use installs what is needed into a folder of its own; later uses start at once.",
+            f"More about a command: {THIS} COMMAND --help",
+        ]
+    )
+
+
+def parse(name: str, arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the arguments of a command; see `Command` for what the result holds.
+
+    Raises
+    ------
+    WorkshopError
+        For a command that does not exist, or a value that an option does not take.
+    """
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(COMMANDS)}"
+        raise WorkshopError(f"there is no command '{name}'; {hint}", EXIT_USAGE)
+    command = COMMANDS[name]
+    examples = "".join(f"\n  {THIS} {example}" for example in command.examples)
+    parser = OneLineParser(
+        prog=f"{THIS} {name}",
+        description=textwrap.fill(command.details, 80),
+        epilog=f"examples:{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    if command.add_options:
+        command.add_options(parser)
+    options, unknown = parser.parse_known_args(arguments)
+    options.typed, options.unknown = list(arguments), unknown
+    return options
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out one command.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        What follows ``workshop.py`` on the command line.
+
+    Returns
+    -------
+    int
+        The exit code: that of the program that was started, or 1 if it could not be set up, 2 for a command
+        or option that does not exist, 130 after Ctrl-C.
+    """
+    try:
+        check_python(sys.version_info)
+        if not arguments or arguments[0] in ("-h", "--help", "help"):
+            print(overview())
+            return 0 if arguments else EXIT_USAGE
+        options = parse(arguments[0], arguments[1:])
+        return COMMANDS[arguments[0]].start(options)
+    except WorkshopError as error:
+        say(str(error))
+        return error.code
+    except OSError as error:
+        say(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        say("stopped by Ctrl-C")
+        return EXIT_INTERRUPTED
+
+
+def stop(number: int, frame: object) -> None:
+    """Leave through the ``finally`` clauses when the system ends us, so that no program is left behind."""
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # a name that the terminal cannot show must not end the program
+    signal.signal(signal.SIGTERM, stop)
+    sys.exit(main(sys.argv[1:]))
