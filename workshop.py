@@ -1027,6 +1027,26 @@ COMMANDS = {
         ["check"],
         module_command("tuning.preflight"),
     ),
+    "fetch-model": Command(
+        "bring DistilBERT (and, if asked, PhraseBank) to this machine ahead of the day",
+        "Downloads the pinned files from the Hugging Face Hub into lab/models/, checks them, and goes on where an "
+        "earlier try broke off. Without it the notebooks ask the Hub themselves, or use the built-in encoder.",
+        ["fetch-model", "fetch-model --phrasebank"],
+        module_command("tuning.fetch"),
+    ),
+    "reference": Command(
+        "record the reference runs again (for maintainers and coaches)",
+        "Trains the presets with three seeds, an over-training run and a sweep of learning rates, and keeps their "
+        "records in assets/reference_runs/. It takes a while: about half an hour with the built-in encoder.",
+        ["reference --model embedded", "reference --model distilbert --only just_right-seed1"],
+        module_command("tuning.reference"),
+    ),
+    "figures": Command(
+        "draw the curve pictures from the reference runs (for maintainers)",
+        "Writes the neutral pictures of Activity 1 to assets/ and the explained ones to assets/coach_only/.",
+        ["figures"],
+        module_command("tuning.figures"),
+    ),
     "test": Command(
         "run the project's tests (for maintainers)",
         "Installs the test tools and runs the tests; without an option, all but those of many minutes. Other "

@@ -6,21 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import DistilBertConfig, DistilBertModel
 
 from tuning import encoder as encoders
 from tuning.errors import DialError, EncoderError
-
-
-@pytest.fixture(scope="session")
-def tiny_distilbert(tmp_path_factory) -> Path:
-    """A DistilBERT-shaped model folder with tiny random weights and the embedded encoder's tokenizer."""
-    folder = tmp_path_factory.mktemp("tiny-distilbert")
-    config = DistilBertConfig(dim=32, hidden_dim=64, n_layers=2, n_heads=2)
-    torch.manual_seed(0)
-    DistilBertModel(config).save_pretrained(folder)
-    encoders.tokenizer(encoders.find("embedded")).save_pretrained(folder)
-    return folder
 
 
 def test_the_embedded_encoder_is_found_checked_and_never_imported():

@@ -7,7 +7,7 @@ same things a second time.
 import dataclasses
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -17,6 +17,10 @@ from matplotlib.figure import Figure
 from tuning import metrics
 from tuning.data import LABELS
 from tuning.run import Run, load_predictions
+
+if TYPE_CHECKING:
+    from tuning.surface import Path as Walk
+    from tuning.surface import TwoWeights
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6E6E6E"
 STYLE: dict[str, Any] = {
@@ -168,7 +172,8 @@ def loss_curve(run: Run, title: str | None = None, steps: int | None = None) -> 
         rates = [step["learning_rate"] for step in run.steps]
         bottom.plot([step["step"] for step in run.steps], rates, color=ORANGE, linewidth=2)
         bottom.set_ylabel("learning\nrate")
-        bottom.set_ylim(0, 1.25 * max(rates, default=run.learning_rate))
+        # A warm-up begins at 0, which alone would give an axis without height.
+        bottom.set_ylim(0, 1.25 * max((rate for rate in rates if rate), default=run.learning_rate))
         bottom.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
         bottom.set_xlabel("step (one batch each)")
         if steps:
@@ -237,6 +242,8 @@ def confusion_matrix(run: Run) -> Picture:
     table = metrics.confusion(truth, frame[list(LABELS)].to_numpy().argmax(axis=1))
     with mpl.rc_context(STYLE):
         figure, axes = _new_figure((5.6, 4.6))
+        # The layout for square panels: the other one shifts them a little each time the figure is drawn.
+        figure.set_layout_engine("compressed")
         axes.imshow(table / np.maximum(table.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
         for row, column in np.ndindex(table.shape):
             dark = table[row, column] > 0.5 * table[row].sum()
@@ -266,7 +273,7 @@ def describe(run: Run) -> str:
     """The loss curve in words, for a screen reader or a text-only display."""
     losses = run.step_losses()
     shown = smooth(losses)
-    ends = f"from {shown[2]:.2f} to {shown[-1]:.2f}" if len(shown) > 2 else "too short to describe"
+    ends = f"from {_say(shown[2])} to {_say(shown[-1])}" if len(shown) > 2 else "too short to describe"
     marks = ", ".join(
         f"epoch {row['epoch']:g}: training {_say(row['train_loss'])}, validation {_say(row['val_loss'])}"
         for row in run.epochs
@@ -278,4 +285,116 @@ def describe(run: Run) -> str:
 
 
 def _say(value: float | None) -> str:
-    return "not a number" if value is None else f"{value:.2f}"
+    return "not a number" if value is None or not np.isfinite(value) else f"{value:.2f}"
+
+
+def walks(model: "TwoWeights", paths: dict[str, "Walk"]) -> Picture:
+    """Paths of SGD on the loss surface of a two-weight model, side by side, with their loss below.
+
+    Parameters
+    ----------
+    model : tuning.surface.TwoWeights
+    paths : dict of str to tuning.surface.Path
+        Title of each panel and its path.
+
+    Returns
+    -------
+    Picture
+    """
+    lowest = model.lowest()
+    reach = 1.6 * np.abs(lowest).max()
+    across = np.linspace(-reach, reach, 121)
+    heights = model.loss(np.stack(np.meshgrid(across, across), axis=-1))
+    with mpl.rc_context(STYLE):
+        size = (3.3 * len(paths) + 0.6, 5.2)
+        figure, panels = _new_figure(size, nrows=2, ncols=len(paths), height_ratios=[2, 1], sharey="row", squeeze=False)
+        for (title, path), map_panel, loss_panel in zip(paths.items(), *panels, strict=True):
+            map_panel.contour(across, across, heights, levels=18, cmap="Greys", linewidths=0.9)
+            map_panel.plot(*path.weights.T, color=BLUE, marker=".", linewidth=1.2)
+            map_panel.plot(0, 0, color=GREEN, marker="o", markersize=9, label="start")
+            map_panel.plot(*lowest, color=RED, marker="*", markersize=15, linestyle="none", label="lowest point")
+            map_panel.set_xlim(-reach, reach)
+            map_panel.set_ylim(-reach, reach)
+            map_panel.set_title(f"{title}\nrate {path.rate:.3g}")
+            map_panel.set_xlabel(f"weight of “{model.words[0]}”")
+            loss_panel.plot(path.losses, color=BLUE, linewidth=2)
+            loss_panel.axhline(float(model.loss(lowest)), color=RED, linestyle=":", linewidth=1.5)
+            loss_panel.set_xlabel("step")
+        panels[0][0].set_ylabel(f"weight of “{model.words[1]}”")
+        panels[0][0].legend(loc="lower left")
+        panels[1][0].set_ylabel("loss")
+        panels[1][0].set_ylim(0, 1.5)
+    ends = "; ".join(f"{title}: loss {path.losses[0]:.2f} to {path.losses[-1]:.2f}" for title, path in paths.items())
+    return Picture(figure, f"Paths of SGD on the loss surface. {ends}. Lowest possible {model.loss(lowest):.2f}.")
+
+
+def compare(runs: dict[str, Run]) -> Picture:
+    """Several runs side by side: loss, accuracy and macro-F1 by epoch.
+
+    Parameters
+    ----------
+    runs : dict of str to Run
+        Title of each column and its run.
+
+    Returns
+    -------
+    Picture
+    """
+    with mpl.rc_context(STYLE):
+        size = (3.4 * len(runs) + 0.6, 5.6)
+        figure, panels = _new_figure(size, nrows=2, ncols=len(runs), sharex="col", sharey="row", squeeze=False)
+        for (title, run), top, bottom in zip(runs.items(), *panels, strict=True):
+            marks = [(0, run.baseline)] + [(row["epoch"], row) for row in run.epochs]
+            for panel, key, colour, marker, label in (
+                (top, "train_loss", GREEN, "s", "training loss"),
+                (top, "val_loss", RED, "D", "validation loss"),
+                (bottom, "val_accuracy", BLUE, "o", "validation accuracy"),
+                (bottom, "val_f1_macro", ORANGE, "^", "validation macro-F1"),
+            ):
+                points = [(at, row[key]) for at, row in marks if row.get(key) is not None]
+                if points:
+                    panel.plot(*zip(*points, strict=True), color=colour, marker=marker, linewidth=2, label=label)
+            top.set_title(f"{title}\nrate {run.learning_rate:g}")
+            bottom.set_xlabel("epoch")
+            bottom.set_ylim(0, 1)
+        panels[0][0].set_ylabel("loss (nats)")
+        panels[0][0].legend(loc="upper right")
+        panels[1][0].set_ylabel("score")
+        panels[1][-1].legend(loc="lower right")
+    words = "; ".join(f"{title}: {_ends(run)}" for title, run in runs.items())
+    return Picture(figure, f"Runs side by side. {words}.")
+
+
+def _ends(run: Run) -> str:
+    final = run.final
+    return (
+        f"training loss {_say(final.get('train_loss'))}, validation loss {_say(final.get('val_loss'))}, "
+        f"accuracy {_say(final.get('val_accuracy'))}, macro-F1 {_say(final.get('val_f1_macro'))}"
+    )
+
+
+def first_epoch(runs: dict[str, Run]) -> Picture:
+    """The step losses of the first epoch of several runs, one above the other: the noise of SGD.
+
+    Parameters
+    ----------
+    runs : dict of str to Run
+
+    Returns
+    -------
+    Picture
+    """
+    words = []
+    with mpl.rc_context(STYLE):
+        figure, panels = _new_figure((9.5, 1.9 * len(runs) + 0.6), nrows=len(runs), sharex=True, squeeze=False)
+        for panel, (title, run) in zip(panels[:, 0], runs.items(), strict=True):
+            steps = [step for step in run.steps if step["epoch"] <= 1 and step["loss"] is not None]
+            losses = np.array([step["loss"] for step in steps])
+            panel.plot([step["step"] for step in steps], losses, color=BLUE, linewidth=1)
+            panel.axhline(np.log(len(LABELS)), color=GREY, linewidth=1, linestyle=":")
+            panel.set_title(title)
+            panel.set_ylim(0, max(1.3, float(losses.max()) * 1.05))
+            panel.set_ylabel("loss")
+            words.append(f"{title}: from {losses.min():.2f} to {losses.max():.2f}")
+        panels[-1, 0].set_xlabel("step of the first epoch (dotted: pure guessing, ln 3)")
+    return Picture(figure, f"Step losses of the first epoch. {'; '.join(words)}.")

@@ -8,17 +8,30 @@ import csv
 import dataclasses
 import hashlib
 import io
+import sys
+import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from tuning import folders
 from tuning.errors import DataError
 
+if TYPE_CHECKING:
+    from tuning import hub
+
 LABELS = ("negative", "neutral", "positive")
 PARTS = ("train", "validation", "test")
 BUNDLED = folders.DATA / "financial_sentiment.csv"
 SPLIT_SEED = 42
+PHRASEBANK_FOLDER = "financial_phrasebank"
+PHRASEBANK_MEMBERS = {"50": "50Agree", "66": "66Agree", "75": "75Agree", "all": "AllAgree"}
+PHRASEBANK_LICENCE = (
+    "Financial PhraseBank (Malo, Sinha, Takala, Korhonen and Wallenius, 2014) has the licence CC BY-NC-SA 3.0:"
+    " not for commercial use, and what you make from it must be shared under the same terms."
+)
 LONGEST_SENTENCE = 5_000
 FEWEST_PER_LABEL = 10
 
@@ -65,15 +78,17 @@ class Splits:
         return {part: len(getattr(self, part)) for part in PARTS}
 
 
-def load(source: str = "bundled") -> Data:
-    """Read the bundled sentences or a CSV of your own.
+def load(source: str = "bundled", agreement: str = "all") -> Data:
+    """Read the bundled sentences, PhraseBank or a CSV of your own.
 
     Parameters
     ----------
     source : str
-        ``"bundled"``, or the path of a CSV (comma, semicolon or tab; UTF-8 preferred) with the columns ``sentence``
-        and ``label`` or one of their usual other names. A relative path is looked up from the current folder,
-        then from ``lab/``.
+        ``"bundled"``, ``"phrasebank"`` (brought from the Hub and checked), or the path of a CSV (comma, semicolon or
+        tab; UTF-8 preferred) with the columns ``sentence`` and ``label`` or one of their usual other names. A relative
+        path is looked up from the current folder, then from ``lab/``.
+    agreement : str
+        PhraseBank only: ``"50"``, ``"66"``, ``"75"`` or ``"all"``, the share of annotators that had to agree.
 
     Returns
     -------
@@ -84,6 +99,8 @@ def load(source: str = "bundled") -> Data:
     DataError
         If the file is missing or cannot be used; the text names the file, the row and what to do.
     """
+    if source == "phrasebank":
+        return _phrasebank(agreement)
     path = BUNDLED if source == "bundled" else _find(source)
     name = path.name
     try:
@@ -114,7 +131,7 @@ def split(data: Data, seed: int = SPLIT_SEED) -> Splits:
     """
     frame = data.frame
     if frame["split"].isna().all():
-        frame = frame.assign(split=_stratified(frame, seed))
+        frame = frame.assign(split=_stratified(frame, seed, data.path.name))
     return Splits(*(frame[frame["split"] == part].reset_index(drop=True) for part in PARTS))
 
 
@@ -143,17 +160,79 @@ def subset(frame: pd.DataFrame, size: int, seed: int = SPLIT_SEED) -> pd.DataFra
     return (ordered if size == 0 else ordered.head(size)).reset_index(drop=True)
 
 
+def flip_labels(frame: pd.DataFrame, share: float, seed: int = SPLIT_SEED) -> pd.DataFrame:
+    """Add label noise: give a share of the rows a different label, drawn at random from the other two.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Rows with a ``label``; it stays as it is.
+    share : float
+        Between 0 and 1; exactly this share, rounded to whole rows, is flipped.
+    seed : int
+        Seed of the draw.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A copy with the noisy labels.
+    """
+    rng = np.random.default_rng(seed)
+    rows = rng.choice(len(frame), size=round(share * len(frame)), replace=False)
+    codes = np.array([LABELS.index(label) for label in frame["label"]])
+    codes[rows] = (codes[rows] + rng.integers(1, len(LABELS), size=len(rows))) % len(LABELS)
+    return frame.assign(label=[LABELS[code] for code in codes])
+
+
 def label_counts(frame: pd.DataFrame) -> dict[str, int]:
     """Sentences per label, all three labels always present."""
     counts = frame["label"].value_counts()
     return {label: int(counts.get(label, 0)) for label in LABELS}
 
 
+def _phrasebank(agreement: str) -> Data:
+    from tuning import hub
+
+    folder = folders.models() / PHRASEBANK_FOLDER
+    repository = phrasebank()
+    try:
+        hub.fetch(repository, folder)
+    except hub.HubError as unreachable:
+        raise DataError(
+            f'PhraseBank could not be brought here: {unreachable} Set DATA to "bundled", or try again later.'
+        ) from None
+    path = folder / repository.files[0].name
+    member = f"FinancialPhraseBank-v1.0/Sentences_{PHRASEBANK_MEMBERS[agreement]}.txt"
+    with zipfile.ZipFile(path) as archive:
+        raw = archive.read(member)
+    rows = [line.rsplit("@", 1) for line in raw.decode("latin-1").splitlines() if line.strip()]
+    table = pd.DataFrame(rows, columns=["sentence", "label"])
+    return Data(_check(table, member), path, hashlib.sha256(raw).hexdigest(), (PHRASEBANK_LICENCE,))
+
+
+def phrasebank() -> "hub.Repository":
+    """Financial PhraseBank on the Hub: one archive, pinned by revision, size and SHA-256."""
+    from tuning import hub
+
+    archive = hub.File(
+        "data/FinancialPhraseBank-v1.0.zip",
+        681_890,
+        "0e1a06c4900fdae46091d031068601e3773ba067c7cecb5b0da1dcba5ce989a6",
+    )
+    return hub.Repository(
+        "takala/financial_phrasebank", "598b6aad98f7c8d67be161b12a4b5f2497e07edd", (archive,), kind="datasets/"
+    )
+
+
 def _find(source: str) -> Path:
-    given = Path(source).expanduser()
-    for path in (given, folders.LAB / given):
-        if path.is_file():
-            return path.resolve()
+    try:
+        given = Path(source).expanduser()
+        for path in (given, folders.LAB / given):
+            if path.is_file():
+                return path.resolve()
+    except (OSError, RuntimeError):
+        # A name that no file can have, or the home folder of a person who does not exist.
+        pass
     raise DataError(f'{source}: there is no such file. Set DATA to "bundled" or to the path of a CSV file.')
 
 
@@ -177,12 +256,18 @@ def _parse(text: str, name: str) -> pd.DataFrame:
     header = text.lstrip("\r\n").partition("\n")[0]
     separator = max(",;\t", key=header.count)
     try:
-        return pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, skip_blank_lines=True)
+        table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, skip_blank_lines=True)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error) as problem:
         reason = str(problem).strip().splitlines()[-1].removeprefix("Error tokenizing data. C error: ")
         raise DataError(
             f"{name}: the table cannot be read ({reason}). Put sentences that hold a separator in double quotes."
         ) from None
+    if not isinstance(table.index, pd.RangeIndex):
+        # pandas took the first cells for row names: every cell after them would stand in the wrong column.
+        raise DataError(
+            f"{name}: its rows have more cells than its header. Put sentences that hold a separator in double quotes."
+        )
+    return table
 
 
 def _column(frame: pd.DataFrame, accepted: tuple[str, ...]) -> str | None:
@@ -195,7 +280,7 @@ def _check(table: pd.DataFrame, name: str) -> pd.DataFrame:
     for wanted, accepted in (("sentence", _SENTENCE_HEADERS), ("label", _LABEL_HEADERS)):
         column = _column(table, accepted)
         if column is None:
-            found = ", ".join(str(header)[:30] for header in table.columns[:8])
+            found = ", ".join(" ".join(str(header).split())[:30] for header in table.columns[:8])
             raise DataError(
                 f"{name}: there is no {wanted} column (found: {found})."
                 f" Name one of the columns {' or '.join(accepted)}."
@@ -277,7 +362,7 @@ def _rows(flags: pd.Series) -> str:
     return f"row {told} has" if many == 1 else f"rows {told} have"
 
 
-def _stratified(frame: pd.DataFrame, seed: int) -> list[str]:
+def _stratified(frame: pd.DataFrame, seed: int, name: str) -> list[str]:
     from sklearn.model_selection import train_test_split
 
     keys = frame["sentence"].str.casefold().str.split().str.join(" ")
@@ -286,10 +371,25 @@ def _stratified(frame: pd.DataFrame, seed: int) -> list[str]:
     few = [label for label, count in counts.items() if count < FEWEST_PER_LABEL]
     if few:
         raise DataError(
-            f"too few different sentences are labelled {' or '.join(few)} once copies are set aside."
+            f"{name}: too few different sentences are labelled {' or '.join(few)} once copies are set aside."
             f" At least {FEWEST_PER_LABEL} of each label are needed for the three parts."
         )
     train, rest = train_test_split(distinct, test_size=0.3, stratify=distinct["label"], random_state=seed)
     validation, test = train_test_split(rest, test_size=0.5, stratify=rest["label"], random_state=seed)
     part_of = {key: part for part, rows in zip(PARTS, (train, validation, test), strict=True) for key in rows["key"]}
     return keys.map(part_of).tolist()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line ``python -m tuning.data audit [CSV]``."""
+    from tuning import audit
+
+    given = sys.argv[1:] if argv is None else argv
+    if given[:1] != ["audit"]:
+        print("error: write python -m tuning.data audit [CSV]", file=sys.stderr)
+        return 2
+    return audit.main(given[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

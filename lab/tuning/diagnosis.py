@@ -6,7 +6,8 @@ The rules, in the order in which they are asked. They look at the record only, n
 2. *unclear*: too few steps, or no scores, to say anything.
 3. *violent start*: within the first steps the loss jumped clearly above where it began (see `JUMP`; a healthy run is
    noisy too), or the pretrained weights moved by a large share. With a violent start the run is *collapsed* if it ends
-   by predicting one class, else *too high* unless it recovered to a useful score.
+   by predicting one class; else it is *too high*, unless it calmed down (the later steps cost less than the start) and
+   reached a useful score.
 4. *overfitting*: the validation loss turned up well above its lowest epoch while the training loss went on falling.
 5. *just right*: the training loss fell clearly and the validation macro-F1 is clearly above the majority class.
 6. *too low*: none of that: the loss hardly fell, or fell without the scores following yet.
@@ -17,7 +18,6 @@ our own and were set on the recorded sweep in ``assets/reference_runs/``.
 """
 
 import dataclasses
-import math
 from typing import Any
 
 import numpy as np
@@ -99,14 +99,21 @@ def diagnose(run: Run) -> Diagnosis:
             "Learning rate: at least ten times lower.",
         )
     losses = run.step_losses()
-    if len(losses) < FEWEST_STEPS or final.get("val_f1_macro") is None or run.baseline.get("train_loss") is None:
+    needed = [
+        run.baseline.get("train_loss"),
+        *map(final.get, ("train_loss", "val_loss", "val_accuracy", "val_f1_macro")),
+    ]
+    if len(losses) < FEWEST_STEPS or None in needed:
         return Diagnosis(
             "unclear",
-            [f"Only {len(losses)} steps were recorded; at least {FEWEST_STEPS} and a final score are needed."],
+            [
+                f"{len(losses)} steps were recorded{'' if None not in needed else ', and not all scores'};"
+                f" at least {FEWEST_STEPS} steps and the scores before and after are needed."
+            ],
             "Train for longer, then ask again.",
         )
     facts = _Facts.of(run, losses)
-    if facts.violent and not facts.useful:
+    if facts.violent and (facts.lasting or not facts.useful):
         return _too_violent(facts)
     if facts.turned_up:
         return _overfitting(facts)
@@ -122,6 +129,7 @@ class _Facts:
     start: float
     end: float
     highest: float
+    late: float
     movement: float | None
     one_class: float
     class_name: str
@@ -149,8 +157,9 @@ class _Facts:
         interval = final.get("gap_accuracy_interval")
         return cls(
             start=run.baseline["train_loss"],
-            end=final["train_loss"] if final.get("train_loss") is not None else math.nan,
+            end=final["train_loss"],
             highest=float(np.nanmax(_smooth(early))),
+            late=float(np.nanmean(losses[len(losses) // 2 :])),
             movement=final.get("weight_movement"),
             one_class=predicted[top] / total if predicted else float(same_as_majority),
             class_name=top,
@@ -174,6 +183,10 @@ class _Facts:
     def violent(self) -> bool:
         jumped = self.highest > JUMP * self.start
         return jumped or (self.movement is not None and self.movement > BIG_MOVEMENT)
+
+    @property
+    def lasting(self) -> bool:
+        return self.late > self.start
 
     @property
     def useful(self) -> bool:
@@ -211,7 +224,11 @@ def _too_violent(facts: _Facts) -> Diagnosis:
         )
     return Diagnosis(
         "too high",
-        [began, f"It never recovered: macro-F1 {facts.f1:.2f}, with {facts.majority_f1:.2f} for the majority class."],
+        [
+            began,
+            f"Over the second half of the run the step loss was {facts.late:.2f} on average, and macro-F1 ended at"
+            f" {facts.f1:.2f}, with {facts.majority_f1:.2f} for the majority class.",
+        ],
         "Learning rate: three to ten times lower.",
     )
 

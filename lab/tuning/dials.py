@@ -7,12 +7,14 @@ value gets the same one line everywhere, before anything is computed.
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from tuning.errors import DialError, nearest
 
 PRESETS = ("TOO_LOW", "JUST_RIGHT", "TOO_HIGH")
 SCHEDULES = ("constant", "linear", "cosine")
+SGD_SCHEDULES = ("constant", "invscaling")
+AGREEMENTS = ("50", "66", "75", "all")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 SEED_ALONE = 42
 
@@ -58,6 +60,15 @@ def _rate(value: Any) -> str | float:
     return number
 
 
+def _sgd_rate(value: Any) -> str | float:
+    if value in PRESETS:
+        return value
+    number = _number(value)
+    if not 0 < number <= 1000:
+        raise ValueError
+    return number
+
+
 def _subset(value: Any) -> int:
     number = _whole(value)
     if number != 0 and not 24 <= number <= 1_000_000:
@@ -95,8 +106,56 @@ def _dial(default: Any, check: Callable[[Any], Any], allowed: str, meaning: str,
 
 
 @dataclasses.dataclass(frozen=True)
-class Dials:
-    """The dials of one run, checked.
+class _Checked:
+    """What both kinds of dials share: every value is checked when they are made."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Names of all dials, in the order of the notebook."""
+        return [field.name for field in dataclasses.fields(cls)]
+
+    @classmethod
+    def of(cls, variables: Mapping[str, Any]) -> Self:
+        """Collect the dials from a notebook's variables; a dial that is not there keeps its default.
+
+        Parameters
+        ----------
+        variables : mapping
+            Usually ``globals()``.
+        """
+        return cls(**{name: variables[name] for name in cls.names() if name in variables})
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        """Build from named settings and refuse a name that is no dial.
+
+        Raises
+        ------
+        DialError
+            If a name is unknown (the nearest dial is named) or a value cannot be used.
+        """
+        for name in settings:
+            if name not in cls.names():
+                raise DialError(f"{name} is not a dial.{nearest(name, cls.names())} Dials: {', '.join(cls.names())}.")
+        return cls(**settings)
+
+    @property
+    def seed(self) -> int:
+        """Random seed: the group's number, or 42 for a learner alone."""
+        return SEED_ALONE if self.GROUP is None else self.GROUP
+
+    def as_dict(self) -> dict[str, Any]:
+        """The dials as a plain dictionary, in the order of :meth:`names`."""
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dials(_Checked):
+    """The dials of one fine-tuning run, checked.
 
     The field names are the names that a learner sees in the notebook. Build it with keyword arguments, from a
     notebook's variables with :meth:`of`, or from ``NAME=VALUE`` texts with :meth:`from_settings`.
@@ -141,58 +200,78 @@ class Dials:
     MODEL: str = _dial(
         "distilbert", _text, "distilbert, embedded or the path of a model folder", "the pretrained encoder"
     )
-    DATA: str = _dial("bundled", _text, "bundled or the path of a CSV file", "the sentences and their labels")
+    DATA: str = _dial(
+        "bundled", _text, "bundled, phrasebank or the path of a CSV file", "the sentences and their labels"
+    )
+    AGREEMENT: str = _dial(
+        "all",
+        lambda value: _one_of(AGREEMENTS)(str(value)),
+        "50, 66, 75 or all",
+        "PhraseBank only: share of its annotators, in percent, that had to agree",
+        AGREEMENTS,
+    )
     PRECISION: str = _dial(
         "auto", _one_of(PRECISIONS), "auto, fp32, bf16 or fp16", "number format of the arithmetic", PRECISIONS
     )
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
-
-    @classmethod
-    def names(cls) -> list[str]:
-        """Names of all dials, in the order of the notebook."""
-        return [field.name for field in dataclasses.fields(cls)]
-
-    @classmethod
-    def of(cls, variables: Mapping[str, Any]) -> "Dials":
-        """Collect the dials from a notebook's variables; a dial that is not there keeps its default.
-
-        Parameters
-        ----------
-        variables : mapping
-            Usually ``globals()``.
-        """
-        return cls(**{name: variables[name] for name in cls.names() if name in variables})
-
-    @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> "Dials":
-        """Build from named settings and refuse a name that is no dial.
-
-        Raises
-        ------
-        DialError
-            If a name is unknown (the nearest dial is named) or a value cannot be used.
-        """
-        for name in settings:
-            if name not in cls.names():
-                raise DialError(f"{name} is not a dial.{nearest(name, cls.names())} Dials: {', '.join(cls.names())}.")
-        return cls(**settings)
-
-    @property
-    def seed(self) -> int:
-        """Random seed: the group's number, or 42 for a learner alone."""
-        return SEED_ALONE if self.GROUP is None else self.GROUP
 
     @property
     def warmup(self) -> float:
         """Share of the steps over which the rate climbs to its value: 0 for a constant rate, else 0.1."""
         return 0.0 if self.SCHEDULER == "constant" else 0.1
 
-    def as_dict(self) -> dict[str, Any]:
-        """The dials as a plain dictionary, in the order of :meth:`names`."""
-        return dataclasses.asdict(self)
+
+@dataclasses.dataclass(frozen=True)
+class SgdDials(_Checked):
+    """The dials of one run of the backup lab (TF-IDF and `SGDClassifier`), checked.
+
+    Raises
+    ------
+    DialError
+        If a value cannot be used.
+    """
+
+    LR_PRESET: str | float = _dial(
+        "JUST_RIGHT",
+        _sgd_rate,
+        "TOO_LOW, JUST_RIGHT, TOO_HIGH or a number above 0 and up to 1000, such as 0.5",
+        "learning rate: a preset, or the rate itself",
+        PRESETS,
+    )
+    SCHEDULER: str = _dial(
+        "constant",
+        _one_of(SGD_SCHEDULES),
+        "constant or invscaling",
+        "how the rate changes over the run; invscaling divides it by the square root of the step's number",
+        SGD_SCHEDULES,
+    )
+    GROUP: int | None = _dial(
+        None,
+        _group,
+        "None when you work alone, else your group's number, a whole number from 1 to 12",
+        "sets the random seed, so that two groups with one preset differ as luck differs",
+    )
+    TRAIN_SUBSET: int = _dial(
+        800, _subset, "0 for all training sentences, or a whole number from 24", "training sentences used"
+    )
+    EPOCHS: int = _dial(8, _whole_between(1, 100), "a whole number from 1 to 100", "passes over the training sentences")
+    BATCH_SIZE: int = _dial(8, _whole_between(1, 256), "a whole number from 1 to 256", "sentences per recorded step")
+    ALPHA: float = _dial(
+        1e-5, _fraction, "a number from 0 to 1", "strength of the regularisation: the pull of the weights to zero"
+    )
+    LABEL_NOISE: float = _dial(
+        0.0, _fraction, "a number from 0 to 1", "share of training labels flipped to another class"
+    )
+    NOISY_VALIDATION: bool = _dial(False, _yes_no, "True or False", "flip the same share of validation labels too")
+    DATA: str = _dial(
+        "bundled", _text, "bundled, phrasebank or the path of a CSV file", "the sentences and their labels"
+    )
+    AGREEMENT: str = _dial(
+        "all",
+        lambda value: _one_of(AGREEMENTS)(str(value)),
+        "50, 66, 75 or all",
+        "PhraseBank only: share of its annotators, in percent, that had to agree",
+        AGREEMENTS,
+    )
 
 
 def _checked(field: dataclasses.Field, value: Any) -> Any:

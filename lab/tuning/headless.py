@@ -17,7 +17,7 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 from tuning import folders
-from tuning.dials import Dials, parse_settings
+from tuning.dials import Dials, SgdDials, parse_settings
 from tuning.errors import WorkshopError
 from tuning.run import Run, copy_results, finished_runs
 from tuning.session import notebook_file
@@ -80,7 +80,7 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None)
     WorkshopError
         If a cell fails, with its own line.
     """
-    dials = Dials.from_settings(settings)
+    dials = (SgdDials if number == "02" else Dials).from_settings(settings)
     given = {name: getattr(dials, name) for name in settings}
     source = notebook_file(number)
     before = set(finished_runs())

@@ -97,6 +97,7 @@ def fetch(
             httpx.Client(timeout=limits, follow_redirects=True, headers={"Accept-Encoding": "identity"}) as client,
         ):
             for file in repository.files:
+                (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
                 if not _whole(folder / file.name, file):
                     _fetch_file(client, repository.url(file), folder / file.name, file, end, on_progress)
     except Timeout:

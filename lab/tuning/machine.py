@@ -49,24 +49,30 @@ def processor() -> str:
     return next(names, platform.machine())
 
 
-def describe(precision: str) -> dict[str, Any]:
+def describe(precision: str, torch_is_used: bool = True) -> dict[str, Any]:
     """The machine's part of a run's record.
 
     Parameters
     ----------
     precision : str
-        ``fp32``, ``bf16`` or ``fp16``.
+        ``fp64``, ``fp32``, ``bf16`` or ``fp16``.
+    torch_is_used : bool
+        The backup lab does without it, on one thread of the processor.
     """
-    import torch
+    device, threads = "cpu", 1
+    if torch_is_used:
+        import torch
 
-    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
-    if device == "cpu" and torch.backends.mps.is_available():
-        device = "mps"
+        threads = torch.get_num_threads()
+        if torch.cuda.is_available():
+            device = torch.cuda.get_device_name(0)
+        elif torch.backends.mps.is_available():
+            device = "mps"
     return {
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
         "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
+        "threads": threads,
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "device": device,
         "precision": precision,

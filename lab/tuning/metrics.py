@@ -9,6 +9,7 @@ training, in evaluation mode, on fixed subsets.
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -207,3 +208,43 @@ def gap_interval(train: Scores, validation: Scores) -> tuple[float, float]:
     below = np.hypot(train.accuracy - low_t, high_v - validation.accuracy)
     above = np.hypot(high_t - train.accuracy, validation.accuracy - low_v)
     return float(gap - below), float(gap + above)
+
+
+def summary(
+    train: Scores, validation: Scores, logits: np.ndarray, truth: np.ndarray, intervals: bool = True
+) -> dict[str, Any]:
+    """Put the scores of both parts together as the record keeps them, with the gap.
+
+    Parameters
+    ----------
+    train, validation : Scores
+        On the fixed training subset and on validation.
+    logits : numpy.ndarray of shape (validation sentences, labels)
+    truth : numpy.ndarray of int
+        True labels of the validation sentences.
+    intervals : bool
+        With the 95% intervals; without them it is quicker.
+
+    Returns
+    -------
+    dict
+        The keys of ``final`` in ``run.schema.json``, weight movement apart.
+    """
+    scores = {
+        "train_accuracy": train.accuracy,
+        "train_loss": train.loss,
+        "val_accuracy": validation.accuracy,
+        "val_f1_macro": validation.f1_macro,
+        "val_loss": validation.loss,
+        "val_f1": validation.f1,
+        "val_predicted": validation.predicted,
+        "gap_accuracy": train.accuracy - validation.accuracy,
+        "gap_loss": validation.loss - train.loss,
+        "train_size": train.size,
+        "val_size": validation.size,
+    }
+    if intervals:
+        scores["val_accuracy_interval"] = list(accuracy_interval(validation.correct, validation.size))
+        scores["val_f1_macro_interval"] = list(f1_interval(logits, truth))
+        scores["gap_accuracy_interval"] = list(gap_interval(train, validation))
+    return scores

@@ -11,7 +11,6 @@ import json
 import os
 import sys
 import tempfile
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm

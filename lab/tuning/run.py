@@ -27,6 +27,7 @@ SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("run.schema.json")
 OUTCOMES = ("completed", "diverged", "interrupted")
 WEIGHTS_KEPT = 3
+BACKUP_NOTEBOOK = "02"
 
 
 @dataclasses.dataclass
@@ -107,13 +108,17 @@ class Run:
         """
         path = path / "run.json" if path.is_dir() else path
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
         except OSError as problem:
             raise RunError(f"{folders.short(path)}: this run cannot be opened ({problem.strerror}).") from None
         except ValueError:
             raise RunError(f"{folders.short(path)}: this run is damaged (not JSON). Train again.") from None
         check(record, folders.short(path))
         return cls(**record)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def finite(value: Any) -> Any:
@@ -177,12 +182,12 @@ def new_folder(label: str) -> Path:
 
 def finished_runs() -> list[Path]:
     """Folders of the runs on disk that reached their end, oldest first."""
-    found = folders.runs().glob("*/predictions.csv")
-    return sorted((path.parent for path in found), key=lambda folder: (folder / "predictions.csv").stat().st_mtime)
+    found = [path.parent for path in folders.runs().glob("*/predictions.csv") if path.with_name("run.json").is_file()]
+    return sorted(found, key=lambda folder: (folder / "predictions.csv").stat().st_mtime)
 
 
-def last_run(run_id: str | None = None) -> Run:
-    """Bring back a recorded run: the newest, or the one named.
+def last_run(run_id: str | None = None, *, backup: bool = False) -> Run:
+    """Bring back a recorded run: the newest of the main lab or of the backup lab, or the one named.
 
     Every cell after training starts here, so a restarted kernel costs nothing.
 
@@ -190,6 +195,8 @@ def last_run(run_id: str | None = None) -> Run:
     ----------
     run_id : str, optional
         Name of the run's folder under ``lab/runs/``.
+    backup : bool
+        The newest run of the backup lab (notebook 02) instead of the main lab.
 
     Returns
     -------
@@ -202,10 +209,12 @@ def last_run(run_id: str | None = None) -> Run:
     """
     if run_id is not None:
         return Run.load(folders.runs() / run_id)
-    found = finished_runs()
-    if not found:
-        raise RunError('There is no recorded run yet. Run the section "Train" first.')
-    return Run.load(found[-1])
+    for folder in reversed(finished_runs()):
+        run = Run.load(folder)
+        if (run.notebook == BACKUP_NOTEBOOK) == backup:
+            return run
+    section = "Train three presets" if backup else "Train"
+    raise RunError(f'There is no recorded run yet. Run the section "{section}" first.')
 
 
 def save_predictions(folder: Path, ids: list, labels: list[str], logits: np.ndarray) -> None:
@@ -215,7 +224,7 @@ def save_predictions(folder: Path, ids: list, labels: list[str], logits: np.ndar
 
 
 def load_predictions(run: Run) -> pd.DataFrame:
-    """Read a run's ``predictions.csv``; an infinite or missing logit of a diverged run comes back as NaN.
+    """Read a run's ``predictions.csv``; a missing logit of a diverged run comes back as NaN, an infinite one as it is.
 
     Returns
     -------
@@ -223,7 +232,14 @@ def load_predictions(run: Run) -> pd.DataFrame:
         ``id``, ``label`` and one logit column per label, one row per validation sentence.
     """
     try:
-        frame = pd.read_csv(run.folder / "predictions.csv", dtype={"id": str, "label": str})
+        frame = pd.read_csv(
+            run.folder / "predictions.csv",
+            dtype={"id": str, "label": str} | dict.fromkeys(LABELS, float),
+            keep_default_na=False,
+            na_values={label: [""] for label in LABELS},
+        )
+        if not frame["label"].isin(LABELS).all():
+            raise ValueError
         return frame[["id", "label", *LABELS]]
     except (OSError, ValueError, KeyError):
         raise RunError(f"{run.run_id}: its predictions.csv is missing or damaged. Train again.") from None

@@ -4,7 +4,6 @@ Nothing here changes what the later cells compute; without it they work, but the
 """
 
 import ast
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -65,6 +64,10 @@ def sections_of_names(notebook: nbformat.NotebookNode) -> dict[str, str]:
     return sections
 
 
+# What these define inside is not there for the next cell.
+_OWN_NAMES = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
 def _defined(source: str) -> set[str]:
     lines = [line for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))]
     try:
@@ -72,13 +75,17 @@ def _defined(source: str) -> set[str]:
     except SyntaxError:
         return set()
     names = set()
-    for node in ast.walk(tree):
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names.update((alias.asname or alias.name).split(".")[0] for alias in node.names)
         elif isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.add(node.name)
+        if not isinstance(node, _OWN_NAMES):
+            waiting.extend(ast.iter_child_nodes(node))
     return names
 
 
@@ -97,7 +104,8 @@ def _handler(sections: dict[str, str]) -> Callable[..., list[str] | None]:
         else:
             shell.showtraceback((kind, problem, trace), tb_offset=tb_offset)
             return None
-        print(line, file=sys.stderr)
+        # As the cell's error, not as printed text: whoever runs the notebook without a screen reads it there.
+        shell._showtraceback(kind, problem, [line])
         return [line]
 
     return show

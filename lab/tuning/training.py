@@ -228,26 +228,9 @@ def measure(
     """
     logits = predict(model, tokens.validation, tokenizer, precision)
     truth = np.asarray(tokens.validation["labels"])
-    validation = metrics.score(logits, truth)
     train_logits = predict(model, tokens.train_check, tokenizer, precision)
     train = metrics.score(train_logits, np.asarray(tokens.train_check["labels"]))
-    scores = {
-        "train_accuracy": train.accuracy,
-        "train_loss": train.loss,
-        "val_accuracy": validation.accuracy,
-        "val_f1_macro": validation.f1_macro,
-        "val_loss": validation.loss,
-        "val_f1": validation.f1,
-        "val_predicted": validation.predicted,
-        "val_accuracy_interval": list(metrics.accuracy_interval(validation.correct, validation.size)),
-        "val_f1_macro_interval": list(metrics.f1_interval(logits, truth)),
-        "gap_accuracy": train.accuracy - validation.accuracy,
-        "gap_accuracy_interval": list(metrics.gap_interval(train, validation)),
-        "gap_loss": validation.loss - train.loss,
-        "train_size": train.size,
-        "val_size": validation.size,
-    }
-    return scores, logits
+    return metrics.summary(train, metrics.score(logits, truth), logits, truth), logits
 
 
 def movement(model: PreTrainedModel, encoder: "Encoder") -> dict[str, float]:
@@ -575,7 +558,7 @@ def open_test(run: Run) -> pd.DataFrame:
     RunError
         If the data file has changed since the run, or the weights are gone.
     """
-    data = load(run.dials["DATA"])
+    data = load(run.dials["DATA"], run.dials.get("AGREEMENT", "all"))
     if data.sha256 != run.data["sha256"]:
         raise RunError(
             f"{run.run_id}: {run.data['path']} has changed since this run. Train again, then open the test part."
@@ -615,7 +598,7 @@ def fit(dials: Dials, notebook: str = "script", quiet: bool = False) -> Run:
     Run
         Recorded under ``lab/runs/``.
     """
-    data = load(dials.DATA)
+    data = load(dials.DATA, dials.AGREEMENT)
     splits = split(data)
     encoder = encoders.find(dials.MODEL)
     for notice in (*data.notices, encoder.banner):

@@ -1,0 +1,49 @@
+"""Bring DistilBERT, and on request PhraseBank, to this machine ahead of the day."""
+
+import argparse
+import sys
+
+from tqdm import tqdm
+
+from tuning import data, encoder, folders, hub
+
+
+def bring(repository: hub.Repository, folder_name: str) -> bool:
+    """Fetch a repository with a progress bar and say how it ended.
+
+    Returns
+    -------
+    bool
+        Whether all files are there and right.
+    """
+    folder = folders.models() / folder_name
+    with tqdm(unit="B", unit_scale=True, desc=repository.name) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.n = done
+            bar.refresh()
+
+        try:
+            hub.fetch(repository, folder, on_progress=show)
+        except hub.HubError as problem:
+            bar.close()
+            print(f"error: {repository.name}: {problem}", file=sys.stderr)
+            return False
+    print(f"{repository.name} is in {folders.short(folder)}, checked.")
+    return True
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line of ``workshop.py fetch-model``; the exit code is 0 when everything asked for is there."""
+    parser = argparse.ArgumentParser(prog="workshop.py fetch-model", description=__doc__)
+    parser.add_argument("--phrasebank", action="store_true", help="the PhraseBank sentences as well")
+    options = parser.parse_args(argv)
+    wanted = [(encoder.DISTILBERT, encoder.DISTILBERT.folder_name)]
+    if options.phrasebank:
+        wanted.append((data.phrasebank(), data.PHRASEBANK_FOLDER))
+    return 0 if all([bring(repository, name) for repository, name in wanted]) else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""What several test files share: folders of their own, and records of runs that nobody had to train."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tuning.data import LABELS
+from tuning.dials import Dials
+from tuning.run import Run, check, finite, save_predictions
+
+
+@pytest.fixture(autouse=True)
+def workshop_folders(tmp_path_factory, monkeypatch) -> Path:
+    """Keep runs and what is remembered about the machine out of the repository and the home folder."""
+    folder = tmp_path_factory.mktemp("workshop")
+    monkeypatch.setenv("WORKSHOP_RUNS", str(folder / "runs"))
+    monkeypatch.setenv("WORKSHOP_CACHE", str(folder / "cache"))
+    return folder
+
+
+def step_rows(losses: Sequence[float], epochs: int, rate: float) -> list[dict[str, Any]]:
+    per_epoch = max(len(losses) / max(epochs, 1), 1)
+    return [
+        {"step": step, "epoch": step / per_epoch, "loss": loss, "grad_norm": 1.0, "learning_rate": rate}
+        for step, loss in enumerate(losses, start=1)
+    ]
+
+
+def epoch_rows(pairs: Iterable[tuple[float, float]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "epoch": epoch,
+            "train_loss_running": train_loss,
+            "train_loss": train_loss,
+            "train_accuracy": 0.8,
+            "val_loss": val_loss,
+            "val_accuracy": 0.78,
+            "val_f1_macro": 0.76,
+            "seconds": 12.0,
+        }
+        for epoch, (train_loss, val_loss) in enumerate(pairs, start=1)
+    ]
+
+
+def scores(**changed: Any) -> dict[str, Any]:
+    """All scores of a part, as a model has them that learnt something."""
+    usual = {
+        "train_accuracy": 0.82,
+        "train_loss": 0.45,
+        "val_accuracy": 0.78,
+        "val_f1_macro": 0.76,
+        "val_loss": 0.60,
+        "val_f1": {"negative": 0.74, "neutral": 0.80, "positive": 0.74},
+        "val_predicted": {"negative": 55, "neutral": 130, "positive": 65},
+        "val_accuracy_interval": [0.72, 0.83],
+        "val_f1_macro_interval": [0.70, 0.81],
+        "gap_accuracy": 0.04,
+        "gap_accuracy_interval": [-0.03, 0.11],
+        "gap_loss": 0.15,
+        "train_size": 300,
+        "val_size": 250,
+    }
+    assert changed.keys() <= usual.keys() | {"weight_movement", "layer_movement"}
+    return usual | changed
+
+
+UNTRAINED = {
+    "train_accuracy": 0.31,
+    "train_loss": 1.10,
+    "val_accuracy": 0.30,
+    "val_f1_macro": 0.20,
+    "val_loss": 1.10,
+    "val_f1": {"negative": 0.40, "neutral": 0.10, "positive": 0.10},
+    "val_predicted": {"negative": 200, "neutral": 25, "positive": 25},
+    "val_accuracy_interval": [0.25, 0.36],
+    "val_f1_macro_interval": [0.15, 0.25],
+    "gap_accuracy": 0.01,
+    "gap_accuracy_interval": [-0.06, 0.08],
+    "gap_loss": 0.0,
+}
+MAJORITY = {"label": "neutral", "accuracy": 0.52, "f1_macro": 0.228}
+
+
+@pytest.fixture
+def make_run() -> Callable[..., Run]:
+    """Build a valid record from step losses, the two losses after each epoch, and final scores.
+
+    The defaults describe a good run. A number that is not finite becomes None, as in the file.
+    """
+
+    def make(
+        losses: Iterable[float] = tuple(np.linspace(1.1, 0.45, 60)),
+        epochs: Iterable[tuple[float, float]] = ((0.70, 0.75), (0.45, 0.60)),
+        final: dict[str, Any] | None = None,
+        *,
+        run_id: str = "20260105-090000-just-right",
+        rate: float = 1e-4,
+        outcome: str = "completed",
+        dials: dict[str, Any] | None = None,
+        **parts: Any,
+    ) -> Run:
+        chosen = Dials(**(dials or {}))
+        rows = epoch_rows(epochs)
+        run = Run(
+            run_id=run_id,
+            started="2026-01-05T09:00:00+00:00",
+            notebook="01",
+            dials=chosen.as_dict(),
+            learning_rate=rate,
+            seed=chosen.seed,
+            encoder={"name": "tiny", "source": "a test", "revision": "0", "parameters": 1000},
+            data={
+                "path": "sentences.csv",
+                "sha256": "0" * 64,
+                "rows": 1650,
+                "train_used": 800,
+                "split_sizes": {"train": 1150, "validation": 250, "test": 250},
+                "label_counts": {"negative": 400, "neutral": 850, "positive": 400},
+            },
+            versions={"torch": "2.13.0", "transformers": "5.23.0"},
+            machine={
+                "platform": "Linux",
+                "processor": "a processor",
+                "cores": 2,
+                "threads": 2,
+                "device": "cpu",
+                "precision": "fp32",
+            },
+            steps=step_rows(list(losses), len(rows), rate),
+            epochs=rows,
+            majority=dict(MAJORITY),
+            baseline=dict(UNTRAINED),
+            final=scores(**(final or {})),
+            outcome=outcome,
+            timing={"train_seconds": 24.0, "total_seconds": 30.0, "tokens": 48_000, "peak_memory_mb": 900.0},
+        )
+        run = dataclasses.replace(run, **parts)
+        record = finite(dataclasses.asdict(run))
+        check(record, "make_run")
+        return Run(**record)
+
+    return make
+
+
+@pytest.fixture
+def diverged_run(make_run) -> Run:
+    """A run whose loss stopped being a number in its eighth step."""
+    nothing = float("nan")
+    return make_run(
+        losses=[1.1, 1.3, 2.4, 9.0, 40.0, 95.0, 310.0, nothing],
+        epochs=[(nothing, nothing)],
+        final=dict.fromkeys(("train_loss", "val_loss", "gap_loss", "weight_movement"), nothing),
+        run_id="20260105-091500-too-high",
+        outcome="diverged",
+        rate=5e-3,
+        dials={"LR_PRESET": "TOO_HIGH"},
+    )
+
+
+@pytest.fixture
+def keep_run() -> Callable[..., Run]:
+    """Write a run to its folder: record and predictions, with weights if asked, as old as `minutes` says."""
+
+    def keep(run: Run, *, weights: bool = False, minutes: float = 0, logits: np.ndarray | None = None) -> Run:
+        run.save()
+        logits = np.eye(len(LABELS)) if logits is None else logits
+        labels = [LABELS[row % len(LABELS)] for row in range(len(logits))]
+        save_predictions(run.folder, [f"s{row}" for row in range(len(logits))], labels, logits)
+        moment = (run.folder / "run.json").stat().st_mtime - 60 * minutes
+        os.utime(run.folder / "predictions.csv", (moment, moment))
+        if weights:
+            (run.folder / "model").mkdir()
+            (run.folder / "model" / "model.safetensors").write_bytes(b"weights")
+        return run
+
+    return keep
+
+
+@pytest.fixture(scope="session")
+def tiny_distilbert(tmp_path_factory) -> Path:
+    """A DistilBERT-shaped model folder with tiny random weights and the embedded encoder's tokenizer."""
+    import torch
+    from transformers import DistilBertConfig, DistilBertModel
+
+    from tuning import encoder as encoders
+
+    folder = tmp_path_factory.mktemp("tiny-distilbert")
+    config = DistilBertConfig(dim=32, hidden_dim=64, n_layers=2, n_heads=2)
+    torch.manual_seed(0)
+    DistilBertModel(config).save_pretrained(folder)
+    encoders.tokenizer(encoders.find("embedded")).save_pretrained(folder)
+    return folder

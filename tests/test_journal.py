@@ -1,0 +1,256 @@
+"""The experiment log, the worksheet's row and the tables: no run is lost, and no number is made up."""
+
+import csv
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from tuning import folders, journal
+from tuning.diagnosis import diagnose
+from tuning.journal import LOG_COLUMNS, WORKSHEET_COLUMNS
+from tuning.run import Run
+
+PROCESSES, ROWS_EACH = 4, 20
+
+
+def raw_rows() -> list[list[str]]:
+    """The log as a plain CSV reader sees it, header first."""
+    with journal.log_file().open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def ids() -> list[str]:
+    return journal.read_log()["Run ID"].tolist()
+
+
+# The log
+
+
+def test_without_a_run_the_log_is_empty_but_has_its_columns():
+    log = journal.read_log()
+    assert log.empty
+    assert log.columns.tolist() == list(LOG_COLUMNS)
+
+
+def test_the_worksheets_columns_come_first(make_run):
+    journal.append(make_run())
+    header = raw_rows()[0]
+    assert header == list(LOG_COLUMNS)
+    assert header[:12] == list(WORKSHEET_COLUMNS)
+    assert len(set(header)) == len(header)
+
+
+def test_a_run_is_logged_once_however_often_it_is_appended(make_run):
+    run = make_run(run_id="run-1")
+    for _ in range(3):
+        journal.append(run)
+    journal.append(make_run(run_id="run-2"))
+    assert ids() == ["run-1", "run-2"]
+
+
+def test_a_run_that_is_appended_again_has_its_new_numbers(make_run):
+    journal.append(make_run(run_id="run-1"))
+    journal.append(make_run(run_id="run-1", final={"val_accuracy": 0.9}))
+    assert journal.read_log()["Accuracy"].tolist() == ["0.900"]
+
+
+def test_a_row_holds_what_is_needed_to_repeat_the_run(make_run):
+    run = make_run(dials={"GROUP": 5, "EPOCHS": 3, "SCHEDULER": "cosine"}, diagnosis={"verdict": "just right"})
+    journal.append(run)
+    row = journal.read_log().iloc[0].to_dict()
+    assert (
+        row
+        | {
+            "Run ID": run.run_id,
+            "LR preset": "JUST_RIGHT",
+            "LR value": "0.0001",
+            "Scheduler": "cosine",
+            "Epochs": "3",
+            "Train subset": "800",
+            "Train loss (end)": "0.450",
+            "Val loss": "0.600",
+            "Accuracy": "0.780",
+            "F1-macro": "0.760",
+            "Gen. gap": "+0.040",
+            "Notes": "",
+            "Outcome": "completed",
+            "Verdict": "just right",
+            "Group": "5",
+            "Seed": "5",
+            "Batch size": "8",
+            "Data SHA-256": "0" * 64,
+            "Precision": "fp32",
+            "Versions": "torch=2.13.0 transformers=5.23.0",
+        }
+        == row
+    )
+
+
+def test_numbers_that_a_diverged_run_lacks_stay_empty(diverged_run):
+    journal.append(diverged_run)
+    row = journal.read_log().iloc[0]
+    assert (row["Train loss (end)"], row["Val loss"]) == ("", "")
+    assert (row["Outcome"], row["LR preset"], row["Accuracy"]) == ("diverged", "TOO_HIGH", "0.780")
+    assert "nan" not in journal.log_file().read_text().lower()
+    assert "None" not in journal.log_file().read_text()
+
+
+def test_a_note_written_into_the_log_survives_the_next_run(make_run):
+    journal.append(make_run(run_id="run-1"))
+    rows = raw_rows()
+    rows[1][LOG_COLUMNS.index("Notes")] = 'good, "really";\nnot luck'
+    with journal.log_file().open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows(rows)
+    journal.append(make_run(run_id="run-2"))
+    assert ids() == ["run-1", "run-2"]
+    assert journal.read_log()["Notes"].tolist() == ['good, "really";\nnot luck', ""]
+
+
+EDITS = {
+    "emptied": lambda text: "",
+    "other header": lambda text: text.replace("Run ID", "Run", 1),
+    "columns in another order": lambda text: text.replace("LR preset,LR value", "LR value,LR preset", 1),
+    "semicolons": lambda text: text.replace(",", ";"),
+    "row cut short": lambda text: text[:-60],
+    "note with a comma and no quotes": lambda text: text.replace("+0.040,,", "+0.040,good, but slow,"),
+    "not UTF-8": lambda text: text.replace("just-right", "just-r\udce9ght"),
+    "not a table": lambda text: "<html><body>Log in first</body></html>",
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_a_file_edited_beyond_recognition_is_kept_aside(make_run, capsys, name):
+    journal.append(make_run(run_id="20260105-090000-just-right"))
+    edited = EDITS[name](journal.log_file().read_text()).encode("utf-8", "surrogateescape")
+    journal.log_file().write_bytes(edited)
+    journal.append(make_run(run_id="run-2"))
+    aside = journal.log_file().with_name("experiment_log_kept_aside_1.csv")
+    assert aside.read_bytes() == edited
+    assert ids() == ["run-2"]
+    (said,) = capsys.readouterr().out.splitlines()
+    assert "experiment_log.csv was changed" in said
+    assert "kept as experiment_log_kept_aside_1.csv" in said
+
+
+def test_a_second_edited_file_does_not_replace_the_first(make_run):
+    for number in (1, 2, 3):
+        journal.log_file().parent.mkdir(parents=True, exist_ok=True)
+        journal.log_file().write_text(f"edited {number}")
+        journal.append(make_run())
+    kept = sorted(folders.runs().glob("experiment_log_kept_aside_*.csv"))
+    assert [path.read_text() for path in kept] == ["edited 1", "edited 2", "edited 3"]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", '=HYPERLINK("a","b")'])
+def test_a_cell_that_a_spreadsheet_would_run_is_defused(make_run, text):
+    run = make_run()
+    run.data["path"] = text
+    for _ in range(2):
+        journal.append(run)
+        journal.append(make_run(run_id="run-2"))
+    rows = raw_rows()
+    assert {row[LOG_COLUMNS.index("Data")] for row in rows[1:]} == {"'" + text, "sentences.csv"}
+
+
+@pytest.mark.parametrize("gap", [-0.25, 0.04])
+def test_a_signed_number_is_no_formula(make_run, gap):
+    journal.append(make_run(final={"gap_accuracy": gap}))
+    assert journal.read_log()["Gen. gap"].tolist() == [f"{gap:+.3f}"]
+
+
+def append_many(record: dict, name: str, barrier) -> None:
+    barrier.wait()
+    for number in range(ROWS_EACH):
+        journal.append(Run(**record | {"run_id": f"{name}-{number}"}))
+
+
+@pytest.mark.slow
+def test_four_processes_at_once_lose_no_row(make_run):
+    record = vars(make_run())
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(PROCESSES)
+    names = [f"process-{number}" for number in range(PROCESSES)]
+    children = [context.Process(target=append_many, args=(record, name, barrier)) for name in names]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(timeout=120)
+    assert [child.exitcode for child in children] == [0] * PROCESSES
+    assert sorted(ids()) == sorted(f"{name}-{number}" for name in names for number in range(ROWS_EACH))
+    for name in names:
+        own = [run_id for run_id in ids() if run_id.startswith(name + "-")]
+        assert own == [f"{name}-{number}" for number in range(ROWS_EACH)]
+    assert {path.name for path in folders.runs().iterdir()} <= {"experiment_log.csv", "experiment_log.lock"}
+
+
+def test_the_log_lies_where_the_runs_lie(workshop_folders: Path):
+    assert journal.log_file() == workshop_folders / "runs" / "experiment_log.csv"
+
+
+# The worksheet's row
+
+
+@pytest.mark.parametrize("row", [journal.worksheet_row, journal.baseline_row])
+def test_a_worksheet_row_has_a_cell_for_every_column(make_run, diverged_run, row):
+    for run in (make_run(), diverged_run, make_run(losses=[], epochs=[], final=None, baseline={}, majority={})):
+        text = row(run)
+        assert text.startswith("| ") and text.endswith(" |")
+        assert len(text.strip("|").split("|")) == len(WORKSHEET_COLUMNS) == 12
+        assert not [word for word in ("None", "nan") if word in text]
+
+
+def test_a_worksheet_row_says_what_the_run_did(make_run):
+    cells = [cell.strip() for cell in journal.worksheet_row(make_run()).strip("|").split("|")]
+    assert cells[1:] == [
+        "JUST_RIGHT", "0.0001", "constant", "2", "800", "0.450", "0.600", "0.780", "0.760", "+0.040", "",
+    ]  # fmt: skip
+
+
+def test_empty_numbers_stay_empty_in_the_row_of_a_diverged_run(diverged_run):
+    cells = [cell.strip() for cell in journal.worksheet_row(diverged_run).strip("|").split("|")]
+    assert cells[6:8] == ["", ""]
+
+
+def test_the_baseline_row_says_that_the_head_is_untrained(make_run):
+    cells = [cell.strip() for cell in journal.baseline_row(make_run()).strip("|").split("|")]
+    assert (cells[0], cells[6], cells[-1]) == ("Baseline", "1.100", "untrained head")
+    assert cells[1:6] == [""] * 5
+
+
+# Tables
+
+
+def test_before_and_after_stand_under_the_majority_class(make_run):
+    found = journal.before_after(make_run())
+    assert found.index.tolist() == ["majority class", "before training", "after training"]
+    assert found.loc["majority class", "accuracy"] == "0.520"
+    assert found.loc["majority class", "gap"] == ""
+    assert found.loc["after training", "accuracy"] == "0.780 (0.72 to 0.83)"
+    assert found.loc["after training", "gap"] == "+0.040 (-0.03 to +0.11)"
+
+
+def test_the_table_of_a_diverged_run_has_empty_losses(diverged_run):
+    found = journal.before_after(diverged_run)
+    assert found.loc["after training", ["validation loss", "training loss"]].tolist() == ["", ""]
+    assert found.loc["before training", "validation loss"] == "1.100"
+
+
+def test_the_closed_test_part_has_no_score(make_run):
+    closed = journal.validation_and_test(make_run())
+    assert closed.loc["test"].tolist() == ["", "", "", "never"]
+    opened = journal.validation_and_test(
+        make_run(
+            test={"opened": "once", "accuracy": 0.7, "accuracy_interval": [0.64, 0.75], "f1_macro": 0.6, "size": 250}
+        )
+    )
+    assert opened.loc["test"].tolist() == ["0.700 (0.64 to 0.75)", "0.600", 250, "once"]
+
+
+def test_the_verdict_is_told_with_its_reasons_and_the_next_dial(make_run):
+    run = make_run()
+    run.diagnosis = diagnose(run).as_dict()
+    lines = journal.verdict_text(run).splitlines()
+    assert lines[0] == "Verdict: just right"
+    assert lines[1:-1] == run.diagnosis["reasons"]
+    assert lines[-1].startswith("Next dial: ")

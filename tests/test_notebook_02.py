@@ -1,0 +1,64 @@
+"""Notebook 02 executed for real, and in an environment that holds nothing but its own requirements."""
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tuning import folders
+from tuning.dials import SgdDials
+from tuning.run import Run
+from tuning.session import notebook_file
+
+NOTEBOOK = notebook_file("02")
+
+
+def execute(python: str, runs: Path, *options: str) -> subprocess.CompletedProcess:
+    environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}
+    command = [python, "-m", "tuning.headless", "--notebook", "02", *options]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_and_makes_three_runs(tmp_path):
+    done = execute(sys.executable, tmp_path, "--preset", "TOO_HIGH", "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert Run.load(tmp_path / "out").preset == "TOO_HIGH"
+    assert sorted(Run.load(path.parent).preset for path in tmp_path.glob("2*/run.json")) == [
+        "JUST_RIGHT",
+        "TOO_HIGH",
+        "TOO_LOW",
+    ]
+    notebook = nbformat.read(tmp_path / "out" / NOTEBOOK.name, as_version=4)
+    pictures = [o for cell in notebook.cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
+    assert len(pictures) == 4
+    assert "Warning" not in str([cell.get("outputs") for cell in notebook.cells])
+
+
+@pytest.mark.slow
+def test_a_dial_of_the_other_lab_is_refused(tmp_path):
+    done = execute(sys.executable, tmp_path, "--set", "WEIGHT_DECAY=0.1")
+    assert done.returncode == 2
+    assert "WEIGHT_DECAY is not a dial" in done.stderr
+
+
+@pytest.mark.full
+def test_it_runs_in_an_environment_of_its_own_without_torch(tmp_path):
+    venv.create(tmp_path / "env", with_pip=True)
+    python = str(tmp_path / "env" / ("Scripts" if os.name == "nt" else "bin") / "python")
+    install = [python, "-m", "pip", "install", "-q", "-r", "requirements-backup.txt", "-c", "constraints.txt"]
+    subprocess.run(install, cwd=folders.ROOT, check=True)
+    assert subprocess.run([python, "-c", "import torch"], capture_output=True).returncode != 0
+    done = execute(python, tmp_path / "runs")
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_the_dials_cell_and_the_package_agree():
+    cell = next(cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell["id"] == "speed-dials")
+    values: dict = {}
+    exec(cell.source, values)
+    assert {name: value for name, value in values.items() if name.isupper()} == SgdDials().as_dict()

@@ -1,0 +1,342 @@
+"""The record of a run: what goes into the file, what comes out, and what is refused."""
+
+import dataclasses
+import json
+import math
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tuning import folders
+from tuning.errors import RunError
+from tuning.run import (
+    WEIGHTS_KEPT,
+    Run,
+    check,
+    copy_results,
+    finished_runs,
+    finite,
+    forget_old_weights,
+    last_run,
+    load_predictions,
+    new_folder,
+    write_whole,
+)
+
+
+def line_of(act, *args) -> str:
+    """The text of the RunError that a call raises; it must be a single line."""
+    with pytest.raises(RunError) as caught:
+        act(*args)
+    text = str(caught.value)
+    assert text.splitlines() == [text]
+    assert "Traceback" not in text
+    return text
+
+
+# Round trip
+
+
+def test_a_record_comes_back_as_it_was_saved(make_run):
+    run = make_run(test={"opened": "once", "accuracy": 0.7, "f1_macro": 0.6, "size": 250})
+    path = run.save()
+    assert path == folders.runs() / run.run_id / "run.json"
+    assert Run.load(path) == run
+    assert Run.load(path.parent) == run
+
+
+def test_saving_twice_gives_the_same_bytes_and_leaves_no_other_file(make_run):
+    run = make_run()
+    first = run.save().read_bytes()
+    assert run.save().read_bytes() == first
+    assert [path.name for path in run.folder.iterdir()] == ["run.json"]
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, np.float32("nan"), np.float64("inf")])
+def test_a_number_that_is_not_finite_becomes_null_in_the_file(make_run, number):
+    run = make_run()
+    run.steps[3]["loss"] = number
+    run.final["val_loss"] = number
+    text = run.save().read_text(encoding="utf-8")
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    kept = Run.load(run.folder)
+    assert kept.steps[3]["loss"] is None
+    assert kept.final["val_loss"] is None
+    assert math.isnan(kept.step_losses()[3])
+    assert len(kept.step_losses()) == len(run.steps)
+
+
+def test_numpy_numbers_become_plain_ones():
+    mixed = {"a": np.int64(3), "b": (np.float64(0.5), [np.float32("inf")]), "c": np.bool_(True), "d": "text", "e": None}
+    assert finite(mixed) == {"a": 3, "b": [0.5, [None]], "c": True, "d": "text", "e": None}
+    assert json.loads(json.dumps(finite(mixed))) == finite(mixed)
+
+
+@pytest.mark.parametrize(("rate", "name"), [("TOO_HIGH", "TOO_HIGH"), (3e-4, "own")])
+def test_the_preset_of_a_typed_rate_is_called_own(make_run, rate, name):
+    assert make_run(dials={"LR_PRESET": rate}).preset == name
+
+
+# Schema
+
+
+def changed(record: dict, path: str, value) -> dict:
+    """A record with one value set, by a path such as ``steps/0/loss``."""
+    *way, last = [int(part) if part.isdigit() else part for part in path.split("/")]
+    inner = record
+    for part in way:
+        inner = inner[part]
+    inner[last] = value
+    return record
+
+
+@pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(Run)])
+def test_no_key_may_be_missing(make_run, key):
+    record = dataclasses.asdict(make_run())
+    del record[key]
+    assert key in line_of(check, record, "a file")
+
+
+@pytest.mark.parametrize(
+    "part", ["", "encoder", "data", "machine", "steps/0", "epochs/0", "majority", "final", "timing"]
+)
+def test_no_key_may_be_added(make_run, part):
+    record = changed(dataclasses.asdict(make_run()), f"{part}/surprise".lstrip("/"), 1)
+    assert "surprise" in line_of(check, record, "a file")
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("schema_version", 2),
+        ("schema_version", "1"),
+        ("run_id", ""),
+        ("run_id", "../elsewhere"),
+        ("run_id", "=1+1"),
+        ("notebook", "05"),
+        ("dials/EPOCHS", "2"),
+        ("dials/EPOCHS", 0),
+        ("dials/GROUP", 13),
+        ("dials/LR_PRESET", "MIDDLE"),
+        ("dials/LR_PRESET", 0),
+        ("learning_rate", 0),
+        ("learning_rate", None),
+        ("seed", -1),
+        ("seed", 1.5),
+        ("encoder/parameters", "many"),
+        ("data/sha256", "0" * 63),
+        ("data/rows", -1),
+        ("data/label_counts", {"negative": 1}),
+        ("machine/precision", "int8"),
+        ("steps", {}),
+        ("steps/0/loss", "0.5"),
+        ("steps/0/loss", -0.1),
+        ("steps/0/step", 0),
+        ("epochs/0/val_accuracy", 1.5),
+        ("epochs/0/epoch", 0),
+        ("majority/label", "mixed"),
+        ("final/val_f1_macro", True),
+        ("final/gap_accuracy", -1.5),
+        ("final/val_accuracy_interval", [0.1]),
+        ("final/val_accuracy_interval", [0.1, None]),
+        ("outcome", "fine"),
+        ("diagnosis", {"verdict": "good"}),
+        ("timing/tokens", 1.5),
+        ("test", {}),
+    ],
+)
+def test_a_wrong_value_is_refused_and_the_place_is_named(make_run, path, value):
+    text = line_of(check, changed(dataclasses.asdict(make_run()), path, value), "a file")
+    assert text.startswith(f"a file: this is not a run of this workshop ({path}")
+
+
+@pytest.mark.parametrize("record", [None, [], "text", 3, {}])
+def test_what_is_no_record_at_all_is_refused(record):
+    assert line_of(check, record, "a file").startswith("a file: this is not a run of this workshop")
+
+
+def test_a_record_that_does_not_fit_is_not_saved(make_run):
+    run = make_run()
+    run.outcome = "fine"
+    assert run.run_id in line_of(run.save)
+    assert not run.folder.exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe\x00",
+        b'{"schema_version": 1',
+        b"<html>not found</html>",
+    ],
+)
+def test_a_damaged_file_gets_one_line(make_run, damage):
+    path = make_run().save()
+    path.write_bytes(damage)
+    assert line_of(Run.load, path).endswith("run.json: this run is damaged (not JSON). Train again.")
+
+
+def test_half_a_file_gets_one_line(make_run):
+    path = make_run().save()
+    path.write_bytes(path.read_bytes()[:700])
+    assert "this run is damaged" in line_of(Run.load, path)
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_json_does_not_have_is_damage(make_run, constant):
+    path = make_run().save()
+    path.write_text(re.sub(r'"loss": [0-9.]+', f'"loss": {constant}', path.read_text(), count=1))
+    assert "this run is damaged" in line_of(Run.load, path)
+
+
+def test_a_missing_file_gets_one_line(tmp_path):
+    assert "this run cannot be opened (No such file or directory)" in line_of(Run.load, tmp_path / "run.json")
+
+
+# Writing in one piece
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "deep" / "file.txt"
+    write_whole(path, "old\n")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "new " * 100_000 + "\ud800")
+    assert path.read_bytes() == b"old\n"
+    assert list(path.parent.iterdir()) == [path]
+
+
+KILLED = """\
+import sys
+from pathlib import Path
+from tuning.run import write_whole
+path = Path(sys.argv[1])
+print("ready", flush=True)
+while True:
+    for letter in "ab":
+        write_whole(path, letter * 3_000_000)
+"""
+
+
+@pytest.mark.slow
+def test_a_reader_and_a_crash_see_the_old_or_the_new_file(tmp_path):
+    path = tmp_path / "file.txt"
+    write_whole(path, "a" * 3_000_000)
+    seen = set()
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(path)], cwd=folders.LAB, stdout=subprocess.PIPE, text=True
+    ) as child:
+        child.stdout.readline()
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            text = path.read_text()
+            seen.add((len(text), *set(text)))
+        child.kill()
+    text = path.read_text()
+    assert seen | {(len(text), *set(text))} <= {(3_000_000, "a"), (3_000_000, "b")}
+
+
+# Folders of runs
+
+
+def test_two_runs_in_one_second_get_two_folders():
+    made = [new_folder("TOO_HIGH") for _ in range(4)]
+    assert len(set(made)) == 4
+    assert all(folder.is_dir() and folder.parent == folders.runs() for folder in made)
+    assert all(re.fullmatch(r"\d{8}-\d{6}-too-high(-\d)?", folder.name) for folder in made)
+
+
+def test_the_newest_finished_run_comes_back(make_run, keep_run):
+    # Neither the name nor the order of writing decides.
+    keep_run(make_run(run_id="b-newest"), minutes=1)
+    keep_run(make_run(run_id="c-oldest"), minutes=9)
+    keep_run(make_run(run_id="a-middle"), minutes=5)
+    assert [folder.name for folder in finished_runs()] == ["c-oldest", "a-middle", "b-newest"]
+    assert last_run().run_id == "b-newest"
+    assert last_run("c-oldest").run_id == "c-oldest"
+
+
+def test_a_run_that_did_not_reach_its_end_is_passed_over(make_run, keep_run):
+    keep_run(make_run(run_id="whole"), minutes=5)
+    make_run(run_id="no-predictions").save()
+    keep_run(make_run(run_id="no-record"))
+    (folders.runs() / "no-record" / "run.json").unlink()
+    assert last_run().run_id == "whole"
+
+
+def test_without_a_run_it_is_said_what_to_do():
+    assert line_of(last_run) == 'There is no recorded run yet. Run the section "Train" first.'
+
+
+def test_a_run_that_is_not_there_is_named():
+    assert "no-such-run" in line_of(last_run, "no-such-run")
+
+
+def test_old_weights_are_forgotten_but_records_stay(make_run, keep_run):
+    names = [f"run-{age}" for age in range(WEIGHTS_KEPT + 2)]
+    for age, name in enumerate(names):
+        keep_run(make_run(run_id=name), weights=True, minutes=age)
+    forget_old_weights()
+    with_weights = {name for name in names if (folders.runs() / name / "model").is_dir()}
+    assert with_weights == set(names[:WEIGHTS_KEPT])
+    assert {last_run(name).run_id for name in names} == set(names)
+    assert all((folders.runs() / name / "predictions.csv").is_file() for name in names)
+
+
+def test_results_are_copied_to_another_folder_and_onto_themselves(make_run, keep_run, tmp_path):
+    run = keep_run(make_run())
+    copy_results(run.folder, tmp_path / "new" / "out")
+    copy_results(run.folder, run.folder)
+    assert Run.load(tmp_path / "new" / "out") == run
+    assert sorted(path.name for path in (tmp_path / "new" / "out").iterdir()) == ["predictions.csv", "run.json"]
+
+
+# Predictions
+
+
+def test_predictions_come_back_as_they_were_saved(make_run, keep_run):
+    logits = np.random.default_rng(0).normal(size=(9, 3))
+    frame = load_predictions(keep_run(make_run(), logits=logits))
+    assert frame.columns.tolist() == ["id", "label", "negative", "neutral", "positive"]
+    assert frame["id"].tolist() == [f"s{row}" for row in range(9)]
+    assert frame[["negative", "neutral", "positive"]].to_numpy().tolist() == logits.tolist()
+
+
+def test_logits_of_a_diverged_run_come_back_too(diverged_run, keep_run):
+    logits = np.array([[math.nan] * 3, [math.inf, 0, 1], [-math.inf, 2, math.nan]])
+    found = load_predictions(keep_run(diverged_run, logits=logits))[["negative", "neutral", "positive"]]
+    np.testing.assert_array_equal(found.to_numpy(), logits)
+
+
+def test_an_id_that_looks_like_nothing_stays_an_id(make_run, keep_run):
+    run = keep_run(make_run())
+    path = run.folder / "predictions.csv"
+    path.write_text(path.read_text().replace("s0,", "NA,").replace("s1,", "007,"))
+    assert load_predictions(run)["id"].tolist() == ["NA", "007", "s2"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        None,
+        "",
+        "id,label\n1,neutral\n",
+        "id,label,negative,neutral,positive\n1,neutral,one,two,three\n",
+        "id,label,negative,neutral,positive\n1,mixed,1,2,3\n",
+        'id,label,negative,neutral,positive\n1,"neutral,1,2,3\n',
+        b"id,label,negative,neutral,positive\n\xff\xfe,neutral,1,2,3\n",
+    ],
+)
+def test_damaged_predictions_get_one_line(make_run, keep_run, damage):
+    run = keep_run(make_run())
+    path = run.folder / "predictions.csv"
+    path.unlink()
+    if damage is not None:
+        path.write_bytes(damage if isinstance(damage, bytes) else damage.encode())
+    assert line_of(load_predictions, run) == (f"{run.run_id}: its predictions.csv is missing or damaged. Train again.")

@@ -1,0 +1,180 @@
+"""What the first cell switches on, in a real IPython shell and a real kernel: one line in place of a traceback."""
+
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from tuning import folders, session
+from tuning.session import sections_of_names
+
+
+def small_notebook() -> nbformat.NotebookNode:
+    return new_notebook(
+        cells=[
+            new_code_cell("from tuning import session, data as sentences\nimport numpy.linalg\nbegan = 1"),
+            new_markdown_cell("# A title\n\nSome words.\n\n## Dials\n\nMore words."),
+            new_code_cell("%matplotlib inline\n!ls\nEPOCHS, GROUP = 2, None\nbegan = 2"),
+            new_markdown_cell("Words without a heading."),
+            new_code_cell(
+                "def train_once(model):\n    inner = 1\n    return inner\n\nclass Tiny:\n    attribute = 1\n\n"
+                "squares = [item ** 2 for item in range(3)]\ndouble = lambda value: (found := value)"
+            ),
+            new_markdown_cell("## Train"),
+            new_code_cell("for step in range(3):\n    with open('x') as file:\n        loss: float = 1.0\nrun = None"),
+            new_code_cell("this is no Python"),
+        ]
+    )
+
+
+def test_every_name_has_the_section_that_defines_it_first():
+    assert sections_of_names(small_notebook()) == {
+        "session": "the first cell",
+        "sentences": "the first cell",
+        "numpy": "the first cell",
+        "began": "the first cell",
+        "EPOCHS": "Dials",
+        "GROUP": "Dials",
+        "train_once": "Dials",
+        "Tiny": "Dials",
+        "squares": "Dials",
+        "double": "Dials",
+        "step": "Train",
+        "file": "Train",
+        "loss": "Train",
+        "run": "Train",
+    }
+
+
+@pytest.mark.parametrize("cells", [[], [new_markdown_cell("# Words only")], [new_code_cell("")]])
+def test_a_notebook_that_defines_nothing_has_no_names(cells):
+    assert sections_of_names(new_notebook(cells=cells)) == {}
+
+
+def test_the_real_notebooks_can_be_read():
+    for path in folders.LAB.glob("0*_*.ipynb"):
+        sections = sections_of_names(nbformat.read(session.notebook_file(path.name[:2]), as_version=4))
+        assert sections
+        assert all(sections.values())
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    """A folder with the small notebook as 01."""
+    nbformat.write(small_notebook(), tmp_path / "01_small.ipynb")
+    monkeypatch.setattr(folders, "LAB", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def shell(lab, tmp_path, monkeypatch):
+    """An IPython shell in which the first cell has run; it is the one that ``get_ipython`` finds."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.InteractiveShell.colors = "nocolor"
+    shell = InteractiveShell.instance(config=config)
+    options = {name: pd.get_option(name) for name in ("display.max_colwidth", "display.width")}
+    shell.run_cell("from tuning import session\nsession.start('01')")
+    yield shell
+    for name, value in options.items():
+        pd.set_option(name, value)
+    InteractiveShell.clear_instance()
+
+
+def said_by(shell, capsys, cell: str) -> str:
+    """Run a cell that fails, and give what stands under it."""
+    capsys.readouterr()
+    assert not shell.run_cell(cell).success
+    out, err = capsys.readouterr()
+    return out + err
+
+
+@pytest.mark.parametrize(
+    ("cell", "name", "section"),
+    [
+        ("print(EPOCHS)", "EPOCHS", "Dials"),
+        ("1 + run.final['val_loss']", "run", "Train"),
+        ("def ask():\n    return squares\nask()", "squares", "Dials"),
+    ],
+)
+def test_a_name_of_the_notebook_gets_the_section_to_run(shell, capsys, cell, name, section):
+    said = said_by(shell, capsys, cell)
+    assert said == f'{name} is not there yet. Run the section "{section}" first, then this cell.\n'
+
+
+@pytest.mark.parametrize("name", ["nowhere", "inner", "item", "attribute", "found"])
+def test_a_name_that_no_cell_defines_gets_the_usual_traceback(shell, capsys, name):
+    said = said_by(shell, capsys, f"print({name})")
+    assert f"NameError: name '{name}' is not defined" in said
+    assert "Traceback" in said
+    assert "is not there yet" not in said
+
+
+@pytest.mark.parametrize(
+    ("cell", "line"),
+    [
+        (
+            "from tuning.dials import Dials\nDials(EPOCHS=0)",
+            "EPOCHS = 0 cannot be used. Allowed: a whole number from 1 to 50.",
+        ),
+        (
+            "from tuning.data import load\nload('missing.csv')",
+            'missing.csv: there is no such file. Set DATA to "bundled" or to the path of a CSV file.',
+        ),
+        (
+            "from tuning.run import last_run\nlast_run()",
+            'There is no recorded run yet. Run the section "Train" first.',
+        ),
+    ],
+)
+def test_an_error_of_the_workshop_is_its_line_alone(shell, capsys, cell, line):
+    assert said_by(shell, capsys, cell) == line + "\n"
+
+
+def test_a_bug_keeps_its_traceback(shell, capsys):
+    said = said_by(shell, capsys, "1 / 0")
+    assert "ZeroDivisionError" in said
+    assert "Traceback" in said
+
+
+def test_the_next_cells_go_on(shell, capsys):
+    said_by(shell, capsys, "print(EPOCHS)")
+    assert shell.run_cell("EPOCHS = 2\nprint(EPOCHS)").success
+    assert capsys.readouterr().out == "2\n"
+    assert said_by(shell, capsys, "print(run)").startswith("run is not there yet.")
+
+
+def test_outside_a_notebook_nothing_is_switched_on(lab):
+    session.start("01")
+
+
+@pytest.mark.slow
+def test_a_kernel_stores_the_line_as_the_cells_error(lab, monkeypatch):
+    """Whoever runs the notebook without a screen finds the line there, and later cells do not run."""
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+
+    monkeypatch.setenv("PYTHONPATH", str(Path(session.__file__).parents[1]))
+    notebook = new_notebook(
+        cells=[
+            new_code_cell(
+                f"import pathlib\nfrom tuning import folders, session\nfolders.LAB = pathlib.Path({str(lab)!r})\n"
+                "session.start('01')"
+            ),
+            new_code_cell("from tuning.run import last_run\nlast_run()"),
+            new_code_cell("print('reached')"),
+        ]
+    )
+    with pytest.raises(CellExecutionError):
+        NotebookClient(notebook, kernel_name="python3", timeout=120).execute()
+    (error,) = notebook.cells[1].outputs
+    line = 'There is no recorded run yet. Run the section "Train" first.'
+    assert (error.output_type, error.ename, error.evalue) == ("error", "RunError", line)
+    assert error.traceback == [line]
+    assert notebook.cells[2].outputs == []

@@ -1,0 +1,141 @@
+"""The backup lab's loop and its two-weight model, with the real bundled sentences."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from tuning import data as sentences
+from tuning import folders, metrics, sgd
+from tuning.dials import PRESETS, SgdDials
+from tuning.run import last_run, load_predictions
+from tuning.surface import TwoWeights
+
+
+@pytest.fixture(scope="module")
+def data():
+    return sentences.load()
+
+
+@pytest.fixture(scope="module")
+def splits(data):
+    return sentences.split(data)
+
+
+def train(data, splits, **dials):
+    return sgd.train(sgd.features(splits, SgdDials(**dials)), data, splits)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
+def test_the_three_presets_are_named_right_and_differ(data, splits, seed):
+    low, right, high = (train(data, splits, LR_PRESET=preset, GROUP=seed) for preset in PRESETS)
+    assert low.diagnosis["verdict"] == "too low"
+    assert right.diagnosis["verdict"] == "just right"
+    assert high.diagnosis["verdict"] in ("too high", "collapsed", "diverged")
+    assert low.final["train_loss"] > right.final["train_loss"] + 0.5
+    assert right.final["val_loss"] < min(low.final["val_loss"], high.final["val_loss"]) - 0.2
+    assert right.final["val_f1_macro"] > max(low.final["val_f1_macro"], high.final["val_f1_macro"]) + 0.04
+
+
+def test_a_run_is_recorded_like_those_of_the_main_lab(data, splits):
+    run = train(data, splits, EPOCHS=2, TRAIN_SUBSET=80)
+    kept = last_run(backup=True)
+    assert kept.run_id == run.run_id
+    assert [step["step"] for step in kept.steps] == list(range(1, 21))
+    assert kept.steps[0]["loss"] == pytest.approx(np.log(3))
+    assert kept.baseline["val_loss"] == pytest.approx(np.log(3))
+    frame = load_predictions(kept)
+    truth = frame["label"].map(sentences.LABELS.index).to_numpy()
+    again = metrics.score(frame[list(sentences.LABELS)].to_numpy(), truth)
+    assert again.accuracy == pytest.approx(kept.final["val_accuracy"])
+    assert again.loss == pytest.approx(kept.final["val_loss"])
+
+
+def test_the_same_seed_gives_the_same_numbers(data, splits):
+    first, second = (train(data, splits, EPOCHS=1, TRAIN_SUBSET=80, GROUP=7) for _ in range(2))
+    assert (first.steps, first.final) == (second.steps, second.final)
+
+
+def test_the_decaying_schedule_divides_by_the_root_of_the_step(data, splits):
+    run = train(data, splits, EPOCHS=1, TRAIN_SUBSET=80, SCHEDULER="invscaling")
+    rates = np.array([step["learning_rate"] for step in run.steps])
+    counted = 1 + 8 * np.arange(len(rates))
+    assert rates == pytest.approx(rates[0] / np.sqrt(counted))
+
+
+def test_logits_are_log_probabilities_of_the_three_yes_or_no_models(splits):
+    features = sgd.features(splits, SgdDials(TRAIN_SUBSET=200))
+    model = sgd.classifier(features.dials).fit(features.train, features.train_labels)
+    ours = np.exp(sgd.logits(model, features.validation))
+    assert ours == pytest.approx(model.predict_proba(features.validation), abs=1e-9)
+
+
+def test_noise_in_validation_is_a_ceiling(splits):
+    noisy = sentences.flip_labels(splits.validation, 0.25)
+    changed = (noisy["label"] != splits.validation["label"]).mean()
+    assert changed == pytest.approx(0.25, abs=0.001)
+    assert splits.validation["label"].equals(sentences.split(sentences.load()).validation["label"])
+
+
+def test_training_noise_leaves_validation_alone(splits):
+    clean, noisy = (sgd.features(splits, SgdDials(LABEL_NOISE=share)) for share in (0.0, 0.25))
+    assert (clean.validation_labels == noisy.validation_labels).all()
+    assert np.mean(clean.train_labels != noisy.train_labels) == pytest.approx(0.25)
+
+
+@pytest.fixture(scope="module")
+def two_weights(splits):
+    return TwoWeights(sgd.features(splits, SgdDials()))
+
+
+def test_the_two_words_are_telling_and_the_gradient_is_the_slope(two_weights):
+    point, step = np.array([3.0, -2.0]), 1e-5
+    slopes = [
+        (two_weights.loss(point + step * axis) - two_weights.loss(point - step * axis)) / (2 * step)
+        for axis in np.eye(2)
+    ]
+    assert two_weights.gradient(point) == pytest.approx(slopes, abs=1e-8)
+
+
+def test_the_lowest_point_is_that_of_scikit_learns_logistic_regression(two_weights):
+    from tuning.surface import SPRING
+
+    strength = 1 / (SPRING * len(two_weights.truth))
+    reference = LogisticRegression(C=strength, fit_intercept=False, tol=1e-10).fit(
+        two_weights.inputs, two_weights.truth
+    )
+    assert two_weights.lowest() == pytest.approx(reference.coef_[0], rel=1e-3)
+
+
+def test_below_the_stable_limit_full_steps_settle_and_above_it_they_do_not(two_weights):
+    limit, lowest = two_weights.stable_limit(), two_weights.lowest()
+
+    def distance_after(rate: float) -> float:
+        point = lowest + 1e-3
+        for _ in range(400):
+            point = point - rate * two_weights.gradient(point)
+        return float(np.linalg.norm(point - lowest))
+
+    assert distance_after(0.95 * limit) < 1e-4
+    assert distance_after(1.05 * limit) > 1e-2
+
+
+def test_the_presets_walk_as_the_text_says(two_weights):
+    ends = {preset: two_weights.walk(rate).losses for preset, rate in two_weights.rates().items()}
+    best = two_weights.loss(two_weights.lowest())
+    assert ends["TOO_LOW"][-1] > 0.9 * ends["TOO_LOW"][0]
+    assert ends["JUST_RIGHT"][-10:].max() < best + 0.03
+    assert np.std(ends["TOO_HIGH"][-20:]) > 3 * np.std(ends["JUST_RIGHT"][-20:])
+
+
+def test_the_backup_lab_imports_no_torch():
+    code = "import sys, tuning.sgd, tuning.surface, tuning.curves, tuning.headless; print(sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(folders.LAB)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert not {"'torch'", "'transformers'", "'datasets'", "'evaluate'"} & set(done.stdout.strip("[]\n").split(", "))
