@@ -20,6 +20,8 @@ def workshop_folders(tmp_path_factory, monkeypatch) -> Path:
     folder = tmp_path_factory.mktemp("workshop")
     monkeypatch.setenv("WORKSHOP_RUNS", str(folder / "runs"))
     monkeypatch.setenv("WORKSHOP_CACHE", str(folder / "cache"))
+    monkeypatch.setenv("WORKSHOP_WORK", str(folder / "my_work"))
+    monkeypatch.setenv("WORKSHOP_SHARE", str(folder / "share"))
     return folder
 
 

@@ -1,17 +1,22 @@
 """The experiment log, the worksheet's row and the tables: no run is lost, and no number is made up."""
 
 import csv
+import itertools
 import multiprocessing
+import os
+import random
+import time
 from pathlib import Path
 
 import pytest
 
-from tuning import folders, journal
+from tuning import folders, journal, log
 from tuning.diagnosis import diagnose
+from tuning.errors import RunError
 from tuning.journal import LOG_COLUMNS, WORKSHEET_COLUMNS
 from tuning.run import Run
 
-PROCESSES, ROWS_EACH = 4, 20
+PROCESSES = 4
 
 
 def raw_rows() -> list[list[str]]:
@@ -159,29 +164,98 @@ def test_a_signed_number_is_no_formula(make_run, gap):
     assert journal.read_log()["Gen. gap"].tolist() == [f"{gap:+.3f}"]
 
 
-def append_many(record: dict, name: str, barrier) -> None:
+def append_many(record: dict, name: str, rows: int, barrier) -> None:
     barrier.wait()
-    for number in range(ROWS_EACH):
+    for number in range(rows):
         journal.append(Run(**record | {"run_id": f"{name}-{number}"}))
 
 
-@pytest.mark.slow
-def test_four_processes_at_once_lose_no_row(make_run):
+@pytest.mark.parametrize(
+    "rows", [pytest.param(20, marks=pytest.mark.slow), pytest.param(500, marks=[pytest.mark.slow, pytest.mark.full])]
+)
+def test_four_processes_at_once_lose_no_row(make_run, rows):
     record = vars(make_run())
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(PROCESSES)
     names = [f"process-{number}" for number in range(PROCESSES)]
-    children = [context.Process(target=append_many, args=(record, name, barrier)) for name in names]
+    children = [context.Process(target=append_many, args=(record, name, rows, barrier)) for name in names]
     for child in children:
         child.start()
     for child in children:
-        child.join(timeout=120)
+        child.join(timeout=600)
     assert [child.exitcode for child in children] == [0] * PROCESSES
-    assert sorted(ids()) == sorted(f"{name}-{number}" for name in names for number in range(ROWS_EACH))
+    assert sorted(ids()) == sorted(f"{name}-{number}" for name in names for number in range(rows))
     for name in names:
         own = [run_id for run_id in ids() if run_id.startswith(name + "-")]
-        assert own == [f"{name}-{number}" for number in range(ROWS_EACH)]
+        assert own == [f"{name}-{number}" for number in range(rows)]
     assert {path.name for path in folders.runs().iterdir()} <= {"experiment_log.csv", "experiment_log.lock"}
+
+
+def keep_appending(record: dict, name: str, finished: int) -> None:
+    """Append rows until somebody kills this process; say each finished row's id through a pipe."""
+    for number in itertools.count():
+        journal.append(Run(**record | {"run_id": f"{name}-{number}"}))
+        os.write(finished, f"{name}-{number}\n".encode())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="killing a forked process needs Linux or macOS")
+@pytest.mark.parametrize("kills", [10, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.full])])
+def test_a_kill_at_any_moment_costs_no_finished_row(make_run, kills):
+    rng, record, finished = random.Random(3), vars(make_run()), set()
+    for number in range(kills):
+        if number % 50 == 0:
+            # A longer log makes a kill in the middle of writing likelier; one without end only makes it slow.
+            journal.log_file().unlink(missing_ok=True)
+            finished.clear()
+        reader, writer = os.pipe()
+        child = multiprocessing.get_context("fork").Process(
+            target=keep_appending, args=(record, f"kill-{number}", writer)
+        )
+        child.start()
+        os.close(writer)
+        time.sleep(rng.uniform(0.0, 0.1))
+        child.kill()
+        child.join(timeout=30)
+        with open(reader, encoding="utf-8") as told:
+            finished.update(told.read().split())
+        found = ids()
+        assert finished <= set(found)
+        # The last row may have got in just before its name was told.
+        assert len(found) == len(set(found)) <= len(finished) + 1 + number
+    assert finished
+    journal.append(make_run(run_id="afterwards"))
+    assert {path.name for path in folders.runs().iterdir()} == {"experiment_log.csv", "experiment_log.lock"}
+
+
+@pytest.mark.parametrize(("number", "text"), [(28, "No space left on device"), (13, "Permission denied")])
+def test_a_log_that_cannot_be_written_is_one_line_and_stays_as_it_was(make_run, monkeypatch, number, text):
+    journal.append(make_run(run_id="run-1"))
+    before = journal.log_file().read_bytes()
+
+    def refuse(path, content):
+        raise OSError(number, text)
+
+    monkeypatch.setattr(log, "write_whole", refuse)
+    with pytest.raises(RunError, match=text) as told:
+        journal.append(make_run(run_id="run-2"))
+    assert "journal.append(run.last_run('run-2'))" in str(told.value)
+    assert journal.log_file().read_bytes() == before
+
+
+def test_every_dial_of_a_run_is_in_its_row(make_run):
+    run = make_run(dials={"AGREEMENT": "75"})
+    journal.append(run)
+    assert journal.read_log()["Other dials"].tolist() == ["AGREEMENT=75 PRECISION=auto"]
+
+
+def test_a_note_survives_when_its_run_is_logged_again(make_run):
+    journal.append(make_run(run_id="run-1"))
+    rows = raw_rows()
+    rows[1][LOG_COLUMNS.index("Notes")] = "mine"
+    with journal.log_file().open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+    journal.append(make_run(run_id="run-1", final={"val_accuracy": 0.9}))
+    assert journal.read_log().loc[0, ["Accuracy", "Notes"]].tolist() == ["0.900", "mine"]
 
 
 def test_the_log_lies_where_the_runs_lie(workshop_folders: Path):

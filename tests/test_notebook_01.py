@@ -98,7 +98,7 @@ def test_the_notebook_runs_on_a_distilbert_shaped_folder(tiny_distilbert, tmp_pa
     assert done.returncode == 0, done.stderr[-2000:]
     run = Run.load(next(tmp_path.glob("*/run.json")))
     assert run.encoder["source"] == "folder"
-    assert run.learning_rate == 1e-4
+    assert run.learning_rate == 7e-5
 
 
 @pytest.mark.slow

@@ -77,7 +77,7 @@ def test_a_run_leaves_a_whole_record(splits):
     assert kept.outcome == "completed"
     assert [step["step"] for step in kept.steps] == list(range(1, 13))
     assert [row["epoch"] for row in kept.epochs] == [1, 2]
-    assert all(step["learning_rate"] == kept.learning_rate == 1e-4 for step in kept.steps)
+    assert all(step["learning_rate"] == kept.learning_rate == 7e-5 for step in kept.steps)
     assert all(step["grad_norm"] > 0 for step in kept.steps)
     assert kept.final["val_accuracy"] == pytest.approx(kept.epochs[-1]["val_accuracy"])
     assert kept.final["val_loss"] == pytest.approx(kept.epochs[-1]["val_loss"], abs=1e-5)

@@ -376,7 +376,7 @@ def test_constraints_fix_everything_that_is_pulled_in():
 
 
 def test_what_the_package_imports_is_a_direct_requirement():
-    names = {"sklearn": "scikit-learn"}
+    names = {"sklearn": "scikit-learn", "pptx": "python-pptx", "pypandoc": "pypandoc-binary"}
     imported = set()
     for file in (ROOT / "lab" / "tuning").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -516,7 +516,7 @@ def test_progress_is_plain_lines_elsewhere():
     ("arguments", "message"),
     [
         (["rnu"], "did you mean 'run'?"),
-        (["xyzzy"], "there are run, lab, check, test"),
+        (["xyzzy"], "there are run, lab, check, fetch-model"),
         (["run", "--notebook", "07"], "invalid choice: '07'"),
         (["test", "--fast", "--full"], "not allowed with"),
         (["run", "--out"], "expected one argument"),

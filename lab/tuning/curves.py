@@ -94,7 +94,7 @@ def smooth(losses: np.ndarray) -> np.ndarray:
     return np.where(counts > 0, totals / np.maximum(counts, 1), np.nan)
 
 
-def _new_figure(size: tuple[float, float] = WIDE, **layout: Any) -> tuple[Figure, Any]:
+def new_figure(size: tuple[float, float] = WIDE, **layout: Any) -> tuple[Figure, Any]:
     """A figure in the workshop's style that no window or notebook shows by itself.
 
     Parameters
@@ -111,7 +111,7 @@ def _new_figure(size: tuple[float, float] = WIDE, **layout: Any) -> tuple[Figure
 
 def panel(size: tuple[float, float] = WIDE) -> tuple[Figure, Axes]:
     """A figure of one panel in the workshop's style."""
-    return _new_figure(size)
+    return new_figure(size)
 
 
 def draw_loss(axes: Axes, run: Run) -> None:
@@ -120,7 +120,7 @@ def draw_loss(axes: Axes, run: Run) -> None:
     steps = np.array([step["step"] for step in run.steps])
     axes.plot(steps, losses, color=BLUE, alpha=0.25, linewidth=1, label="training loss, each step")
     axes.plot(steps, smooth(losses), color=BLUE, linewidth=2.5, label="training loss, moving average")
-    marks = _epoch_marks(run)
+    marks = epoch_marks(run)
     for key, colour, marker, text in (
         ("train_loss", GREEN, "s", "training subset, evaluation mode"),
         ("val_loss", RED, "D", "validation"),
@@ -135,7 +135,7 @@ def draw_loss(axes: Axes, run: Run) -> None:
         axes.set_xlim(0, steps[-1] * 1.02)
 
 
-def _epoch_marks(run: Run) -> list[tuple[float, dict[str, Any]]]:
+def epoch_marks(run: Run) -> list[tuple[float, dict[str, Any]]]:
     """The untrained model at step 0, then each epoch's row at the step where it ended."""
     last = run.steps[-1] if run.steps else None
     per_epoch = last["step"] / last["epoch"] if last else 1
@@ -165,7 +165,7 @@ def loss_curve(run: Run, title: str | None = None, steps: int | None = None) -> 
     Picture
     """
     with mpl.rc_context(STYLE):
-        figure, (top, bottom) = _new_figure(nrows=2, sharex=True, height_ratios=[4, 1])
+        figure, (top, bottom) = new_figure(nrows=2, sharex=True, height_ratios=[4, 1])
         draw_loss(top, run)
         top.set_title(title if title is not None else f"{run.preset}: learning rate {run.learning_rate:g}")
         top.legend(loc="upper right")
@@ -201,7 +201,7 @@ def before_after(run: Run) -> Picture:
         ("after\ntraining", BLUE, "", run.final.get("val_accuracy"), run.final.get("val_f1_macro"), run.final),
     ]
     with mpl.rc_context(STYLE):
-        figure, panels = _new_figure((9.5, 4.2), ncols=2, sharey=True)
+        figure, panels = new_figure((9.5, 4.2), ncols=2, sharey=True)
         for panel, title, position, key in (
             (panels[0], "accuracy", 3, "val_accuracy_interval"),
             (panels[1], "macro-F1", 4, "val_f1_macro_interval"),
@@ -241,7 +241,7 @@ def confusion_matrix(run: Run) -> Picture:
     truth = np.array([LABELS.index(label) for label in frame["label"]])
     table = metrics.confusion(truth, frame[list(LABELS)].to_numpy().argmax(axis=1))
     with mpl.rc_context(STYLE):
-        figure, axes = _new_figure((5.6, 4.6))
+        figure, axes = new_figure((5.6, 4.6))
         # The layout for square panels: the other one shifts them a little each time the figure is drawn.
         figure.set_layout_engine("compressed")
         axes.imshow(table / np.maximum(table.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
@@ -307,7 +307,7 @@ def walks(model: "TwoWeights", paths: dict[str, "Walk"]) -> Picture:
     heights = model.loss(np.stack(np.meshgrid(across, across), axis=-1))
     with mpl.rc_context(STYLE):
         size = (3.3 * len(paths) + 0.6, 5.2)
-        figure, panels = _new_figure(size, nrows=2, ncols=len(paths), height_ratios=[2, 1], sharey="row", squeeze=False)
+        figure, panels = new_figure(size, nrows=2, ncols=len(paths), height_ratios=[2, 1], sharey="row", squeeze=False)
         for (title, path), map_panel, loss_panel in zip(paths.items(), *panels, strict=True):
             map_panel.contour(across, across, heights, levels=18, cmap="Greys", linewidths=0.9)
             map_panel.plot(*path.weights.T, color=BLUE, marker=".", linewidth=1.2)
@@ -342,7 +342,7 @@ def compare(runs: dict[str, Run]) -> Picture:
     """
     with mpl.rc_context(STYLE):
         size = (3.4 * len(runs) + 0.6, 5.6)
-        figure, panels = _new_figure(size, nrows=2, ncols=len(runs), sharex="col", sharey="row", squeeze=False)
+        figure, panels = new_figure(size, nrows=2, ncols=len(runs), sharex="col", sharey="row", squeeze=False)
         for (title, run), top, bottom in zip(runs.items(), *panels, strict=True):
             marks = [(0, run.baseline)] + [(row["epoch"], row) for row in run.epochs]
             for panel, key, colour, marker, label in (
@@ -386,7 +386,7 @@ def first_epoch(runs: dict[str, Run]) -> Picture:
     """
     words = []
     with mpl.rc_context(STYLE):
-        figure, panels = _new_figure((9.5, 1.9 * len(runs) + 0.6), nrows=len(runs), sharex=True, squeeze=False)
+        figure, panels = new_figure((9.5, 1.9 * len(runs) + 0.6), nrows=len(runs), sharex=True, squeeze=False)
         for panel, (title, run) in zip(panels[:, 0], runs.items(), strict=True):
             steps = [step for step in run.steps if step["epoch"] <= 1 and step["loss"] is not None]
             losses = np.array([step["loss"] for step in steps])

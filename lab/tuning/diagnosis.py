@@ -283,7 +283,7 @@ def convergence(run: Run) -> Convergence:
     Convergence
     """
     losses = [row["train_loss"] for row in run.epochs if row["train_loss"] is not None]
-    slope, error = _slope(run.step_losses())
+    slope, error = _slope(run)
     seconds = [row["seconds"] for row in run.epochs if row["seconds"] is not None]
     epoch_seconds = float(np.mean(seconds)) if seconds else None
     start = run.baseline.get("train_loss")
@@ -309,11 +309,10 @@ def convergence(run: Run) -> Convergence:
     return found("stalled", f"{change}, but it never fell clearly below its start of {start:.2f}.", delta)
 
 
-def _slope(losses: np.ndarray) -> tuple[float | None, float | None]:
+def _slope(run: Run) -> tuple[float | None, float | None]:
     """Least-squares slope of the second half of the step losses, per 100 steps, with its standard error."""
-    half = losses[len(losses) // 2 :]
-    half = half[np.isfinite(half)]
+    half = [step for step in run.steps[len(run.steps) // 2 :] if step["loss"] is not None]
     if len(half) < FEWEST_STEPS:
         return None, None
-    fit = stats.linregress(np.arange(len(half)), half)
+    fit = stats.linregress([step["step"] for step in half], [step["loss"] for step in half])
     return float(fit.slope * 100), float(fit.stderr * 100)

@@ -24,6 +24,14 @@ class RunError(WorkshopError):
     """A recorded run is missing, damaged or not complete enough for what was asked."""
 
 
+class ShareError(WorkshopError):
+    """A share line cannot be read or written."""
+
+
+class WorksheetError(WorkshopError):
+    """The worksheet is missing or cannot be used."""
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Say which of `choices` a misspelt `word` may have meant.
 

@@ -18,6 +18,16 @@ def models() -> Path:
     return Path(os.environ.get("WORKSHOP_MODELS") or LAB / "models")
 
 
+def work() -> Path:
+    """Folder of the learner's own papers: ``my_work``, or what ``WORKSHOP_WORK`` names."""
+    return Path(os.environ.get("WORKSHOP_WORK") or ROOT / "my_work")
+
+
+def share() -> Path:
+    """Folder of runs written as files to hand round: ``share``, or what ``WORKSHOP_SHARE`` names."""
+    return Path(os.environ.get("WORKSHOP_SHARE") or ROOT / "share")
+
+
 def short(path: Path | str) -> str:
     """Write `path` relative to the repository where it lies inside it, else to the home folder, for messages.
 

@@ -18,11 +18,12 @@ from papermill.exceptions import PapermillExecutionError
 
 from tuning import folders
 from tuning.dials import Dials, SgdDials, parse_settings
-from tuning.errors import WorkshopError
+from tuning.errors import DialError, WorkshopError, nearest
 from tuning.run import Run, copy_results, finished_runs
 from tuning.session import notebook_file
 
 NOTEBOOKS = ("01", "02", "03", "04")
+BOARD_NOTEBOOK = "03"
 
 
 class _Client(PapermillNotebookClient):
@@ -64,7 +65,7 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None)
     number : str
         ``"01"`` to ``"04"``.
     settings : dict
-        Dials to set, by name.
+        Dials to set, by name; for notebook 03 only ``SHARED``, a file or folder with share lines.
     out : pathlib.Path, optional
         Folder for the executed notebook, ``run.json`` and ``predictions.csv``; by default the folder of the new run.
 
@@ -76,12 +77,11 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None)
     Raises
     ------
     DialError
-        Before anything runs, if a dial's name or value cannot be used.
+        Before anything runs, if a setting's name or value cannot be used.
     WorkshopError
         If a cell fails, with its own line.
     """
-    dials = (SgdDials if number == "02" else Dials).from_settings(settings)
-    given = {name: getattr(dials, name) for name in settings}
+    given = parameters(number, settings)
     source = notebook_file(number)
     before = set(finished_runs())
     folders.runs().mkdir(parents=True, exist_ok=True)
@@ -111,6 +111,32 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None)
     if new and out:
         copy_results(new[-1], out)
     return folder
+
+
+def parameters(number: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Check the settings of a notebook before anything runs.
+
+    Raises
+    ------
+    DialError
+        If a name or a value cannot be used.
+    """
+    if number == BOARD_NOTEBOOK:
+        return _board_parameters(settings)
+    dials = (SgdDials if number == "02" else Dials).from_settings(settings)
+    return {name: getattr(dials, name) for name in settings}
+
+
+def _board_parameters(settings: dict[str, Any]) -> dict[str, Any]:
+    for name, value in settings.items():
+        if name != "SHARED":
+            hint = nearest(name, ["SHARED"])
+            raise DialError(
+                f"{name} is no setting of notebook {BOARD_NOTEBOOK}.{hint} It has one: SHARED=<file or folder>."
+            )
+        if not Path(value).expanduser().exists():
+            raise DialError(f"SHARED={value}: there is no such file or folder.")
+    return {name: str(Path(value).expanduser().resolve()) for name, value in settings.items()}
 
 
 def _failure(problem: PapermillExecutionError, kept: Path) -> str:

@@ -22,7 +22,7 @@ from tuning.run import Run, check, finite, write_whole
 
 FOLDER = folders.ROOT / "assets" / "reference_runs"
 SEEDS = (1, 2, 3)
-SWEEP = tuple(float(f"{rate:.2g}") for rate in np.logspace(-7, -1, 24))
+SWEEP = tuple(float(f"{rate:.2g}") for rate in np.logspace(-7, -1, 12))
 OVER_TRAINING = {"TRAIN_SUBSET": 200, "EPOCHS": 12, "GROUP": 1}
 ALL_STEPS_UNTIL = 40
 DIGITS = 5

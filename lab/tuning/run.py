@@ -28,6 +28,7 @@ SCHEMA_FILE = Path(__file__).with_name("run.schema.json")
 OUTCOMES = ("completed", "diverged", "interrupted")
 WEIGHTS_KEPT = 3
 BACKUP_NOTEBOOK = "02"
+ADOPTED_FILE = "adopted.json"
 
 
 @dataclasses.dataclass
@@ -181,9 +182,25 @@ def new_folder(label: str) -> Path:
 
 
 def finished_runs() -> list[Path]:
-    """Folders of the runs on disk that reached their end, oldest first."""
-    found = [path.parent for path in folders.runs().glob("*/predictions.csv") if path.with_name("run.json").is_file()]
-    return sorted(found, key=lambda folder: (folder / "predictions.csv").stat().st_mtime)
+    """Folders of the runs on disk that reached their end or were adopted, oldest first."""
+    marks = [*folders.runs().glob("*/predictions.csv"), *folders.runs().glob(f"*/{ADOPTED_FILE}")]
+    whole = [path for path in marks if path.with_name("run.json").is_file()]
+    return [path.parent for path in sorted(whole, key=lambda path: path.stat().st_mtime)]
+
+
+def adoption(run: Run) -> dict[str, Any] | None:
+    """How a run was adopted: the group's ``name``, its predicted ``word`` and ``f1``; None for a run made here."""
+    try:
+        mark = json.loads((run.folder / ADOPTED_FILE).read_text(encoding="utf-8"))
+        return {"name": str(mark["name"]), "word": mark["word"], "f1": mark["f1"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def adopted_from(run: Run) -> str | None:
+    """Name of the group that a run was adopted from; None for a run made here."""
+    mark = adoption(run)
+    return None if mark is None else mark["name"]
 
 
 def last_run(run_id: str | None = None, *, backup: bool = False) -> Run:
@@ -242,7 +259,17 @@ def load_predictions(run: Run) -> pd.DataFrame:
             raise ValueError
         return frame[["id", "label", *LABELS]]
     except (OSError, ValueError, KeyError):
+        if (group := adopted_from(run)) is not None:
+            raise RunError(without_weights(run, group)) from None
         raise RunError(f"{run.run_id}: its predictions.csv is missing or damaged. Train again.") from None
+
+
+def without_weights(run: Run, group: str) -> str:
+    """Say why a cell that needs weights or single predictions cannot work on an adopted run."""
+    return (
+        f"{run.run_id} was adopted from {group}: its numbers travelled, its weights and single predictions did not."
+        " Look at this section on the driver's screen, or train a run of your own."
+    )
 
 
 def forget_old_weights() -> None:

@@ -45,7 +45,17 @@ from tuning.dials import Dials, parse_settings
 from tuning.errors import EncoderError, RunError, WorkshopError
 from tuning.evaluation import compute_metrics
 from tuning.live import ProgressLine
-from tuning.run import Run, copy_results, finite, forget_old_weights, new_folder, save_predictions, write_whole
+from tuning.run import (
+    Run,
+    adopted_from,
+    copy_results,
+    finite,
+    forget_old_weights,
+    new_folder,
+    save_predictions,
+    without_weights,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     from tuning.encoder import Encoder
@@ -515,6 +525,8 @@ def trained(run: Run) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         If they are no longer kept.
     """
     folder = run.folder / "model"
+    if (group := adopted_from(run)) is not None:
+        raise RunError(without_weights(run, group))
     if not (folder / "model.safetensors").is_file():
         raise RunError(
             f"{run.run_id}: its weights are no longer on disk (only the newest runs keep them). Train it again."

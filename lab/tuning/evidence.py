@@ -1,0 +1,124 @@
+"""Is the evidence for Task 6 there? Only what the learner wrote counts.
+
+The worksheet's own table "Task 6 mapping" says where each item stands. A part is ready when its text has enough words
+that are not the template's; wrapping the template's lines anew, or copying its questions, adds none. Part B is ready
+when the model before training and one run stand in it with their numbers, and a note is written beside a run.
+"""
+
+import re
+
+import pandas as pd
+
+from tuning import folders, worksheet
+from tuning.log import WORKSHEET_COLUMNS
+from tuning.worksheet import BASELINE, TEMPLATE
+
+FEWEST_WORDS = 8
+FEWEST_NOTE_WORDS = 3
+COPIED = 4
+MAPPING_COLUMNS = ("Task 6 item", "Where in this worksheet", "KSBs")
+
+_HEADING = re.compile(r"#{2,4}\s+(?:Part\s+)?([A-E]\d?)\b[.:]")
+_ANY_HEADING = re.compile(r"#{1,4}\s")
+_WORD = re.compile(r"[^\W\d_]{2,}")
+
+
+def evidence() -> pd.DataFrame:
+    """List the items of Task 6 with what is ready and what is missing.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per item: ``state`` (``ready`` or ``missing``), ``where`` to find it, the ``KSBs``, and ``to do``.
+    """
+    text, template = worksheet.read_worksheet(), TEMPLATE.read_text(encoding="utf-8")
+    mapping = worksheet.find_table(template, MAPPING_COLUMNS)
+    if isinstance(mapping, str):
+        raise ValueError(f"the template's mapping: {mapping}")
+    rows = []
+    for item, where, ksbs in ([cell.strip() for cell in row] for row in mapping.rows):
+        needed = [place for place in re.split(r",\s*", where) if not place.startswith("(")]
+        missing = [told for place in needed if (told := _missing(place, text, template))]
+        rows.append(
+            {
+                "item": item,
+                "state": "missing" if missing else "ready",
+                "where": f"{where} in {folders.short(worksheet.worksheet_file())}",
+                "KSBs": ksbs,
+                "to do": "; ".join(missing),
+            }
+        )
+    return pd.DataFrame(rows).set_index("item")
+
+
+def own_words(answer: str, template: str) -> int:
+    """Count the words of an answer that are not the template's.
+
+    Parameters
+    ----------
+    answer : str
+        A section of the learner's worksheet.
+    template : str
+        The whole template.
+
+    Returns
+    -------
+    int
+        Words of two letters or more, without those that stand in four words running which the template has too.
+    """
+    words, known = _words(answer), _words(template)
+    printed = {tuple(known[at : at + COPIED]) for at in range(len(known))}
+    copied: set[int] = set()
+    for at in range(len(words) - COPIED + 1):
+        if tuple(words[at : at + COPIED]) in printed:
+            copied.update(range(at, at + COPIED))
+    return len(words) - len(copied)
+
+
+def sections(text: str) -> dict[str, str]:
+    """The text below each lettered heading (``A1``, ``C5``, ``D``), tables and comments left out."""
+    found: dict[str, list[str]] = {}
+    code = None
+    for line in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL).splitlines():
+        heading = _HEADING.match(line)
+        if heading:
+            code = heading[1]
+            found.setdefault(code, [])
+        elif _ANY_HEADING.match(line):
+            code = None
+        elif code and not line.lstrip().startswith("|"):
+            found[code].append(line)
+    return {code: "\n".join(lines) for code, lines in found.items()}
+
+
+def _words(text: str) -> list[str]:
+    return [word.casefold() for word in _WORD.findall(text)]
+
+
+def _missing(place: str, text: str, template: str) -> str:
+    """What is missing in one part, in words; empty if nothing is."""
+    if place == "B":
+        return _missing_in_log(text)
+    section = sections(text).get(place)
+    if section is None:
+        return f'the heading of {place} is gone: put "{place}." back'
+    words = own_words(section, template)
+    return "" if words >= FEWEST_WORDS else f"write {place} ({words} words of your own so far)"
+
+
+def _missing_in_log(text: str) -> str:
+    table = worksheet.find_table(text, WORKSHEET_COLUMNS)
+    if isinstance(table, str):
+        return f"Part B, table of experiments: {table}"
+    accuracy, notes = WORKSHEET_COLUMNS.index("Accuracy"), WORKSHEET_COLUMNS.index("Notes")
+    with_numbers = [row for row in table.rows if row[accuracy].strip()]
+    before = [row for row in with_numbers if row[0].strip().casefold() == BASELINE]
+    after = [row for row in with_numbers if row not in before and row[0].strip()]
+    missing = []
+    if not before:
+        missing.append("the baseline's numbers")
+    if not after:
+        missing.append("a run's numbers")
+    if not any(len(_words(row[notes])) >= FEWEST_NOTE_WORDS for row in after):
+        missing.append("a note of your own beside a run")
+    return f"Part B needs {', '.join(missing)}" if missing else ""

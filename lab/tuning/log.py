@@ -1,0 +1,245 @@
+"""The experiment log, ``lab/runs/experiment_log.csv``: one row per run, the worksheet's Part B columns first.
+
+The file is written whole beside the old one and takes its place in one step, under a lock: a crash, or two notebooks at
+once, lose no row. A file that is no longer a log is kept under another name, never dropped.
+"""
+
+import csv
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from tuning import folders
+from tuning.errors import RunError
+from tuning.run import Run, adopted_from, write_whole
+
+WORKSHEET_COLUMNS = (
+    "Run ID",
+    "LR preset",
+    "LR value",
+    "Scheduler",
+    "Epochs",
+    "Train subset",
+    "Train loss (end)",
+    "Val loss",
+    "Accuracy",
+    "F1-macro",
+    "Gen. gap",
+    "Notes",
+)
+LOG_COLUMNS = (
+    *WORKSHEET_COLUMNS,
+    "Source",
+    "Outcome",
+    "Verdict",
+    "Started",
+    "Notebook",
+    "Group",
+    "Seed",
+    "Batch size",
+    "Max length",
+    "Weight decay",
+    "Model",
+    "Other dials",
+    "Encoder",
+    "Encoder revision",
+    "Data",
+    "Data SHA-256",
+    "Precision",
+    "Threads",
+    "Processor",
+    "Train seconds",
+    "Total seconds",
+    "Versions",
+)
+LOCK_SECONDS = 60
+POLL_SECONDS = 0.01
+# Dials with a column of their own; all others stand together in "Other dials".
+_OWN_COLUMN = {
+    "LR_PRESET",
+    "SCHEDULER",
+    "EPOCHS",
+    "TRAIN_SUBSET",
+    "GROUP",
+    "BATCH_SIZE",
+    "MAX_LENGTH",
+    "WEIGHT_DECAY",
+    "MODEL",
+    "DATA",
+}
+
+
+def log_file() -> Path:
+    """The experiment log, ``lab/runs/experiment_log.csv``."""
+    return folders.runs() / "experiment_log.csv"
+
+
+def number(value: float | None, places: int) -> str:
+    """A number as tables show it; one that does not exist stays empty."""
+    return "" if value is None else f"{value:.{places}f}"
+
+
+def worksheet_values(run: Run) -> dict[str, str]:
+    """Part B of the worksheet for one run, column by column; a number that does not exist stays empty."""
+    final = run.final
+    gap = final.get("gap_accuracy")
+    return {
+        "Run ID": run.run_id,
+        "LR preset": run.preset,
+        "LR value": f"{run.learning_rate:g}",
+        "Scheduler": str(run.dials["SCHEDULER"]),
+        "Epochs": str(run.dials["EPOCHS"]),
+        "Train subset": str(run.data.get("train_used", run.dials["TRAIN_SUBSET"])),
+        "Train loss (end)": number(final.get("train_loss"), 3),
+        "Val loss": number(final.get("val_loss"), 3),
+        "Accuracy": number(final.get("val_accuracy"), 3),
+        "F1-macro": number(final.get("val_f1_macro"), 3),
+        "Gen. gap": "" if gap is None else f"{gap:+.3f}",
+        "Notes": "",
+    }
+
+
+def baseline_values(run: Run) -> dict[str, str]:
+    """The worksheet's first row: the model before training."""
+    before = run.baseline
+    gap = before.get("gap_accuracy")
+    return dict.fromkeys(WORKSHEET_COLUMNS, "") | {
+        "Run ID": "Baseline",
+        "Train loss (end)": number(before.get("train_loss"), 3),
+        "Val loss": number(before.get("val_loss"), 3),
+        "Accuracy": number(before.get("val_accuracy"), 3),
+        "F1-macro": number(before.get("val_f1_macro"), 3),
+        "Gen. gap": "" if gap is None else f"{gap:+.3f}",
+        "Notes": "untrained head",
+    }
+
+
+def log_values(run: Run) -> dict[str, str]:
+    """One row of the experiment log: the worksheet's columns, then what is needed to repeat the run."""
+    dials, timing = run.dials, run.timing
+    group = adopted_from(run)
+    rest: dict[str, Any] = {
+        "Source": "own" if group is None else f"group: {group}",
+        "Outcome": run.outcome,
+        "Verdict": run.diagnosis.get("verdict", ""),
+        "Started": run.started,
+        "Notebook": run.notebook,
+        "Group": "" if dials["GROUP"] is None else dials["GROUP"],
+        "Seed": run.seed,
+        "Batch size": dials.get("BATCH_SIZE", ""),
+        "Max length": dials.get("MAX_LENGTH", ""),
+        "Weight decay": dials.get("WEIGHT_DECAY", ""),
+        "Model": dials.get("MODEL", ""),
+        "Other dials": " ".join(f"{name}={value}" for name, value in dials.items() if name not in _OWN_COLUMN),
+        "Encoder": run.encoder["name"],
+        "Encoder revision": run.encoder["revision"],
+        "Data": run.data["path"],
+        "Data SHA-256": run.data["sha256"],
+        "Precision": run.machine["precision"],
+        "Threads": run.machine["threads"],
+        "Processor": run.machine["processor"],
+        "Train seconds": number(timing.get("train_seconds"), 1),
+        "Total seconds": number(timing.get("total_seconds"), 1),
+        "Versions": " ".join(f"{name}={version}" for name, version in run.versions.items()),
+    }
+    return worksheet_values(run) | {name: str(value) for name, value in rest.items()}
+
+
+def append(run: Run) -> None:
+    """Add a run to the experiment log, once; a note that stands in its row already is kept.
+
+    Parameters
+    ----------
+    run : Run
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written: the disk is full, or another program holds it.
+    """
+    path = log_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path.with_suffix(".lock"), timeout=LOCK_SECONDS, poll_interval=POLL_SECONDS):
+            _clear_half_files(path)
+            write_whole(path, _text(_with_row(_rows_on_disk(path), log_values(run))))
+        # Whoever writes many rows in a row lets the others have a turn.
+        time.sleep(2 * POLL_SECONDS)
+    except Timeout:
+        raise RunError(f"{folders.short(path)} is held by another notebook. {_again(run)}") from None
+    except OSError as problem:
+        raise RunError(f"{folders.short(path)} cannot be written ({problem.strerror}). {_again(run)}") from None
+
+
+def _again(run: Run) -> str:
+    return (
+        f"The run itself is safe in {folders.short(run.folder)}. If the log is open in a spreadsheet, close it, and"
+        f" then run: from tuning import journal, run; journal.append(run.last_run({run.run_id!r}))"
+    )
+
+
+def _clear_half_files(path: Path) -> None:
+    """Remove what a killed process left half-written; the lock says that no other process is writing now."""
+    for part in path.parent.glob(f"{path.name}.*.part"):
+        part.unlink(missing_ok=True)
+
+
+def _with_row(rows: list[dict[str, str]], new: dict[str, str]) -> list[dict[str, str]]:
+    old = next((row for row in rows if row["Run ID"] == new["Run ID"]), None)
+    if old is not None:
+        new = new | {"Notes": old["Notes"]}
+    return [row for row in rows if row is not old] + [new]
+
+
+def _text(rows: list[dict[str, str]]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, LOG_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _harmless(row[name]) for name in LOG_COLUMNS} for row in rows)
+    return out.getvalue()
+
+
+def _harmless(value: str) -> str:
+    """A cell that a spreadsheet would run as a formula gets an apostrophe in front; signed numbers stay numbers."""
+    if value[:1] not in ("=", "+", "-", "@"):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return "'" + value
+    return value
+
+
+def _rows_on_disk(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            header, rows = list(reader.fieldnames or []), list(reader)
+        # csv gives a row with cells too many the key None, and one with cells too few the value None.
+        if header == list(LOG_COLUMNS) and all(None not in row and None not in row.values() for row in rows):
+            return rows
+    except (csv.Error, UnicodeDecodeError):
+        pass
+    number = 1
+    while (aside := path.with_name(f"experiment_log_kept_aside_{number}.csv")).exists():
+        number += 1
+    path.rename(aside)
+    print(
+        f"{folders.short(path)} was changed so that it cannot be read as a log."
+        f" It is kept as {aside.name}; a new log begins."
+    )
+    return []
+
+
+def read_log() -> pd.DataFrame:
+    """The experiment log as a data frame, one row per run, all cells as text; empty if there is none."""
+    path = log_file()
+    if not path.exists():
+        return pd.DataFrame(columns=list(LOG_COLUMNS))
+    return pd.read_csv(path, dtype=str, keep_default_na=False)

@@ -1,0 +1,152 @@
+"""The group's prediction, stored with its time before training, and set beside the result afterwards."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock
+
+from tuning import folders
+from tuning.diagnosis import CLEAR_FALL
+from tuning.dials import Dials, SgdDials
+from tuning.errors import DialError, nearest
+from tuning.run import BACKUP_NOTEBOOK, Run, adoption
+from tuning.share import CALL_WORDS
+
+LONGEST_REASON = 300
+LOCK_SECONDS = 30
+
+
+def predictions_file() -> Path:
+    """Where predictions are kept: ``lab/runs/predictions_made.jsonl``, one JSON object per line."""
+    return folders.runs() / "predictions_made.jsonl"
+
+
+def predict(dials: Dials | SgdDials, word: str, f1: float | None = None, because: str = "") -> str:
+    """Store a prediction with the present time.
+
+    Parameters
+    ----------
+    dials : Dials or SgdDials
+        The dials of the run to come.
+    word : str
+        ``moving``, ``stalled``, ``collapsed`` or ``crashed``; empty stores nothing.
+    f1 : float, optional
+        The macro-F1 on validation that you expect, 0 to 1.
+    because : str
+        Your reason, in half a sentence.
+
+    Returns
+    -------
+    str
+        What was stored, or what to do.
+
+    Raises
+    ------
+    DialError
+        If the word is none of the four or the number is no score.
+    """
+    word = word.strip().lower()
+    if not word:
+        return f"No prediction yet. Write one of these words between the quotes: {', '.join(CALL_WORDS)}."
+    if word not in CALL_WORDS:
+        raise DialError(
+            f"The prediction {word[:30]!r} is none of the four words.{nearest(word, CALL_WORDS)}"
+            f" Words: {', '.join(CALL_WORDS)}."
+        )
+    if f1 is not None and (isinstance(f1, bool) or not isinstance(f1, int | float) or not 0 <= f1 <= 1):
+        raise DialError(f"The predicted macro-F1 {f1!r} is no score. Write a number from 0 to 1, such as 0.7, or None.")
+    made = datetime.now().astimezone().isoformat(timespec="seconds")
+    entry = {"made": made, "lab": _lab(dials), "preset": dials.LR_PRESET, "word": word, "f1": f1}
+    _add(entry | {"because": " ".join(because.split())[:LONGEST_REASON]})
+    expected = "" if f1 is None else f", macro-F1 {f1:.2f}"
+    return f"Stored at {made[11:16]}: {dials.LR_PRESET} will be {word}{expected}."
+
+
+def prediction_of(run: Run) -> dict[str, Any] | None:
+    """The newest prediction for a run's lab and preset that was stored before the run began.
+
+    Returns
+    -------
+    dict or None
+        ``made``, ``word``, ``f1`` and ``because``.
+    """
+    mark = adoption(run)
+    if mark is not None:
+        return mark | {"made": "", "because": f"predicted by {mark['name']}"} if mark["word"] else None
+    began = datetime.fromisoformat(run.started)
+    fitting = [
+        entry
+        for entry in _entries()
+        if entry["lab"] == ("backup" if run.notebook == BACKUP_NOTEBOOK else "main")
+        and entry["preset"] == run.dials["LR_PRESET"]
+        and datetime.fromisoformat(entry["made"]) <= began
+    ]
+    return fitting[-1] if fitting else None
+
+
+def result_word(run: Run) -> str:
+    """What a run did, in the room's four words; ``cannot tell`` where its verdict is unclear.
+
+    *crashed*: the loss left for good, or stopped being a number. *collapsed*: one answer for everything. *stalled*: the
+    training loss fell by less than a tenth. Otherwise *moving*.
+    """
+    verdict = run.diagnosis.get("verdict", "unclear")
+    known = {"diverged": "crashed", "too high": "crashed", "collapsed": "collapsed", "unclear": "cannot tell"}
+    if verdict in known:
+        return known[verdict]
+    start, end = run.baseline.get("train_loss"), run.final.get("train_loss")
+    if not start or end is None:
+        return "cannot tell"
+    return "moving" if (start - end) / start >= CLEAR_FALL else "stalled"
+
+
+def prediction_and_result(run: Run) -> pd.DataFrame:
+    """Prediction and result of a run, side by side.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows ``predicted`` and ``happened``; the word, the macro-F1, the time and the reason.
+    """
+    made = prediction_of(run) or {"word": "no prediction", "f1": None, "made": "", "because": ""}
+    verdict = run.diagnosis
+    rows = {
+        "predicted": [made["word"], made["f1"], made["made"][11:16], made["because"]],
+        "happened": [result_word(run), run.final.get("val_f1_macro"), run.started[11:16], verdict.get("verdict", "")],
+    }
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=["in one word", "macro-F1", "time", "because"])
+    frame["macro-F1"] = [f"{value:.2f}" if value is not None else "" for value in frame["macro-F1"].tolist()]
+    return frame
+
+
+def _lab(dials: Dials | SgdDials) -> str:
+    return "backup" if isinstance(dials, SgdDials) else "main"
+
+
+def _add(entry: dict[str, Any]) -> None:
+    path = predictions_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock"), timeout=LOCK_SECONDS), path.open("a+", encoding="utf-8") as file:
+        # A line that a crash cut short must not swallow this one.
+        start = "\n" if path.stat().st_size and not path.read_bytes().endswith(b"\n") else ""
+        file.write(start + json.dumps(entry) + "\n")
+
+
+def _entries() -> list[dict[str, Any]]:
+    """All whole entries; a line that cannot be read is passed over and stays in the file."""
+    try:
+        lines = predictions_file().read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            datetime.fromisoformat(entry["made"])
+            found.append({key: entry[key] for key in ("made", "lab", "preset", "word", "f1", "because")})
+        except (ValueError, TypeError, KeyError):
+            continue
+    return found

@@ -1,0 +1,238 @@
+"""The group-results slide of Activity 4: an editable PowerPoint file, filled from the board by one call.
+
+``slides/Group_Results.pptx`` is the empty form: it can be filled by hand when nothing else works, and given another
+design, as long as its shapes keep the names below. ``python -m tuning.slide`` writes that form anew.
+"""
+
+import copy
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuning import board_pictures, folders
+from tuning.board import COLUMNS, Board, results
+from tuning.errors import WorkshopError
+
+if TYPE_CHECKING:
+    from pptx.presentation import Presentation
+    from pptx.slide import Slide
+
+FORM = folders.ROOT / "slides" / "Group_Results.pptx"
+TITLE, TABLE, PICTURE, CONCLUSION = "results-title", "results-table", "curves", "conclusion"
+ROWS = 12
+LONGEST_NAME = 17
+WIDTHS = (2.3, 2.0, 1.3, 1.4, 1.6, 1.4, 1.25, 1.45)
+FONT_SIZE = 18
+BLUE, PALE, DARK = "0072B2", "EEF4F8", "1A1A1A"
+# Smaller than its place on the slide, so that its words come out larger.
+PICTURE_SIZE = (8.6, 3.9)
+CURVES_BOX = (0.3, 1.25, 12.73, 5.8)
+NOTES = {
+    "table": "First the score (macro-F1, against the majority class), only then the gap."
+    " Which preset moved, which stalled, which collapsed? How far apart are groups with the same preset?",
+    "curves": "Point at one curve of each preset and ask its group what they saw during the first ten steps."
+    " The dotted line is pure guessing.",
+    "conclusion": "Each group says one sentence. Then write the room's conclusion together: which setting, on what"
+    " evidence, and how sure are we?",
+}
+
+
+def fill(board: Board, out: Path | None = None) -> Path:
+    """Fill the slides from the board.
+
+    Parameters
+    ----------
+    board : Board
+    out : pathlib.Path, optional
+        Where to; ``my_work/Group_Results.pptx`` by default.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    WorkshopError
+        If python-pptx is missing, or the form has lost its shapes, or the file cannot be written.
+    """
+    presentation = _open()
+    first = presentation.slides[0]
+    rows = results(board).to_numpy().tolist()
+    pages = [rows[at : at + ROWS] for at in range(0, len(rows), ROWS)] or [[]]
+    slides = [first, *(_copy(presentation, first, after=number) for number in range(len(pages) - 1))]
+    for number, (slide, page) in enumerate(zip(slides, pages, strict=True), start=1):
+        _fill_table(slide, page)
+        if len(pages) > 1:
+            _say(_shape(slide, TITLE), f"Group results ({number} of {len(pages)})")
+    _put_picture(presentation.slides[len(pages)], board)
+    out = out or folders.work() / FORM.name
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        presentation.save(str(out))
+    except OSError as problem:
+        raise WorkshopError(
+            f"{folders.short(out)} cannot be written ({problem.strerror}). If PowerPoint has it open, close it there."
+        ) from None
+    return out
+
+
+def empty_form() -> "Presentation":
+    """Build the form: a page for the table, one for the curves, one for the conclusion."""
+    from pptx import Presentation
+    from pptx.util import Inches
+
+    presentation = Presentation()
+    presentation.slide_width, presentation.slide_height = Inches(13.333), Inches(7.5)
+    presentation.core_properties.title = "Group results, Workshop 6W"
+    presentation.core_properties.author = ""
+    table = _new_slide(presentation, "Group results", NOTES["table"])
+    _add_table(table)
+    curves = _new_slide(presentation, "Everybody's curves", NOTES["curves"])
+    _add_text(curves, PICTURE, CURVES_BOX, ["The picture of the board goes here (notebook 03, or a screenshot)."])
+    conclusion = _new_slide(presentation, "What do we conclude?", NOTES["conclusion"])
+    prompts = [
+        "Which learning rate would you choose, and on what evidence?",
+        "How much of the difference between groups is luck?",
+        "What would you tell a stakeholder in one sentence?",
+    ]
+    _add_text(conclusion, CONCLUSION, CURVES_BOX, prompts, size=24)
+    return presentation
+
+
+def _open() -> "Presentation":
+    try:
+        from pptx import Presentation
+    except ImportError:
+        raise WorkshopError(
+            f"python-pptx is not installed here, so fill {folders.short(FORM)} by hand, or: pip install python-pptx"
+        ) from None
+    if not FORM.is_file():
+        raise WorkshopError(f"{folders.short(FORM)} is missing. To write it again: python -m tuning.slide")
+    return Presentation(str(FORM))
+
+
+def _new_slide(presentation: "Presentation", title: str, notes: str) -> "Slide":
+    from pptx.enum.text import PP_ALIGN
+    from pptx.util import Inches, Pt
+
+    title_only = presentation.slide_layouts.get_by_name("Title Only")
+    slide = presentation.slides.add_slide(title_only)
+    shape = slide.shapes.title
+    shape.name = TITLE
+    shape.left, shape.top, shape.width, shape.height = (Inches(value) for value in (0.3, 0.25, 12.73, 0.9))
+    _say(shape, title)
+    shape.text_frame.paragraphs[0].runs[0].font.size = Pt(32)
+    shape.text_frame.paragraphs[0].alignment = PP_ALIGN.LEFT
+    slide.notes_slide.notes_text_frame.text = notes
+    return slide
+
+
+def _add_table(slide: "Slide") -> None:
+    from pptx.util import Inches
+
+    frame = slide.shapes.add_table(
+        ROWS + 1, len(COLUMNS), Inches(0.3), Inches(1.3), Inches(12.7), Inches(0.43 * (ROWS + 1))
+    )
+    frame.name = TABLE
+    _describe(frame, "Results of all groups, one row per run.")
+    for column, width in zip(frame.table.columns, WIDTHS, strict=True):
+        column.width = Inches(width)
+    for number, row in enumerate(frame.table.rows):
+        row.height = Inches(0.43)
+        for cell, heading in zip(row.cells, COLUMNS, strict=True):
+            head = number == 0
+            _style(cell, heading if head else "", BLUE if head else PALE if number % 2 else "FFFFFF", head)
+
+
+def _style(cell: Any, text: str, fill: str, head: bool) -> None:
+    from pptx.dml.color import RGBColor
+    from pptx.util import Inches, Pt
+
+    cell.fill.solid()
+    cell.fill.fore_color.rgb = RGBColor.from_string(fill)
+    cell.margin_top = cell.margin_bottom = Inches(0.03)
+    run = cell.text_frame.paragraphs[0].add_run()
+    run.text = text
+    run.font.size, run.font.bold = Pt(FONT_SIZE), head
+    run.font.color.rgb = RGBColor.from_string("FFFFFF" if head else DARK)
+
+
+def _add_text(slide: "Slide", name: str, box: tuple[float, ...], lines: list[str], size: int = FONT_SIZE) -> None:
+    from pptx.util import Inches, Pt
+
+    shape = slide.shapes.add_textbox(*(Inches(value) for value in box))
+    shape.name = name
+    frame = shape.text_frame
+    frame.word_wrap = True
+    for number, line in enumerate(lines):
+        paragraph = frame.paragraphs[0] if number == 0 else frame.add_paragraph()
+        run = paragraph.add_run()
+        run.text = line
+        run.font.size = Pt(size)
+        paragraph.space_after = Pt(36 if size > FONT_SIZE else 0)
+
+
+def _fill_table(slide: "Slide", rows: list[list[str]]) -> None:
+    table = _shape(slide, TABLE).table
+    if len(table.columns) != len(COLUMNS) or len(table.rows) <= ROWS:
+        raise WorkshopError(f'{folders.short(FORM)}: the table "{TABLE}" needs {len(COLUMNS)} columns and {ROWS} rows.')
+    for number in range(ROWS):
+        values = rows[number] if number < len(rows) else [""] * len(COLUMNS)
+        for cell, value in zip(table.rows[number + 1].cells, [_short(values[0]), *values[1:]], strict=True):
+            _say(cell, value)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1].rstrip() + "…"
+
+
+def _put_picture(slide: "Slide", board: Board) -> None:
+    picture = board_pictures.overlay(board, PICTURE_SIZE)
+    holder = _shape(slide, PICTURE)
+    left, top, width, height = holder.left, holder.top, holder.width, holder.height
+    holder._element.getparent().remove(holder._element)
+    shown = slide.shapes.add_picture(io.BytesIO(picture.png(dpi=150)), left, top, width=width)
+    if shown.height > height:
+        shown.width, shown.height = round(shown.width * height / shown.height), height
+    shown.name = PICTURE
+    _describe(shown, picture.words)
+
+
+def _copy(presentation: "Presentation", slide: "Slide", after: int) -> "Slide":
+    """Copy a page that holds no picture, and put it behind page `after`, counted from 0."""
+    page = presentation.slides.add_slide(slide.slide_layout)
+    for shape in list(page.shapes):
+        shape._element.getparent().remove(shape._element)
+    for shape in slide.shapes:
+        page.shapes._spTree.append(copy.deepcopy(shape._element))
+    page.notes_slide.notes_text_frame.text = slide.notes_slide.notes_text_frame.text
+    order = presentation.slides._sldIdLst
+    order.insert(after + 1, order[-1])
+    return page
+
+
+def _shape(slide: "Slide", name: str) -> Any:
+    found = next((shape for shape in slide.shapes if shape.name == name), None)
+    if found is None:
+        raise WorkshopError(
+            f'{folders.short(FORM)}: its shape "{name}" is gone. To write it again: python -m tuning.slide'
+        )
+    return found
+
+
+def _say(place: Any, text: str) -> None:
+    """Put a text into a shape or cell and keep the look of what stood there."""
+    paragraph = place.text_frame.paragraphs[0]
+    run = paragraph.runs[0] if paragraph.runs else paragraph.add_run()
+    run.text = text
+
+
+def _describe(shape: Any, words: str) -> None:
+    """Set a shape's alt text."""
+    shape._element._nvXxPr.cNvPr.set("descr", words)
+
+
+if __name__ == "__main__":
+    empty_form().save(str(FORM))
+    print(folders.short(FORM))

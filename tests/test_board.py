@@ -1,0 +1,180 @@
+"""The class board: thirty runs of ten groups, with one of every kind of damaged line."""
+
+import dataclasses
+
+import pytest
+from rooms import GROUPS, RATES, room_lines, room_run
+
+from tuning import board as boards
+from tuning import board_pictures, journal, share
+from tuning.dials import SgdDials
+from tuning.errors import ShareError
+
+
+@pytest.fixture
+def lines(make_run) -> list[str]:
+    return room_lines(make_run)
+
+
+@pytest.fixture
+def chat(make_run, lines) -> str:
+    """A whole chat: good lines, and every kind of bad one."""
+    talk = [f"[10:{number:02d}] Person {number}: {line}" for number, line in enumerate(lines)]
+    more = share.line(room_run(make_run, 11, "JUST_RIGHT"), "Group 11")
+    damaged = [
+        more[:600],
+        more[:300] + more[310:],
+        more.replace("W6W1", "W6W9"),
+        more[:99] + "x" + more[100:],
+        lines[4],
+    ]
+    return "\n".join([*talk[:15], "good luck - everybody!", *damaged, *talk[15:]])
+
+
+def line_of(run, name: str, **prediction) -> str:
+    return share.line(run, name, **prediction)
+
+
+def test_thirty_runs_come_through_and_each_bad_line_has_its_reason(chat):
+    board = boards.collect(chat)
+    assert (len(board.compared), board.apart, board.backup) == (3 * GROUPS, [], [])
+    reasons = boards.refused(board)["reason"].tolist()
+    assert [reason.split(":")[0].split(".")[0] for reason in reasons] == [
+        "It is truncated", "It is altered", "It comes from a newer version of the workshop", "It is altered",
+        "It is a duplicate",
+    ]  # fmt: skip
+
+
+def test_the_results_are_in_the_slides_columns_by_preset_and_group(chat):
+    table = boards.results(boards.collect(chat))
+    assert tuple(table.columns) == boards.COLUMNS
+    assert table["LR preset"].tolist() == [preset for preset in RATES for _ in range(GROUPS)]
+    assert table["Group"].tolist()[:GROUPS] == [f"Group {number}" for number in range(1, GROUPS + 1)]
+    assert table["In one word"].drop_duplicates().tolist() == ["stalled", "moving", "collapsed"]
+
+
+def test_predictions_stand_beside_results(chat):
+    table = boards.predictions(boards.collect(chat))
+    assert len(table) == 3 * GROUPS
+    assert table.groupby("LR preset")["Right"].unique().map(list).to_dict() == {
+        "TOO_LOW": ["yes"], "JUST_RIGHT": ["yes"], "TOO_HIGH": ["no"],
+    }  # fmt: skip
+
+
+def test_the_spread_of_a_preset_is_between_its_own_groups(chat):
+    table = boards.luck(boards.collect(chat))
+    assert table["runs"].tolist() == table["seeds"].tolist() == [GROUPS] * 3
+    low, high = float(table.loc["JUST_RIGHT", "lowest F1"]), float(table.loc["JUST_RIGHT", "highest F1"])
+    assert float(table.loc["JUST_RIGHT", "spread"]) == pytest.approx(high - low, abs=0.002)
+    assert table.loc["JUST_RIGHT", "one run's interval"] == "0.120 wide"
+
+
+DIFFERENT = {
+    "dials": ({"dials": {"MAX_LENGTH": 64}}, "MAX_LENGTH 64 (most: 96)"),
+    "epochs": ({"dials": {"EPOCHS": 3}}, "EPOCHS 3 (most: 2)"),
+    "data": ({"data": {"sha256": "1" * 64}}, "data 11111111 (most: 00000000)"),
+    "encoder": ({"encoder": {"name": "all-MiniLM-L6-v2", "revision": "7"}}, "encoder 7 (most: 0)"),
+    "precision": ({"machine": {"precision": "bf16"}}, "precision bf16 (most: fp32)"),
+    "stopped": ({"outcome": "interrupted"}, "stopped by hand"),
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_a_run_that_differs_in_more_is_marked_with_what_is_different(make_run, lines, name):
+    changes, told = DIFFERENT[name]
+    run = room_run(make_run, 11, "JUST_RIGHT", dials=changes.get("dials", {}))
+    for part, values in changes.items():
+        if part == "outcome":
+            run.outcome = values
+        elif part != "dials":
+            getattr(run, part).update(values)
+    board = boards.collect("\n".join([*lines, line_of(run, "Odd one")]))
+    assert [(shared.name, told in reason) for shared, reason in board.apart] == [("Odd one", True)]
+    assert "Odd one" not in boards.results(board)["Group"].tolist()
+    assert boards.not_comparable(board)["Group"].tolist() == ["Odd one"]
+
+
+def test_the_backup_labs_runs_stand_apart_with_the_reason(make_run, lines):
+    backup = dataclasses.replace(make_run(), notebook="02", dials=SgdDials(GROUP=5).as_dict())
+    board = boards.collect("\n".join([*lines, line_of(backup, "Backup")]))
+    assert [shared.name for shared in board.backup] == ["Backup"]
+    assert boards.results(board, lab="backup")["Group"].tolist() == ["Backup"]
+    assert "another model" in boards.not_comparable(board)["Why apart"].tolist()[0]
+
+
+def budget_run(make_run, group: int, epochs: int, f1: float, **changed):
+    run = room_run(make_run, group, "JUST_RIGHT", dials={"EPOCHS": epochs}, epochs=[(0.5, 0.6)] * epochs, **changed)
+    run.final["val_f1_macro"] = f1
+    return run
+
+
+def test_the_budget_round_has_a_winner_and_shows_its_slip(make_run, lines):
+    test = {"opened": "2026-01-05T14:00:00+00:00", "accuracy": 0.75, "f1_macro": 0.75}
+    entries = [
+        line_of(budget_run(make_run, 1, 6, 0.80, run_id="b-1", test=test), "One"),
+        line_of(budget_run(make_run, 2, 5, 0.78, run_id="b-2"), "Two"),
+        line_of(budget_run(make_run, 3, 7, 0.95, run_id="b-3"), "Three"),
+    ]
+    table = boards.budget(boards.collect("\n".join(lines + entries)))
+    assert table["Group"].tolist() == ["One", "Two", "Three"]
+    assert table["Spent"].tolist() == [4_800, 4_000, 5_600]
+    assert table["Verdict"].tolist() == ["winner on validation", "", "over the budget"]
+    assert table["Slip"].tolist() == ["-0.050", "", ""]
+    assert table["Test F1"].tolist() == ["0.750", "closed", "closed"]
+
+
+def test_without_budget_runs_the_round_is_empty(chat):
+    assert boards.budget(boards.collect(chat)).empty
+    assert boards.budget(boards.collect()).empty
+
+
+def test_by_default_the_board_shows_this_machines_runs(make_run, keep_run, lines):
+    keep_run(room_run(make_run, 12, "JUST_RIGHT"))
+    journal.adopt(lines[0])
+    board = boards.collect("  \n ")
+    assert sorted(shared.name for shared in board.compared) == ["Group 1", "group 12"]
+
+
+def test_a_file_and_a_folder_are_read_too(tmp_path, chat, lines):
+    (tmp_path / "chat.txt").write_text(chat, encoding="utf-8")
+    (tmp_path / "more.json").write_text(lines[0], encoding="utf-8")
+    assert len(boards.collect(str(tmp_path / "chat.txt")).compared) == 30
+    board = boards.collect(str(tmp_path))
+    assert (len(board.compared), board.refused[-1][0]) == (30, "more.json")
+
+
+@pytest.mark.parametrize("source", ["nothing/here", "good morning", "x" * 5_000, "a\x00b", "~nobody"])
+def test_what_is_neither_chat_nor_path_is_said_in_one_line(source):
+    with pytest.raises(ShareError, match="no share line in it, and there is no file"):
+        boards.collect(source)
+
+
+def test_an_empty_board_has_empty_tables_and_says_so_in_its_pictures():
+    board = boards.collect()
+    for table in (
+        boards.results,
+        boards.not_comparable,
+        boards.refused,
+        boards.predictions,
+        boards.luck,
+        boards.budget,
+    ):
+        assert table(board).empty
+    for picture in (board_pictures.overlay, board_pictures.small_multiples, board_pictures.scores_and_gaps):
+        assert picture(board).words.endswith("No runs yet.")
+        assert picture(board).png()[:4] == b"\x89PNG"
+
+
+def test_nothing_of_a_chat_reaches_a_table_as_html(chat):
+    board = boards.collect("<script>alert(1)</script>\n" + chat + "\n<img src=x onerror=y> W6W1-9-<b>bold</b>-END")
+    for table in (boards.results, boards.refused, boards.predictions):
+        assert not [tag for tag in ("<script", "<img", "<b>") if tag in table(board).to_html()]
+
+
+def test_the_pictures_say_in_words_what_they_show(chat, diverged_run):
+    board = boards.collect(chat + "\n" + line_of(diverged_run, "Gone"))
+    assert "TOO_HIGH: 11 runs" in board_pictures.overlay(board).words
+    axes = board_pictures.overlay(board).figure.axes[0]
+    assert (axes.get_ylim()[1], axes.get_ylabel()) == (3.0, "loss (nats), cut off at 3")
+    assert len(axes.lines) == 31 + 1
+    assert len(board_pictures.small_multiples(board).figure.axes) == 3

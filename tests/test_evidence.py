@@ -1,0 +1,121 @@
+"""The check for Task 6: only what the learner wrote is evidence."""
+
+import textwrap
+
+import pytest
+
+from tuning import folders, journal, worksheet
+from tuning.evidence import own_words, sections
+from tuning.worksheet import TEMPLATE
+
+TEXT = TEMPLATE.read_text(encoding="utf-8")
+ANSWER = "The loss fell quickly at first, then each further epoch bought us almost nothing."
+WRITTEN = ("A4", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "D", "E")
+
+
+def states() -> dict[str, str]:
+    return journal.evidence()["state"].to_dict()
+
+
+def write(text: str) -> None:
+    folders.work().mkdir(exist_ok=True)
+    worksheet.worksheet_file().write_text(text, encoding="utf-8")
+
+
+def answered(text: str, places=WRITTEN, answer: str = ANSWER) -> str:
+    """The worksheet with an answer under each heading named."""
+    lines = text.splitlines()
+    for place in places:
+        heading = f"## Part {place}:" if len(place) == 1 else f"### {place}."
+        at = next(number for number, line in enumerate(lines) if line.startswith(heading))
+        lines.insert(at + 5, answer)
+    return "\n".join(lines)
+
+
+@pytest.fixture
+def filled(make_run, keep_run) -> str:
+    """A worksheet filled by the code alone."""
+    keep_run(make_run())
+    journal.fill_worksheet()
+    return worksheet.worksheet_file().read_text(encoding="utf-8")
+
+
+def test_without_a_worksheet_everything_is_missing():
+    found = journal.evidence()
+    assert list(found.index) == [
+        "Before and after", "Metrics", "Horizon scan", "Maths link", "Initiative", "Data quality", "Communication",
+    ]  # fmt: skip
+    assert set(found["state"]) == {"missing"}
+    assert all(found["to do"])
+
+
+def test_a_worksheet_filled_by_the_code_is_not_evidence(filled):
+    assert set(states().values()) == {"missing"}
+    assert "a note of your own" in journal.evidence().loc["Before and after", "to do"]
+
+
+def test_with_notes_and_answers_everything_is_ready(filled):
+    write(answered(filled).replace("| +0.040 |   |", "| +0.040 | rate good, more sentences next |"))
+    found = journal.evidence()
+    assert set(found["state"]) == {"ready"}
+    assert set(found["to do"]) == {""}
+
+
+def test_an_item_needs_all_its_places(filled):
+    write(answered(filled, ["C1"]))
+    assert journal.evidence().loc["Maths link", "to do"] == "write C4 (0 words of your own so far)"
+
+
+def test_the_extension_adds_but_is_not_needed(filled):
+    write(answered(filled, ["C7"]))
+    assert states()["Initiative"] == "ready"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "TODO",
+        "...",
+        "x " * 30,
+        "1 2 3 4 5 6 7 8 9 10 11 12",
+        "see above",
+        "<!-- The loss fell quickly at first, then each further epoch bought us nothing. -->",
+        "Use your convergence table and the budget round: how did you spend the sentence-passes, and why?",
+        "In optimisation words: loss, gradient, learning rate, step, epoch. In whole sentences.",
+    ],
+)
+def test_what_is_not_the_learners_text_does_not_count(filled, answer):
+    write(answered(filled, WRITTEN, answer))
+    assert set(states().values()) == {"missing"}
+
+
+@pytest.mark.parametrize("width", [20, 60, 1_000])
+def test_the_template_wrapped_anew_is_still_the_template(width):
+    write(
+        "\n\n".join(
+            textwrap.fill(part, width) if "|" not in part and "#" not in part else part for part in TEXT.split("\n\n")
+        )
+    )
+    assert set(states().values()) == {"missing"}
+
+
+def test_an_answer_behind_its_prompt_counts(filled):
+    write(filled.replace("**Your answer:**", f"**Your answer:** {ANSWER}"))
+    assert [states()[item] for item in ("Metrics", "Maths link", "Data quality", "Communication")] == ["ready"] * 4
+
+
+def test_a_heading_that_is_gone_is_named(filled):
+    write(filled.replace("### C5. Two limits of the data, and next month", ""))
+    assert 'the heading of C5 is gone: put "C5." back' in journal.evidence().loc["Data quality", "to do"]
+
+
+def test_own_words_are_those_that_the_template_has_not():
+    assert own_words("Use your convergence table but then some words of mine", TEXT) == 6
+    assert own_words(TEXT, TEXT) == 0
+
+
+def test_sections_hold_text_without_tables():
+    found = sections(TEXT)
+    assert set(found) == {"A", "B", "C", "D", "E", *(f"A{n}" for n in range(1, 5)), *(f"C{n}" for n in range(1, 8))}
+    assert not any("|" in text for text in found.values())

@@ -1,0 +1,72 @@
+"""Notebook 03 executed for real on a room of runs, and what its cells look like."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from rooms import room_lines
+
+from tuning import folders
+from tuning.errors import DialError
+from tuning.headless import parameters
+from tuning.session import notebook_file
+
+NOTEBOOK = notebook_file("03")
+MOST_SECONDS = 20
+
+
+def execute(folder: Path, *options: str) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(folders.LAB)}
+    command = [sys.executable, "-m", "tuning.headless", "--notebook", "03", "--out", str(folder), *options]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
+
+
+def processor_seconds() -> float:
+    """Time that finished child processes have worked: unlike the clock, no busy neighbour changes it much."""
+    used = os.times()
+    return used.children_user + used.children_system
+
+
+@pytest.mark.slow
+def test_the_board_executes_on_thirty_runs_in_time(make_run, tmp_path):
+    chat = tmp_path / "chat.txt"
+    lines = room_lines(make_run)
+    chat.write_text("\n".join([*lines, lines[0][:500]]), encoding="utf-8")
+    before = processor_seconds()
+    done = execute(tmp_path / "out", "--set", f"SHARED={chat}")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert processor_seconds() - before < MOST_SECONDS
+    notebook = nbformat.read(tmp_path / "out" / NOTEBOOK.name, as_version=4)
+    outputs = {cell["id"]: cell.get("outputs", []) for cell in notebook.cells}
+    assert "30 runs can be compared" in outputs["collect"][0]["text"]
+    assert "truncated" in outputs["refused"][0]["data"]["text/plain"]
+    pictures = [one for cell in outputs.values() for one in cell if "image/png" in one.get("data", {})]
+    assert len(pictures) == 3
+    assert all(picture["metadata"]["image/png"]["alt"] for picture in pictures)
+    assert (folders.work() / "Group_Results.pptx").is_file()
+
+
+@pytest.mark.slow
+def test_the_board_executes_without_any_run(tmp_path):
+    assert execute(tmp_path / "out").returncode == 0
+
+
+def test_a_setting_that_is_none_is_refused_with_the_nearest_name(tmp_path):
+    with pytest.raises(DialError, match="Did you mean SHARED"):
+        parameters("03", {"SHARE": "x"})
+    with pytest.raises(DialError, match="no such file or folder"):
+        parameters("03", {"SHARED": str(tmp_path / "none")})
+    assert parameters("03", {"SHARED": str(tmp_path)}) == {"SHARED": str(tmp_path.resolve())}
+
+
+def test_the_cells_are_short_named_and_without_outputs():
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert max(len(cell.source.splitlines()) for cell in code) <= 8
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+    assert all(cell["id"].replace("-", "").isalpha() for cell in notebook.cells)
+    assert [cell["id"] for cell in code if "parameters" in cell.metadata.get("tags", [])] == ["shared"]
+    assert notebook.cells[0].cell_type == "markdown"

@@ -1,0 +1,94 @@
+"""Predictions: stored before training, and never afterwards."""
+
+import json
+from datetime import datetime, timedelta
+
+import pytest
+from rooms import RATES, room_run
+
+from tuning import journal
+from tuning.dials import Dials, SgdDials
+from tuning.errors import DialError
+from tuning.prediction import prediction_of, predictions_file, result_word
+
+
+def at(minutes: float) -> str:
+    return (datetime.now().astimezone() + timedelta(minutes=minutes)).isoformat(timespec="seconds")
+
+
+def test_a_prediction_stands_beside_the_result(make_run):
+    assert journal.predict(Dials(), " Moving ", 0.7, "it is\nthe usual rate").endswith(
+        "JUST_RIGHT will be moving, macro-F1 0.70."
+    )
+    run = make_run(started=at(1), diagnosis={"verdict": "just right"})
+    found = journal.prediction_and_result(run)
+    assert found.loc["predicted"].tolist()[:2] == ["moving", "0.70"]
+    assert found.loc["predicted", "because"] == "it is the usual rate"
+    assert found.loc["happened"].tolist()[:2] == ["moving", "0.76"]
+
+
+def test_a_prediction_after_the_start_is_none(make_run):
+    journal.predict(Dials(), "moving")
+    assert prediction_of(make_run(started=at(-1))) is None
+    assert journal.prediction_and_result(make_run(started=at(-1))).loc["predicted", "in one word"] == "no prediction"
+
+
+def test_the_newest_prediction_for_the_same_preset_and_lab_counts(make_run):
+    journal.predict(Dials(), "stalled")
+    journal.predict(Dials(), "moving", 0.6)
+    journal.predict(Dials(LR_PRESET="TOO_HIGH"), "crashed")
+    journal.predict(SgdDials(), "collapsed")
+    assert prediction_of(make_run(started=at(1)))["word"] == "moving"
+    backup = make_run(started=at(1), notebook="02")
+    backup.dials = SgdDials().as_dict()
+    assert prediction_of(backup)["word"] == "collapsed"
+
+
+def test_without_a_word_nothing_is_stored():
+    assert "moving, stalled, collapsed, crashed" in journal.predict(Dials(), "")
+    assert not predictions_file().exists()
+
+
+@pytest.mark.parametrize(("word", "f1", "told"), [
+    ("mooving", None, "Did you mean moving"),
+    ("moving", 70, "a number from 0 to 1"),
+    ("moving", "0.7", "a number from 0 to 1"),
+    ("moving", float("nan"), "a number from 0 to 1"),
+])  # fmt: skip
+def test_what_is_no_prediction_is_refused(word, f1, told):
+    with pytest.raises(DialError, match=told):
+        journal.predict(Dials(), word, f1)
+    assert not predictions_file().exists()
+
+
+def test_a_line_cut_short_costs_only_itself(make_run):
+    journal.predict(Dials(), "stalled")
+    with predictions_file().open("a", encoding="utf-8") as file:
+        file.write('{"made": "2026-01-05T09:0')
+    journal.predict(Dials(), "moving")
+    assert prediction_of(make_run(started=at(1)))["word"] == "moving"
+    assert len(predictions_file().read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("edit", ["[]", "7", '{"made": 5}', '{"made": "2026-01-05T09:00:00"}', "\x00"])
+def test_a_line_of_something_else_is_passed_over(make_run, edit):
+    journal.predict(Dials(), "moving")
+    with predictions_file().open("a", encoding="utf-8") as file:
+        file.write(edit + "\n")
+    assert prediction_of(make_run(started=at(1)))["word"] == "moving"
+    assert json.loads(predictions_file().read_text().splitlines()[0])["word"] == "moving"
+
+
+@pytest.mark.parametrize(
+    ("preset", "word"), [("TOO_LOW", "stalled"), ("JUST_RIGHT", "moving"), ("TOO_HIGH", "collapsed")]
+)
+def test_the_presets_end_as_the_room_calls_them(make_run, preset, word):
+    assert set(RATES) >= {preset}
+    assert result_word(room_run(make_run, 3, preset)) == word
+
+
+def test_a_run_that_left_for_good_crashed(diverged_run, make_run):
+    diverged_run.diagnosis = {"verdict": "diverged"}
+    assert result_word(diverged_run) == "crashed"
+    assert result_word(make_run(diagnosis={"verdict": "too high"})) == "crashed"
+    assert result_word(make_run(diagnosis={"verdict": "unclear"})) == "cannot tell"

@@ -1,0 +1,78 @@
+"""Repeating a run: the numbers match, or the answer says what else was different."""
+
+import copy
+import subprocess
+import sys
+
+import pytest
+
+from tuning import data as sentences
+from tuning import folders, journal, repeat, sgd
+from tuning.dials import SgdDials
+from tuning.errors import RunError
+
+
+@pytest.fixture
+def stub(monkeypatch):
+    """Training that gives a chosen run."""
+
+    def use(run):
+        monkeypatch.setattr(repeat, "_train", lambda recorded: run)
+
+    return use
+
+
+def test_equal_numbers_match_exactly(make_run, keep_run, stub):
+    run = keep_run(make_run())
+    stub(copy.deepcopy(run))
+    found = journal.reproduce()
+    assert (found.answer, found.differs) == ("exactly", [])
+    assert "Do the numbers match? Exactly." in str(found)
+
+
+def test_a_small_difference_matches_to_three_places_and_names_its_cause(make_run, keep_run, stub):
+    run = keep_run(make_run())
+    other = copy.deepcopy(run)
+    other.final["val_loss"] += 0.0002
+    other.machine["threads"] = 8
+    other.versions["torch"] = "2.14.0"
+    stub(other)
+    found = journal.reproduce(run.run_id)
+    assert found.answer == "to three places"
+    assert found.differs == ["threads 2, now 8", "torch 2.13.0, now 2.14.0"]
+
+
+@pytest.mark.parametrize("change", [{"val_loss": 0.7}, {"val_f1_macro": None}])
+def test_other_numbers_do_not_match(make_run, keep_run, stub, change):
+    run = keep_run(make_run())
+    other = copy.deepcopy(run)
+    other.final |= change
+    stub(other)
+    assert journal.reproduce(run.run_id).answer == "no"
+
+
+def test_a_run_on_a_groups_own_file_cannot_be_repeated(make_run, keep_run):
+    run = keep_run(make_run(dials={"DATA": "own"}))
+    with pytest.raises(RunError, match="DATA was a file of the group's own"):
+        journal.reproduce(run.run_id)
+
+
+def test_without_a_run_the_section_is_named():
+    with pytest.raises(RunError, match='section "Train"'):
+        journal.reproduce()
+
+
+@pytest.mark.slow
+def test_a_run_of_the_backup_lab_repeats_exactly():
+    data = sentences.load()
+    splits = sentences.split(data)
+    dials = SgdDials(TRAIN_SUBSET=48, EPOCHS=1)
+    run = sgd.train(sgd.features(splits, dials), data, splits)
+    assert journal.reproduce(run.run_id).answer == "exactly"
+    assert len(journal.read_log()) == 2
+
+
+def test_the_journal_loads_no_torch():
+    """The backup lab has none."""
+    code = "import sys; from tuning import journal, board; sys.exit('torch' in sys.modules or 'pptx' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=folders.LAB).returncode == 0
