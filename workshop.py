@@ -902,9 +902,10 @@ def call(command: Sequence[str], folder: Path | None = None) -> int:
     process = subprocess.Popen(command, cwd=folder, env=child_environment())
     presses = 0
     try:
-        while process.poll() is None:
+        while True:
             try:
                 process.wait()
+                break
             except KeyboardInterrupt:
                 presses += 1
                 if presses == 3:

@@ -35,7 +35,8 @@ def outputs(path: Path) -> dict[str, str]:
     for cell in nbformat.read(path, as_version=4).cells:
         texts = []
         for output in cell.get("outputs", []):
-            texts.append(output.get("text", "") or output.get("data", {}).get("text/plain", ""))
+            shown = output.get("text", "") or output.get("data", {}).get("text/plain", "")
+            texts.append(shown or "\n".join(output.get("traceback", [])))
         found[cell["id"]] = "\n".join(texts)
     return found
 
@@ -128,13 +129,8 @@ def test_a_broken_csv_gives_one_line_in_the_notebook_and_from_the_command(tmp_pa
     assert done.returncode == 2
     line = "broken.csv: row 2 has the label 'good'. Allowed: negative, neutral, positive."
     assert done.stderr.strip().splitlines()[-1].startswith(f"error: {line}")
-    cell = next(
-        cell
-        for cell in nbformat.read(next((tmp_path / "runs").glob("*.failed.ipynb")), as_version=4).cells
-        if cell["id"] == "load-data"
-    )
-    shown = "".join(output.get("text", "") for output in cell.outputs)
-    assert shown.strip() == line
+    failed = next((tmp_path / "runs").glob("*.failed.ipynb"))
+    assert outputs(failed)["load-data"].strip() == line
 
 
 class Kernel:

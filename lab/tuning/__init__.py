@@ -8,6 +8,7 @@ The settings below must be in place before those libraries are first imported.
 """
 
 import os
+import warnings
 
 # Worker threads that sleep while they wait: with a second busy process on two cores, spinning threads made
 # training many times slower, and sleeping ones change no result.
@@ -17,3 +18,6 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("DATASETS_VERBOSITY", "error")
+
+# The workshop shows its own progress in plain text, so that notebooks carry no widgets: nothing is missing.
+warnings.filterwarnings("ignore", message="IProgress not found")

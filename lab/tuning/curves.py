@@ -323,7 +323,8 @@ def walks(model: "TwoWeights", paths: dict[str, "Walk"]) -> Picture:
         panels[0][0].set_ylabel(f"weight of “{model.words[1]}”")
         panels[0][0].legend(loc="lower left")
         panels[1][0].set_ylabel("loss")
-        panels[1][0].set_ylim(0, 1.5)
+        # A step that is too long can raise the loss tenfold: only a log scale shows that beside the others.
+        panels[1][0].set_yscale("log")
     ends = "; ".join(f"{title}: loss {path.losses[0]:.2f} to {path.losses[-1]:.2f}" for title, path in paths.items())
     return Picture(figure, f"Paths of SGD on the loss surface. {ends}. Lowest possible {model.loss(lowest):.2f}.")
 

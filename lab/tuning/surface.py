@@ -17,7 +17,7 @@ BATCH = 8
 # A weak spring to zero gives the surface a lowest point: without it the best weights would lie at infinity.
 SPRING = 2e-3
 # As shares of the largest stable step, 2 / largest curvature.
-SHARES = {"TOO_LOW": 0.004, "JUST_RIGHT": 0.25, "TOO_HIGH": 4.0}
+SHARES = {"TOO_LOW": 0.0005, "JUST_RIGHT": 0.1, "TOO_HIGH": 1.6}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +93,8 @@ class TwoWeights:
 
     def lowest(self) -> np.ndarray:
         """The weights with the lowest loss, shape (2,), found by L-BFGS."""
-        return optimize.minimize(self.loss, np.zeros(2), jac=self.gradient, method="L-BFGS-B").x
+        exact = {"ftol": 1e-15, "gtol": 1e-12}
+        return optimize.minimize(self.loss, np.zeros(2), jac=self.gradient, method="L-BFGS-B", options=exact).x
 
     def stable_limit(self) -> float:
         """The largest rate at which steps near the lowest point still shrink: 2 / largest curvature there."""
