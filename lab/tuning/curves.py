@@ -54,6 +54,12 @@ class Picture:
     figure: Figure
     words: str
 
+    def __post_init__(self) -> None:
+        # The layout is settled once: left to itself it would move a little with every drawing.
+        with mpl.rc_context(STYLE):
+            self.figure.draw_without_rendering()
+        self.figure.set_layout_engine("none")
+
     def png(self, dpi: int = 100) -> bytes:
         """The figure as a PNG file's bytes; the same figure gives the same bytes."""
         out = io.BytesIO()
@@ -114,6 +120,13 @@ def panel(size: tuple[float, float] = WIDE) -> tuple[Figure, Axes]:
     return new_figure(size)
 
 
+def legend_below(figure: Figure, axes: Axes) -> None:
+    """Explain the lines under the figure, where no curve can run behind the words."""
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10.5, columnspacing=1.2
+    )
+
+
 def draw_loss(axes: Axes, run: Run) -> None:
     """Draw step losses, their moving average and the scores after each epoch into `axes`."""
     losses = run.step_losses()
@@ -168,7 +181,7 @@ def loss_curve(run: Run, title: str | None = None, steps: int | None = None) -> 
         figure, (top, bottom) = new_figure(nrows=2, sharex=True, height_ratios=[4, 1])
         draw_loss(top, run)
         top.set_title(title if title is not None else f"{run.preset}: learning rate {run.learning_rate:g}")
-        top.legend(loc="upper right")
+        legend_below(figure, top)
         rates = [step["learning_rate"] for step in run.steps]
         bottom.plot([step["step"] for step in run.steps], rates, color=ORANGE, linewidth=2)
         bottom.set_ylabel("learning\nrate")

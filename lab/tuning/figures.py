@@ -6,10 +6,12 @@ explained ones to ``assets/coach_only/``. The same records give the same bytes.
 
 import argparse
 import sys
+import textwrap
 from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tuning import curves, folders, reference
 from tuning.errors import WorkshopError
@@ -20,36 +22,43 @@ ASSETS = folders.ROOT / "assets"
 CURVES = {"a": "too_high-seed2", "b": "just_right-seed1", "c": "too_low-seed3", "d": "over-training"}
 
 
-def neutral(run: Run, letter: str) -> curves.Picture:
-    """The curve without a hint: losses by step, and both marks after each epoch."""
-    picture, axes = curves.panel()
+def _drawn(run: Run, letter: str) -> tuple[Figure, Axes]:
+    figure, axes = curves.panel()
     curves.draw_loss(axes, run)
     axes.set_title(f"Curve {letter.upper()}")
     axes.set_xlabel("step (one batch each)")
-    axes.legend(loc="upper right")
-    return curves.Picture(picture, f"Curve {letter.upper()}. {curves.describe(run)}")
+    curves.legend_below(figure, axes)
+    return figure, axes
+
+
+def _words(run: Run, letter: str) -> str:
+    return f"Curve {letter.upper()}. {curves.describe(run)}"
+
+
+def neutral(run: Run, letter: str) -> curves.Picture:
+    """The curve without a hint: losses by step, and both marks after each epoch."""
+    with mpl.rc_context(curves.STYLE):
+        figure, _ = _drawn(run, letter)
+    return curves.Picture(figure, _words(run, letter))
 
 
 def explained(run: Run, letter: str) -> curves.Picture:
-    """The same curve with its dials, its verdict and the first reason, for the coach."""
-    picture = neutral(run, letter)
-    axes: Axes = picture.figure.axes[0]
-    verdict = run.diagnosis
-    axes.set_title(f"Curve {letter.upper()}: {verdict['verdict']} (learning rate {run.learning_rate:g})")
-    words = " ".join(verdict["reasons"])
+    """The same curve with its verdict, its rate and the reasons, for the coach."""
+    reasons = " ".join(run.diagnosis["reasons"])
+    verdict = f"{run.diagnosis['verdict']} (learning rate {run.learning_rate:g})"
     with mpl.rc_context(curves.STYLE):
-        picture.figure.supxlabel(_wrapped(words), fontsize=11, x=0.02, ha="left")
-    return curves.Picture(picture.figure, f"{picture.words} {words}")
+        figure, axes = _drawn(run, letter)
+        axes.set_title(f"Curve {letter.upper()}: {verdict}", pad=44)
+        axes.text(0, 1.015, _wrapped(reasons), transform=axes.transAxes, fontsize=10)
+    return curves.Picture(figure, f"{_words(run, letter)} {verdict}. {reasons}")
 
 
 def _wrapped(text: str) -> str:
-    import textwrap
-
-    return "\n".join(textwrap.wrap(text, 125))
+    return "\n".join(textwrap.wrap(text, 110))
 
 
 def write(folder: Path = ASSETS) -> list[Path]:
-    """Draw all pictures as PNG and SVG, with their words in ``curves.md`` beside them.
+    """Draw all pictures as PNG and SVG.
 
     Returns
     -------
