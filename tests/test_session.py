@@ -8,7 +8,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from tuning import folders, session
-from tuning.session import sections_of_names
+from tuning.errors import WorkshopError
+from tuning.session import notebook_file, sections_of_names
 
 
 def small_notebook() -> nbformat.NotebookNode:
@@ -178,3 +179,8 @@ def test_a_kernel_stores_the_line_as_the_cells_error(lab, monkeypatch):
     assert (error.output_type, error.ename, error.evalue) == ("error", "RunError", line)
     assert error.traceback == [line]
     assert notebook.cells[2].outputs == []
+
+
+def test_a_notebook_that_is_not_there_is_named_with_those_that_are():
+    with pytest.raises(WorkshopError, match=r"There is no notebook 99 in lab/. Notebooks: 01, 02, 03"):
+        notebook_file("99")

@@ -74,7 +74,7 @@ def test_logits_are_log_probabilities_of_the_three_yes_or_no_models(splits):
     assert ours == pytest.approx(model.predict_proba(features.validation), abs=1e-9)
 
 
-def test_noise_in_validation_is_a_ceiling(splits):
+def test_noise_flips_the_promised_share_and_leaves_the_original_alone(splits):
     noisy = sentences.flip_labels(splits.validation, 0.25)
     changed = (noisy["label"] != splits.validation["label"]).mean()
     assert changed == pytest.approx(0.25, abs=0.001)

@@ -14,7 +14,7 @@ The rules, in the order in which they are asked. They look at the record only, n
 
 Sources: the symptoms follow the learning-rate section of Goodfellow, Bengio and Courville, Deep Learning (2016),
 chapters 8 and 11, and Google's Deep Learning Tuning Playbook (2023), section on training curves. The thresholds are
-our own and were set on the recorded sweep in ``assets/reference_runs/``.
+our own; the runs in ``assets/reference_runs/`` are the check on them.
 """
 
 import dataclasses

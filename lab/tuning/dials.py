@@ -105,6 +105,34 @@ def _dial(default: Any, check: Callable[[Any], Any], allowed: str, meaning: str,
     return dataclasses.field(default=default, metadata=metadata)
 
 
+# Both labs have these dials. A dataclass keeps its fields for itself, so each call makes a new one.
+def _group_dial() -> Any:
+    return _dial(
+        None,
+        _group,
+        "None when you work alone, else your group's number, a whole number from 1 to 12",
+        "sets the random seed, so that two groups with one preset differ as luck differs",
+    )
+
+
+def _subset_dial() -> Any:
+    return _dial(800, _subset, "0 for all training sentences, or a whole number from 24", "training sentences used")
+
+
+def _data_dial() -> Any:
+    return _dial("bundled", _text, "bundled, phrasebank or the path of a CSV file", "the sentences and their labels")
+
+
+def _agreement_dial() -> Any:
+    return _dial(
+        "all",
+        lambda value: _one_of(AGREEMENTS)(str(value)),
+        "50, 66, 75 or all",
+        "PhraseBank only: share of its annotators, in percent, that had to agree",
+        AGREEMENTS,
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class _Checked:
     """What both kinds of dials share: every value is checked when they are made."""
@@ -180,15 +208,8 @@ class Dials(_Checked):
         "how the rate changes over the run; linear and cosine warm up over the first 10% of steps",
         SCHEDULES,
     )
-    GROUP: int | None = _dial(
-        None,
-        _group,
-        "None when you work alone, else your group's number, a whole number from 1 to 12",
-        "sets the random seed, so that two groups with one preset differ as luck differs",
-    )
-    TRAIN_SUBSET: int = _dial(
-        800, _subset, "0 for all training sentences, or a whole number from 24", "training sentences used"
-    )
+    GROUP: int | None = _group_dial()
+    TRAIN_SUBSET: int = _subset_dial()
     MAX_LENGTH: int = _dial(
         96, _whole_between(8, 512), "a whole number from 8 to 512", "longest sentence in tokens; the rest is cut off"
     )
@@ -200,16 +221,8 @@ class Dials(_Checked):
     MODEL: str = _dial(
         "distilbert", _text, "distilbert, embedded or the path of a model folder", "the pretrained encoder"
     )
-    DATA: str = _dial(
-        "bundled", _text, "bundled, phrasebank or the path of a CSV file", "the sentences and their labels"
-    )
-    AGREEMENT: str = _dial(
-        "all",
-        lambda value: _one_of(AGREEMENTS)(str(value)),
-        "50, 66, 75 or all",
-        "PhraseBank only: share of its annotators, in percent, that had to agree",
-        AGREEMENTS,
-    )
+    DATA: str = _data_dial()
+    AGREEMENT: str = _agreement_dial()
     PRECISION: str = _dial(
         "auto", _one_of(PRECISIONS), "auto, fp32, bf16 or fp16", "number format of the arithmetic", PRECISIONS
     )
@@ -244,15 +257,8 @@ class SgdDials(_Checked):
         "how the rate changes over the run; invscaling divides it by the square root of the step's number",
         SGD_SCHEDULES,
     )
-    GROUP: int | None = _dial(
-        None,
-        _group,
-        "None when you work alone, else your group's number, a whole number from 1 to 12",
-        "sets the random seed, so that two groups with one preset differ as luck differs",
-    )
-    TRAIN_SUBSET: int = _dial(
-        800, _subset, "0 for all training sentences, or a whole number from 24", "training sentences used"
-    )
+    GROUP: int | None = _group_dial()
+    TRAIN_SUBSET: int = _subset_dial()
     EPOCHS: int = _dial(8, _whole_between(1, 100), "a whole number from 1 to 100", "passes over the training sentences")
     BATCH_SIZE: int = _dial(8, _whole_between(1, 256), "a whole number from 1 to 256", "sentences per recorded step")
     ALPHA: float = _dial(
@@ -262,16 +268,8 @@ class SgdDials(_Checked):
         0.0, _fraction, "a number from 0 to 1", "share of training labels flipped to another class"
     )
     NOISY_VALIDATION: bool = _dial(False, _yes_no, "True or False", "flip the same share of validation labels too")
-    DATA: str = _dial(
-        "bundled", _text, "bundled, phrasebank or the path of a CSV file", "the sentences and their labels"
-    )
-    AGREEMENT: str = _dial(
-        "all",
-        lambda value: _one_of(AGREEMENTS)(str(value)),
-        "50, 66, 75 or all",
-        "PhraseBank only: share of its annotators, in percent, that had to agree",
-        AGREEMENTS,
-    )
+    DATA: str = _data_dial()
+    AGREEMENT: str = _agreement_dial()
 
 
 def _checked(field: dataclasses.Field, value: Any) -> Any:

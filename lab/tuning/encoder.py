@@ -39,7 +39,7 @@ EMBEDDED_HASHES = {
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
 
-# A small encoder wants larger steps; the sweeps under assets/reference_runs/ show both.
+# A small encoder wants larger steps.
 RATES = {
     "distilbert": {"TOO_LOW": 1e-6, "JUST_RIGHT": 2e-5, "TOO_HIGH": 5e-3},
     "small": {"TOO_LOW": 1e-6, "JUST_RIGHT": 7e-5, "TOO_HIGH": 5e-3},

@@ -17,8 +17,18 @@ from tuning.errors import WorkshopError
 
 
 def notebook_file(number: str) -> Path:
-    """Path of a notebook by its number, such as ``"01"``."""
-    return next(folders.LAB.glob(f"{number}_*.ipynb"))
+    """Path of a notebook by its number, such as ``"01"``.
+
+    Raises
+    ------
+    WorkshopError
+        If there is no such notebook.
+    """
+    found = next(folders.LAB.glob(f"{number}_*.ipynb"), None)
+    if found is None:
+        there = ", ".join(sorted(path.name[:2] for path in folders.LAB.glob("[0-9][0-9]_*.ipynb")))
+        raise WorkshopError(f"There is no notebook {number} in lab/. Notebooks: {there}.")
+    return found
 
 
 def start(number: str) -> None:
