@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from tuning import data as sentences
-from tuning import folders, metrics, sgd
+from tuning import folders, metrics, reference, sgd
 from tuning.dials import PRESETS, SgdDials
 from tuning.run import last_run, load_predictions
 from tuning.surface import TwoWeights
@@ -39,6 +39,48 @@ def test_the_three_presets_are_named_right_and_differ(data, splits, seed):
     assert low.final["train_loss"] > right.final["train_loss"] + 0.5
     assert right.final["val_loss"] < min(low.final["val_loss"], high.final["val_loss"]) - 0.2
     assert right.final["val_f1_macro"] > max(low.final["val_f1_macro"], high.final["val_f1_macro"]) + 0.04
+
+
+LOW, RIGHT, HIGH = {"too low"}, {"just right"}, {"too high", "collapsed", "diverged"}
+SENSIBLE = {
+    1e-6: LOW,
+    3.7e-6: LOW,
+    1.4e-5: LOW,
+    5.2e-5: LOW,
+    1.9e-4: LOW,
+    7.2e-4: LOW,
+    2.7e-3: LOW,
+    1e-2: LOW,
+    3.7e-2: LOW,
+    0.14: LOW | RIGHT | {"unclear"},
+    0.52: RIGHT,
+    1.9: RIGHT,
+    7.2: RIGHT,
+    27.0: RIGHT,
+    100.0: HIGH | RIGHT,
+}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("rate", SENSIBLE)
+def test_the_verdict_is_sensible_over_eight_powers_of_ten(data, splits, rate):
+    assert train(data, splits, LR_PRESET=rate, GROUP=1).diagnosis["verdict"] in SENSIBLE[rate]
+
+
+@pytest.mark.parametrize("rate", SENSIBLE)
+def test_the_verdict_is_sensible_with_few_sentences_too(data, splits, rate):
+    # 200 sentences gone over eight times invite overfitting, whatever the rate.
+    sensible = SENSIBLE[rate] | ({"overfitting"} if SENSIBLE[rate] is RIGHT else set())
+    assert train(data, splits, LR_PRESET=rate, GROUP=1, TRAIN_SUBSET=200).diagnosis["verdict"] in sensible
+
+
+def test_the_recorded_sweep_shows_where_the_presets_lie():
+    runs = sorted(map(reference.load, reference.names("backup-sweep")), key=lambda run: run.learning_rate)
+    score = {run.learning_rate: run.final["val_f1_macro"] for run in runs}
+    best = max(score, key=score.get)
+    assert sgd.RATES["TOO_LOW"] < best / 100
+    assert score[sgd.RATES["JUST_RIGHT"]] > max(score.values()) - 0.02
+    assert sgd.RATES["TOO_HIGH"] > best * 10 and score[1000.0] < score[best] - 0.1
 
 
 def test_a_run_is_recorded_like_those_of_the_main_lab(data, splits):

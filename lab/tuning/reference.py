@@ -1,66 +1,100 @@
 """Reference runs: what the room will see, recorded on one machine by one command.
 
 ``python3 workshop.py reference`` trains three presets with three seeds, an over-training run and a sweep of learning
-rates, and keeps a thinned record of each under ``assets/reference_runs/``. Every figure that the documents quote and
-every curve picture comes from these files.
+rates, then the presets and a sweep of the backup lab, and keeps a thinned record of each under
+``assets/reference_runs/``. Every figure that the documents quote and every curve picture comes from these files.
 """
 
 import argparse
 import copy
+import dataclasses
+import fnmatch
 import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 
 import numpy as np
 from tqdm import tqdm
 
 from tuning import folders
-from tuning.dials import PRESETS, Dials
+from tuning.dials import PRESETS, Dials, SgdDials
 from tuning.errors import WorkshopError
 from tuning.run import Run, check, finite, write_whole
 
 FOLDER = folders.ROOT / "assets" / "reference_runs"
 SEEDS = (1, 2, 3)
 SWEEP = tuple(float(f"{rate:.2g}") for rate in np.logspace(-7, -1, 12))
+BACKUP_SWEEP = tuple(float(f"{rate:.2g}") for rate in np.logspace(-4, 3, 8))
 OVER_TRAINING = {"TRAIN_SUBSET": 200, "EPOCHS": 12, "GROUP": 1}
-ALL_STEPS_UNTIL = 40
-DIGITS = 5
+DIGITS = 4
+BACKUP = "backup-"
 
 
-def plan(model: str) -> dict[str, Dials]:
+@dataclasses.dataclass(frozen=True)
+class Thinning:
+    """Which steps of a record are kept: all of the first ones, then one in so many, and the last."""
+
+    first: int
+    every: int
+
+
+PICTURE = Thinning(first=40, every=4)
+SWEEP_THINNING = Thinning(first=30, every=10)
+BACKUP_THINNING = Thinning(first=20, every=50)
+
+
+def plan(model: str) -> dict[str, Dials | SgdDials]:
     """Name and dials of every reference run, in the order in which they are trained.
 
     Parameters
     ----------
     model : str
-        The dial ``MODEL``.
+        The dial ``MODEL`` of the main lab's runs.
     """
-    presets = {
+    main: dict[str, Dials | SgdDials] = {
         f"{preset.lower()}-seed{seed}": Dials(LR_PRESET=preset, GROUP=seed, MODEL=model)
         for preset in PRESETS
         for seed in SEEDS
     }
-    sweep = {
-        f"sweep-{number:02d}": Dials(LR_PRESET=rate, GROUP=1, MODEL=model) for number, rate in enumerate(SWEEP, start=1)
+    main["over-training"] = Dials(MODEL=model, **OVER_TRAINING)
+    main |= {f"sweep-{number:02d}": Dials(LR_PRESET=rate, GROUP=1, MODEL=model) for number, rate in _numbered(SWEEP)}
+    backup = {
+        f"{BACKUP}{preset.lower()}-seed{seed}": SgdDials(LR_PRESET=preset, GROUP=seed)
+        for preset in PRESETS
+        for seed in SEEDS
     }
-    return presets | {"over-training": Dials(MODEL=model, **OVER_TRAINING)} | sweep
+    backup |= {
+        f"{BACKUP}sweep-{number:02d}": SgdDials(LR_PRESET=rate, GROUP=1) for number, rate in _numbered(BACKUP_SWEEP)
+    }
+    return main | backup
 
 
-def thin(run: Run, every: int = 2) -> Run:
+def _numbered(rates: tuple[float, ...]) -> Iterator[tuple[int, float]]:
+    return enumerate(rates, start=1)
+
+
+def thinning(name: str) -> Thinning:
+    """How much of a run of this name is kept: pictures are drawn from the presets' steps, so those keep most."""
+    if name.startswith(BACKUP):
+        return BACKUP_THINNING
+    return SWEEP_THINNING if name.startswith("sweep") else PICTURE
+
+
+def thin(run: Run, rule: Thinning = PICTURE) -> Run:
     """Copy a record with fewer steps and shorter numbers: enough for a picture and a verdict.
 
     Parameters
     ----------
     run : Run
-    every : int
-        After the first steps, which all stay, one step in so many is kept, the last always.
+    rule : Thinning
     """
     small = copy.deepcopy(run)
     small.steps = [
         _rounded(step)
         for step in run.steps
-        if step["step"] <= ALL_STEPS_UNTIL or step["step"] % every == 0 or step is run.steps[-1]
+        if step["step"] <= rule.first or step["step"] % rule.every == 0 or step is run.steps[-1]
     ]
     for part in ("epochs", "baseline", "final", "majority", "timing", "test", "machine"):
         setattr(small, part, _rounded(getattr(run, part)))
@@ -77,7 +111,7 @@ def _rounded(value):
 
 def save(run: Run, name: str) -> None:
     """Write a thinned record; the steps one to a line, so that a change can be read."""
-    record = finite(vars(thin(run)))
+    record = finite(vars(thin(run, thinning(name))))
     check(record, name)
     steps = record.pop("steps")
     text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -102,22 +136,42 @@ def names(start: str = "") -> list[str]:
 
 
 def record(model: str, only: list[str]) -> None:
-    """Train and keep the planned runs; what `only` names, or all."""
-    chosen = {name: dials for name, dials in plan(model).items() if not only or name in only}
+    """Train and keep the planned runs; those whose name matches a pattern of `only`, or all."""
+    chosen = {
+        name: dials
+        for name, dials in plan(model).items()
+        if not only or any(fnmatch.fnmatch(name, pattern) for pattern in only)
+    }
     with tempfile.TemporaryDirectory() as scratch, tqdm(chosen.items(), unit="run") as bar:
         os.environ["WORKSHOP_RUNS"] = scratch
         for name, dials in bar:
-            from tuning.training import fit
-
             bar.set_description(name)
-            save(fit(dials, quiet=True), name)
+            save(_train(dials), name)
+
+
+def _train(dials: Dials | SgdDials) -> Run:
+    if isinstance(dials, SgdDials):
+        from tuning import data, sgd
+
+        loaded = data.load(dials.DATA)
+        splits = data.split(loaded)
+        return sgd.train(sgd.features(splits, dials), loaded, splits)
+    from tuning.training import fit
+
+    return fit(dials, quiet=True)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Command line of ``workshop.py reference``."""
     parser = argparse.ArgumentParser(prog="workshop.py reference", description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="distilbert", help="the dial MODEL: distilbert, embedded or a folder")
-    parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="only these runs")
+    parser.add_argument(
+        "--only",
+        nargs="*",
+        default=[],
+        metavar="NAME",
+        help="only runs whose name matches, such as too_low-seed1 or 'backup-*'",
+    )
     options = parser.parse_args(argv)
     try:
         record(options.model, options.only)
