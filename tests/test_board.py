@@ -1,14 +1,18 @@
 """The class board: thirty runs of ten groups, with one of every kind of damaged line."""
 
 import dataclasses
+import itertools
+import time
 
+import numpy as np
 import pytest
 from rooms import GROUPS, RATES, room_lines, room_run
 
 from tuning import board as boards
-from tuning import board_pictures, journal, share
+from tuning import board_pictures, folders, journal, share
 from tuning.dials import SgdDials
 from tuning.errors import ShareError
+from tuning.share import Gathered, Shared
 
 
 @pytest.fixture
@@ -98,8 +102,48 @@ def test_the_backup_labs_runs_stand_apart_with_the_reason(make_run, lines):
     backup = dataclasses.replace(make_run(), notebook="02", dials=SgdDials(GROUP=5).as_dict())
     board = boards.collect("\n".join([*lines, line_of(backup, "Backup")]))
     assert [shared.name for shared in board.backup] == ["Backup"]
-    assert boards.results(board, lab="backup")["Group"].tolist() == ["Backup"]
+    assert "Backup" not in boards.results(board)["Group"].tolist()
     assert "another model" in boards.not_comparable(board)["Why apart"].tolist()[0]
+
+
+def test_a_room_that_used_the_backup_lab_alone_has_a_board(make_run):
+    backup = [
+        dataclasses.replace(
+            room_run(make_run, group, preset), notebook="02", dials=SgdDials(LR_PRESET=preset, GROUP=group).as_dict()
+        )
+        for group in (1, 2)
+        for preset in RATES
+    ]
+    noisy = dataclasses.replace(backup[1], run_id="noisy", dials=backup[1].dials | {"LABEL_NOISE": 0.25})
+    board = boards.collect("\n".join(line_of(run, f"Group {run.seed}") for run in [*backup, noisy]))
+    assert (len(board.compared), board.backup) == (6, [])
+    assert [reason for _, reason in board.apart] == ["LABEL_NOISE 0.25 (most: 0.0)"]
+    assert boards.not_comparable(board)["Why apart"].tolist() == ["LABEL_NOISE 0.25 (most: 0.0)"]
+
+
+def test_a_record_from_before_a_dial_existed_counts_with_its_default(make_run, keep_run):
+    for group in (1, 2, 3):
+        run = room_run(make_run, group, "JUST_RIGHT")
+        if group == 2:
+            del run.dials["WEIGHT_DECAY"]
+        if group == 3:
+            run.dials["TRAINED"] = "head only"
+        keep_run(run)
+    board = boards.collect()
+    assert len(board.compared) == 2
+    assert [reason for _, reason in board.apart] == ["TRAINED head only (most: everything)"]
+
+
+def test_own_rates_are_not_taken_for_luck(make_run):
+    text = [
+        line_of(
+            room_run(make_run, group, "JUST_RIGHT", run_id=f"r-{group}", rate=rate, dials={"LR_PRESET": rate}), "One"
+        )
+        for group, rate in ((1, 2e-5), (2, 2e-5), (3, 3e-4))
+    ]
+    table = boards.luck(boards.collect("\n".join(text)))
+    assert table["runs"].to_dict() == {"rate 2e-05": 2, "rate 0.0003": 1}
+    assert table.loc["rate 0.0003", "spread"] == ""
 
 
 def budget_run(make_run, group: int, epochs: int, f1: float, **changed):
@@ -123,6 +167,13 @@ def test_the_budget_round_has_a_winner_and_shows_its_slip(make_run, lines):
     assert table["Test F1"].tolist() == ["0.750", "closed", "closed"]
 
 
+def test_the_budget_round_names_every_dial_that_was_turned(make_run, lines):
+    run = budget_run(make_run, 1, 6, 0.8, run_id="b-1")
+    run.dials |= {"BATCH_SIZE": 16, "MAX_LENGTH": 64}
+    table = boards.budget(boards.collect("\n".join([*lines, line_of(run, "One")])))
+    assert table["How"].tolist() == ["800 sentences x 6 epochs, JUST_RIGHT, constant, MAX_LENGTH 64, BATCH_SIZE 16"]
+
+
 def test_without_budget_runs_the_round_is_empty(chat):
     assert boards.budget(boards.collect(chat)).empty
     assert boards.budget(boards.collect()).empty
@@ -141,6 +192,25 @@ def test_a_file_and_a_folder_are_read_too(tmp_path, chat, lines):
     assert len(boards.collect(str(tmp_path / "chat.txt")).compared) == 30
     board = boards.collect(str(tmp_path))
     assert (len(board.compared), board.refused[-1][0]) == (30, "more.json")
+
+
+def test_a_folder_of_records_is_read_too(make_run, keep_run, tmp_path):
+    for group in (1, 2):
+        keep_run(room_run(make_run, group, "JUST_RIGHT"))
+    sweep = folders.runs().rename(tmp_path / "sweep")
+    (sweep / "20260105-090100-just-right" / "run.json").write_text("damaged")
+    board = boards.collect(str(sweep))
+    assert [shared.name for shared in board.compared] == ["group 2"]
+    assert [place for place, _ in board.refused] == ["20260105-090100-just-right"]
+
+
+def test_a_damaged_run_on_this_machine_gets_a_reason_and_hurts_no_other(make_run, keep_run):
+    for group in (1, 2):
+        keep_run(room_run(make_run, group, "JUST_RIGHT"))
+    (folders.runs() / "20260105-090100-just-right" / "run.json").write_text("damaged")
+    board = boards.collect()
+    assert [shared.name for shared in board.compared] == ["group 2"]
+    assert "damaged" in boards.refused(board).loc[0, "reason"]
 
 
 @pytest.mark.parametrize("source", ["nothing/here", "good morning", "x" * 5_000, "a\x00b", "~nobody"])
@@ -178,3 +248,76 @@ def test_the_pictures_say_in_words_what_they_show(chat, diverged_run):
     assert (axes.get_ylim()[1], axes.get_ylabel()) == (3.0, "loss (nats), cut off at 3")
     assert len(axes.lines) == 31 + 1
     assert len(board_pictures.small_multiples(board).figure.axes) == 3
+
+
+# Very many runs
+
+
+def many(make_run, count: int) -> boards.Board:
+    """A board of so many runs, made from those of one room."""
+    room = [room_run(make_run, group, preset) for group in range(1, 5) for preset in RATES]
+    shared = [
+        Shared(f"Group {at}", dataclasses.replace(room[at % len(room)], run_id=f"run-{at:04d}")) for at in range(count)
+    ]
+    return boards.sort(Gathered(shared))
+
+
+def test_pictures_of_many_runs_show_their_middle_and_their_range(make_run):
+    board = many(make_run, 60)
+    one = board_pictures.overlay(board)
+    axes = one.figure.axes[0]
+    assert (len(axes.lines), len(axes.collections)) == (3 + 1, 3)
+    assert "their middle, and the range of 8 in 10" in axes.get_title(loc="left")
+    assert "JUST_RIGHT: 20 runs" in one.words and "range of 8 in 10" in one.words
+    low, middle = axes.collections[1].get_paths()[0].vertices[:, 1].min(), axes.lines[1].get_ydata()
+    assert low <= middle.min() and np.isfinite(middle).all()
+    panels = board_pictures.small_multiples(board).figure.axes
+    assert [panel.get_xlabel() for panel in panels] == ["step\n20 runs"] * 3
+    assert len(board_pictures.scores_and_gaps(board).figure.axes[0].lines) == 1 + 3 * 3
+
+
+def test_many_runs_of_different_lengths_are_drawn_on_one_axis(make_run):
+    board = many(make_run, 20)
+    runs = [shared.run for shared in board.compared if shared.run.preset == "JUST_RIGHT"]
+    runs[0].steps = runs[0].steps[:50]
+    runs[1].steps = []
+    steps, losses = board_pictures._on_one_grid(runs)
+    assert (len(steps), losses.shape) == (200, (len(runs) - 1, 200))
+    assert np.isnan(losses[0, 50:]).all() and np.isfinite(losses[1:]).all()
+
+
+def test_points_of_a_rate_stand_apart_from_those_of_the_next(make_run):
+    board = boards.collect("\n".join(room_lines(make_run)))
+    points = [
+        line for line in board_pictures.scores_and_gaps(board).figure.axes[0].lines if line.get_marker() != "None"
+    ]
+    reach = [(min(line.get_xdata()), max(line.get_xdata())) for line in points]
+    assert all(one[1] < other[0] for one, other in itertools.pairwise(sorted(reach)))
+
+
+def test_the_summary_has_the_middle_of_each_rate(make_run):
+    table = boards.summary(many(make_run, 60))
+    assert tuple(table.columns) == boards.COLUMNS
+    assert table["Group"].tolist() == ["20 runs"] * 3
+    assert table["In one word"].tolist() == ["stalled", "moving", "collapsed"]
+    assert table["LR value"].tolist() == ["1e-06", "0.0001", "0.005"]
+
+
+@pytest.mark.slow
+def test_a_board_of_a_thousand_runs_is_there_in_ten_seconds(make_run, keep_run, tmp_path):
+    """Processor seconds: unlike the clock, no busy neighbour changes them much."""
+    room = [keep_run(room_run(make_run, 1, preset)) for preset in RATES]
+    records = [(run.run_id, (run.folder / "run.json").read_text(encoding="utf-8")) for run in room]
+    for at in range(1_000):
+        run_id, text = records[at % len(records)]
+        folder = tmp_path / f"run-{at:04d}"
+        folder.mkdir()
+        (folder / "run.json").write_text(text.replace(run_id, folder.name), encoding="utf-8")
+    began = time.process_time()
+    board = boards.collect(str(tmp_path))
+    for table in (boards.results, boards.predictions, boards.luck, boards.budget, boards.not_comparable):
+        table(board)
+    for picture in (board_pictures.overlay, board_pictures.small_multiples, board_pictures.scores_and_gaps):
+        assert picture(board).png()
+    assert time.process_time() - began < 10
+    assert len(board.compared) == 1_000

@@ -5,6 +5,7 @@ import textwrap
 import pytest
 
 from tuning import folders, journal, worksheet
+from tuning.errors import WorksheetError
 from tuning.evidence import own_words, sections
 from tuning.worksheet import TEMPLATE
 
@@ -110,6 +111,24 @@ def test_a_heading_that_is_gone_is_named(filled):
     assert 'the heading of C5 is gone: put "C5." back' in journal.evidence().loc["Data quality", "to do"]
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda text: text.replace("| KSBs |", "|"), "its heading was changed"),
+        (lambda text: "", "its heading was changed"),
+    ],
+)
+def test_an_empty_form_without_its_mapping_is_one_line(monkeypatch, tmp_path, change, told):
+    form = tmp_path / "form.md"
+    form.write_text(change(TEXT), encoding="utf-8")
+    monkeypatch.setattr(worksheet, "TEMPLATE", form)
+    with pytest.raises(WorksheetError, match=told):
+        journal.evidence()
+    form.unlink()
+    with pytest.raises(WorksheetError, match="cannot be opened"):
+        journal.evidence()
+
+
 def test_own_words_are_those_that_the_template_has_not():
     assert own_words("Use your convergence table but then some words of mine", TEXT) == 6
     assert own_words(TEXT, TEXT) == 0
@@ -117,5 +136,6 @@ def test_own_words_are_those_that_the_template_has_not():
 
 def test_sections_hold_text_without_tables():
     found = sections(TEXT)
-    assert set(found) == {"A", "B", "C", "D", "E", *(f"A{n}" for n in range(1, 5)), *(f"C{n}" for n in range(1, 8))}
+    numbered = {*(f"A{n}" for n in range(1, 5)), "B1", *(f"C{n}" for n in range(1, 8))}
+    assert set(found) == {"A", "B", "C", "D", "E"} | numbered
     assert not any("|" in text for text in found.values())

@@ -138,6 +138,51 @@ def test_a_file_edited_beyond_recognition_is_kept_aside(make_run, capsys, name):
     assert "kept as experiment_log_kept_aside_1.csv" in said
 
 
+@pytest.mark.parametrize("name", EDITS)
+def test_reading_a_file_edited_beyond_recognition_is_one_line(make_run, name):
+    journal.append(make_run(run_id="20260105-090000-just-right"))
+    edited = EDITS[name](journal.log_file().read_text()).encode("utf-8", "surrogateescape")
+    journal.log_file().write_bytes(edited)
+    with pytest.raises(RunError, match="cannot be read as a log") as told:
+        journal.read_log()
+    assert "\n" not in str(told.value)
+    assert journal.log_file().read_bytes() == edited
+
+
+@pytest.mark.parametrize(
+    "raw", [b"\x89PNG\r\n\x00\xff", b"\x00" * 2_000, b'"' + b"x" * 200_000, "Run ID".encode("utf-16")]
+)
+def test_reading_any_bytes_is_one_line(raw):
+    journal.log_file().parent.mkdir()
+    journal.log_file().write_bytes(raw)
+    with pytest.raises(RunError, match="cannot be read as a log"):
+        journal.read_log()
+
+
+def test_a_log_of_its_header_alone_is_empty(make_run):
+    journal.log_file().parent.mkdir()
+    journal.log_file().write_text(",".join(LOG_COLUMNS) + "\n")
+    assert journal.read_log().empty
+    journal.append(make_run(run_id="run-1"))
+    assert ids() == ["run-1"]
+
+
+def test_a_log_that_cannot_be_opened_is_one_line():
+    journal.log_file().mkdir(parents=True)
+    with pytest.raises(RunError, match="cannot be opened"):
+        journal.read_log()
+
+
+def test_a_new_log_begins_with_the_runs_on_this_machine(make_run, keep_run, capsys):
+    for number in (1, 2):
+        keep_run(make_run(run_id=f"run-{number}"), minutes=10 - number)
+    (folders.runs() / "run-1" / "run.json").write_text("damaged")
+    journal.log_file().write_text("edited")
+    journal.append(make_run(run_id="run-3"))
+    assert ids() == ["run-2", "run-3"]
+    assert "begins with the 1 runs on this machine" in capsys.readouterr().out
+
+
 def test_a_second_edited_file_does_not_replace_the_first(make_run):
     for number in (1, 2, 3):
         journal.log_file().parent.mkdir(parents=True, exist_ok=True)

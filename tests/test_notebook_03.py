@@ -9,7 +9,8 @@ import nbformat
 import pytest
 from rooms import room_lines
 
-from tuning import folders
+from tuning import clinic, folders
+from tuning.board import BUDGET
 from tuning.errors import DialError
 from tuning.headless import parameters
 from tuning.session import notebook_file
@@ -34,7 +35,9 @@ def processor_seconds() -> float:
 def test_the_board_executes_on_thirty_runs_in_time(make_run, tmp_path):
     chat = tmp_path / "chat.txt"
     lines = room_lines(make_run)
-    chat.write_text("\n".join([*lines, lines[0][:500]]), encoding="utf-8")
+    answer = clinic.Answer(1, "wrap", "just right", "change nothing", 90, "overfitting", False)
+    score = clinic.line(clinic.Score("00000001", "", (answer,)))
+    chat.write_text("\n".join([*lines, lines[0][:500], score]), encoding="utf-8")
     before = processor_seconds()
     done = execute(tmp_path / "out", "--set", f"SHARED={chat}")
     assert done.returncode == 0, done.stderr[-2000:]
@@ -43,8 +46,9 @@ def test_the_board_executes_on_thirty_runs_in_time(make_run, tmp_path):
     outputs = {cell["id"]: cell.get("outputs", []) for cell in notebook.cells}
     assert "30 runs can be compared" in outputs["collect"][0]["text"]
     assert "truncated" in outputs["refused"][0]["data"]["text/plain"]
+    assert "Still misread: overfitting (0 of 1 right" in outputs["clinic-causes"][0]["text"]
     pictures = [one for cell in outputs.values() for one in cell if "image/png" in one.get("data", {})]
-    assert len(pictures) == 3
+    assert len(pictures) == 4
     assert all(picture["metadata"]["image/png"]["alt"] for picture in pictures)
     assert (folders.work() / "Group_Results.pptx").is_file()
 
@@ -62,10 +66,15 @@ def test_a_setting_that_is_none_is_refused_with_the_nearest_name(tmp_path):
     assert parameters("03", {"SHARED": str(tmp_path)}) == {"SHARED": str(tmp_path.resolve())}
 
 
+def test_the_budget_in_the_text_is_the_one_that_is_counted():
+    (text,) = [cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell["id"] == "budget-intro"]
+    assert f"{BUDGET:,} *sentence-passes*" in text
+
+
 def test_the_cells_are_short_named_and_without_outputs():
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert max(len(cell.source.splitlines()) for cell in code) <= 8
+    assert max(len(cell.source.splitlines()) for cell in code) <= 12
     assert not any(cell.outputs or cell.execution_count for cell in code)
     assert all(cell["id"].replace("-", "").isalpha() for cell in notebook.cells)
     assert [cell["id"] for cell in code if "parameters" in cell.metadata.get("tags", [])] == ["shared"]

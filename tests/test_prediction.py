@@ -4,11 +4,12 @@ import json
 from datetime import datetime, timedelta
 
 import pytest
+from filelock import FileLock
 from rooms import RATES, room_run
 
-from tuning import journal
+from tuning import journal, prediction
 from tuning.dials import Dials, SgdDials
-from tuning.errors import DialError
+from tuning.errors import DialError, RunError
 from tuning.prediction import prediction_of, predictions_file, result_word
 
 
@@ -27,6 +28,11 @@ def test_a_prediction_stands_beside_the_result(make_run):
     assert found.loc["happened"].tolist()[:2] == ["moving", "0.76"]
 
 
+def test_a_prediction_without_a_score_leaves_its_cell_empty(make_run):
+    journal.predict(Dials(), "moving")
+    assert journal.prediction_and_result(make_run(started=at(1))).loc["predicted", "macro-F1"] == ""
+
+
 def test_a_prediction_after_the_start_is_none(make_run):
     journal.predict(Dials(), "moving")
     assert prediction_of(make_run(started=at(-1))) is None
@@ -42,6 +48,13 @@ def test_the_newest_prediction_for_the_same_preset_and_lab_counts(make_run):
     backup = make_run(started=at(1), notebook="02")
     backup.dials = SgdDials().as_dict()
     assert prediction_of(backup)["word"] == "collapsed"
+
+
+def test_a_prediction_serves_no_run_with_other_dials(make_run):
+    journal.predict(Dials(), "moving")
+    for changed in ({"EPOCHS": 6}, {"TRAIN_SUBSET": 400}, {"GROUP": 3}, {"LR_PRESET": "TOO_LOW"}):
+        assert prediction_of(make_run(started=at(1), dials=changed)) is None
+    assert prediction_of(make_run(started=at(1)))["word"] == "moving"
 
 
 def test_without_a_word_nothing_is_stored():
@@ -70,7 +83,14 @@ def test_a_line_cut_short_costs_only_itself(make_run):
     assert len(predictions_file().read_text().splitlines()) == 3
 
 
-@pytest.mark.parametrize("edit", ["[]", "7", '{"made": 5}', '{"made": "2026-01-05T09:00:00"}', "\x00"])
+OTHER = {"made": "2026-01-05T09:00:00+00:00", "lab": "main", "dials": Dials().as_dict(), "word": "stalled", "f1": None}
+EDITS = ["[]", "7", '{"made": 5}', "\x00"] + [
+    json.dumps(OTHER | {"because": ""} | change)
+    for change in ({"made": "2026-01-05T09:00:00"}, {"word": "<b>"}, {"f1": "0.7"}, {"f1": 70}, {"dials": None})
+]
+
+
+@pytest.mark.parametrize("edit", EDITS)
 def test_a_line_of_something_else_is_passed_over(make_run, edit):
     journal.predict(Dials(), "moving")
     with predictions_file().open("a", encoding="utf-8") as file:
@@ -87,8 +107,25 @@ def test_the_presets_end_as_the_room_calls_them(make_run, preset, word):
     assert result_word(room_run(make_run, 3, preset)) == word
 
 
+@pytest.mark.parametrize("what", ["folder", "lock"])
+def test_a_prediction_that_cannot_be_stored_is_one_line(monkeypatch, what):
+    if what == "folder":
+        predictions_file().mkdir(parents=True)
+        with pytest.raises(RunError, match="cannot be written"):
+            journal.predict(Dials(), "moving")
+        return
+    monkeypatch.setattr(prediction, "LOCK_SECONDS", 0.05)
+    predictions_file().parent.mkdir()
+    with FileLock(predictions_file().with_suffix(".lock")), pytest.raises(RunError, match="held by another notebook"):
+        journal.predict(Dials(), "moving")
+
+
 def test_a_run_that_left_for_good_crashed(diverged_run, make_run):
     diverged_run.diagnosis = {"verdict": "diverged"}
     assert result_word(diverged_run) == "crashed"
     assert result_word(make_run(diagnosis={"verdict": "too high"})) == "crashed"
-    assert result_word(make_run(diagnosis={"verdict": "unclear"})) == "cannot tell"
+
+
+@pytest.mark.parametrize(("end", "word"), [(0.5, "moving"), (1.08, "cannot tell"), (None, "cannot tell")])
+def test_an_unclear_run_whose_loss_fell_clearly_was_moving(make_run, end, word):
+    assert result_word(make_run(diagnosis={"verdict": "unclear"}, final={"train_loss": end})) == word

@@ -1,13 +1,15 @@
 """The group-results slide: native, editable, and filled from the board by one call."""
 
+import dataclasses
 import sys
 
 import pytest
-from rooms import room_lines, room_run
+from rooms import RATES, room_lines, room_run
 
 from tuning import board as boards
 from tuning import folders, share, slide
 from tuning.errors import WorkshopError
+from tuning.share import Gathered, Shared
 
 pptx = pytest.importorskip("pptx")
 SMALLEST = 18
@@ -71,11 +73,22 @@ def test_an_empty_board_gives_the_empty_form():
     assert not any(cell for row in tables(found)[0][1:] for cell in row)
 
 
+def test_very_many_runs_become_one_row_per_rate(make_run):
+    room = [room_run(make_run, group, preset) for group in range(1, 9) for preset in RATES]
+    shared = [
+        Shared("One", dataclasses.replace(room[at % len(room)], run_id=f"run-{at}"))
+        for at in range(slide.MOST_PAGES * slide.ROWS + 12)
+    ]
+    found = pptx.Presentation(str(slide.fill(boards.sort(Gathered(shared)))))
+    assert len(found.slides) == 3
+    assert [row[0] for row in tables(found)[0][1:] if row[0]] == ["24 runs"] * 3
+
+
 def test_a_long_name_is_shortened_so_that_its_row_keeps_its_height(make_run):
     run = room_run(make_run, 1, "JUST_RIGHT")
     board = boards.collect(share.line(run, "The very long name of a group of five"))
     name = tables(pptx.Presentation(str(slide.fill(board))))[0][1][0]
-    assert (name, len(name) <= slide.LONGEST_NAME) == ("The very long na…", True)
+    assert (name, len(name) <= slide.LONGEST_NAME) == ("The very long…", True)
 
 
 def test_the_form_in_the_repository_is_what_the_code_writes():

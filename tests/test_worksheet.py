@@ -2,8 +2,10 @@
 
 import re
 import sys
+import zipfile
 
 import pytest
+from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rooms import room_run
@@ -165,6 +167,46 @@ def test_a_file_in_another_encoding_keeps_its_bytes(make_run, keep_run):
     assert "René".encode("cp1252") in worksheet.worksheet_file().read_bytes()
 
 
+def test_a_byte_order_mark_and_line_ends_of_windows_stay(make_run, keep_run):
+    folders.work().mkdir()
+    worksheet.worksheet_file().write_bytes(b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())
+    keep_run(make_run())
+    assert "just-right" in journal.fill_worksheet()
+    after = worksheet.worksheet_file().read_bytes()
+    assert after.startswith(b"\xef\xbb\xbf# ")
+    assert after.count(b"\n") == after.count(b"\r\n")
+
+
+def test_a_file_that_is_no_plain_text_is_left_alone_in_one_line(make_run, keep_run):
+    folders.work().mkdir()
+    raw = TEXT.encode("utf-16")
+    worksheet.worksheet_file().write_bytes(raw)
+    keep_run(make_run())
+    for cell in (journal.fill_worksheet, journal.evidence, journal.export_worksheet):
+        with pytest.raises(WorksheetError, match="is no plain text in UTF-8"):
+            cell()
+    assert worksheet.worksheet_file().read_bytes() == raw
+
+
+def test_a_damaged_run_does_not_stand_in_the_way_of_the_others(make_run, keep_run):
+    for number in (1, 2):
+        keep_run(make_run(run_id=f"run-{number}"))
+    (folders.runs() / "run-1" / "run.json").write_text("damaged")
+    told = journal.fill_worksheet()
+    assert "+| run-2 |" in told
+    assert "run-1/run.json: this run is damaged" in told.splitlines()[-1]
+    assert journal.labs_compared().index.tolist() == ["run-2"]
+
+
+def test_a_worksheet_held_by_another_notebook_is_one_line(make_run, keep_run, monkeypatch):
+    keep_run(make_run())
+    folders.work().mkdir()
+    monkeypatch.setattr(worksheet, "LOCK_SECONDS", 0.05)
+    held = FileLock(worksheet.worksheet_file().with_suffix(".lock"))
+    with held, pytest.raises(WorksheetError, match="held by another notebook"):
+        journal.fill_worksheet()
+
+
 BROKEN = {
     "heading changed": (lambda text: text.replace("| LR preset |", "| Preset |"), "changed or removed"),
     "column added": (
@@ -250,6 +292,49 @@ def test_the_worksheet_is_exported_without_anything_that_runs(make_run, keep_run
     assert not re.search(r"<script|<img|<iframe|<[^>]*\son\w+=", text)
     assert "20260105-090300-just-right" in text
     assert len(re.findall("<table", text)) >= 4
+
+
+def test_the_exported_tables_fit_their_page(make_run, keep_run):
+    """Twelve columns need a page on its side, and no heading may be broken inside a word."""
+    pytest.importorskip("pypandoc")
+    keep_run(room_run(make_run, 3, "JUST_RIGHT"))
+    journal.fill_worksheet()
+    document, _ = journal.export_worksheet()
+    with zipfile.ZipFile(document) as parts:
+        xml = parts.read("word/document.xml").decode()
+    width, height, left, right = (
+        int(re.search(rf'<w:pg(?:Sz|Mar)[^>]* w:{key}="(\d+)"', xml)[1]) for key in ("w", "h", "left", "right")
+    )
+    assert width > height
+    grids = [list(map(int, re.findall(r'w:w="(\d+)"', grid))) for grid in re.findall("<w:tblGrid>.*?</w:tblGrid>", xml)]
+    (experiments,) = [grid for grid in grids if len(grid) == len(WORKSHEET_COLUMNS)]
+    rooms = [(width - left - right) * part / sum(experiments) for part in experiments]
+    # Nine points: a letter is about 100 twentieths of a point wide, and a cell has 108 of margin on either side.
+    longest = [max(len(word) for word in re.split(r"[ -]", name)) for name in WORKSHEET_COLUMNS]
+    assert [
+        name
+        for name, room, letters in zip(WORKSHEET_COLUMNS, rooms, longest, strict=True)
+        if room < 216 + 100 * letters
+    ] == []
+
+
+def test_the_dashes_of_a_table_say_how_wide_its_columns_are():
+    text = "| Run | What I learned | Notes |\r\n|---|:-:|---|\r\n| a-b | x | y |\r\n\r\n| no | table |\r\n"
+    widened = worksheet._with_widths(text)
+    assert [len(part) for part in widened.splitlines()[1].strip("|").split("|")] == [6, 10, worksheet.WRITING_ROOM]
+    assert [line for line in widened.splitlines() if "-|-" not in line] == [
+        line for line in text.splitlines() if "-|" not in line
+    ]
+
+
+def test_a_file_that_word_has_open_is_one_line(make_run, keep_run):
+    pytest.importorskip("pypandoc")
+    keep_run(make_run())
+    journal.fill_worksheet()
+    worksheet.worksheet_file().with_suffix(".docx").mkdir()
+    with pytest.raises(WorksheetError, match=r"\.docx cannot be written .*Word has it open") as told:
+        journal.export_worksheet()
+    assert "\n" not in str(told.value)
 
 
 def test_export_without_a_worksheet_names_the_section():

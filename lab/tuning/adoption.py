@@ -9,8 +9,11 @@ from datetime import datetime
 
 from tuning import folders, log, share, worksheet
 from tuning.errors import ShareError
-from tuning.run import ADOPTED_FILE, Run, adopted_from, finished_runs, write_whole
+from tuning.run import ADOPTED_FILE, Run, adopted_from, readable_runs, write_whole
 from tuning.share import Shared
+
+# The schema allows a run id of 81 characters.
+LONGEST_STEM = 76
 
 
 def adopt(text: str) -> Run:
@@ -31,7 +34,7 @@ def adopt(text: str) -> Run:
     Raises
     ------
     ShareError
-        If the line cannot be trusted, or is this learner's own.
+        If the line cannot be trusted, or is this learner's own, or cannot be stored here.
     """
     shared = share.read(text)
     run = shared.run
@@ -41,14 +44,17 @@ def adopt(text: str) -> Run:
     run.run_id = twin.run_id if twin is not None else _free_id(run.run_id)
     if twin is not None and twin.test is not None:
         run.test = twin.test
-    run.save()
     mark = {
         "name": shared.name,
         "made": datetime.now().astimezone().isoformat(timespec="seconds"),
         "word": shared.word,
         "f1": shared.f1,
     }
-    write_whole(run.folder / ADOPTED_FILE, json.dumps(mark, ensure_ascii=False) + "\n")
+    try:
+        run.save()
+        write_whole(run.folder / ADOPTED_FILE, json.dumps(mark, ensure_ascii=False) + "\n")
+    except OSError as problem:
+        raise ShareError(f"{folders.short(run.folder)} cannot be written ({problem.strerror}).") from None
     log.append(run)
     print(f"Adopted {run.run_id} from {shared.name}. It is in your log, marked as the group's.")
     print(worksheet.fill_worksheet())
@@ -56,22 +62,16 @@ def adopt(text: str) -> Run:
 
 
 def _twin(shared: Shared) -> Run | None:
-    """The run on this disk that a line is about."""
-    for folder in finished_runs():
-        run = Run.load(folder)
-        if run.started == shared.run.started and Shared(shared.name, run).key == _key_as(shared, run.run_id):
+    """The run on this disk that a line is about; a clash of names may have given it another id here."""
+    for run in readable_runs()[0]:
+        if run.started == shared.run.started and Shared(shared.name, run).key == shared.key_as(run.run_id):
             return run
     return None
 
 
-def _key_as(shared: Shared, run_id: str) -> str:
-    """The key that a line would have under another run id: a clash of names may have changed it here."""
-    as_here = Run(**vars(shared.run) | {"run_id": run_id})
-    return Shared(shared.name, as_here).key
-
-
 def _free_id(run_id: str) -> str:
-    number = 1
-    while (folders.runs() / (found := run_id if number == 1 else f"{run_id[:76]}-{number}")).exists():
-        number += 1
+    found, copy = run_id, 1
+    while (folders.runs() / found).exists():
+        copy += 1
+        found = f"{run_id[:LONGEST_STEM]}-{copy}"
     return found

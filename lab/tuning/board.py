@@ -1,7 +1,8 @@
 """The class board: the runs of a whole room as tables.
 
 Every table takes the runs as `collect` gives them. Only runs that differ in nothing but learning rate and seed are
-compared with each other; the others are named with what is different, and runs of the backup lab stand apart.
+compared with each other; the others are named with what is different, and runs of the backup lab stand apart, unless
+the whole room has used it. Pictures are in `tuning.board_pictures`, the clinic's answers in `tuning.clinic_board`.
 """
 
 import dataclasses
@@ -15,17 +16,19 @@ import numpy as np
 import pandas as pd
 
 from tuning import share
-from tuning.dials import PRESETS
-from tuning.errors import ShareError
-from tuning.log import number
+from tuning.clinic import Score
+from tuning.dials import PRESETS, FrozenDials, SgdDials
+from tuning.errors import RunError, ShareError
+from tuning.log import number, signed
 from tuning.prediction import prediction_of, result_word
-from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, finished_runs
+from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
 from tuning.share import Gathered, Shared
 
 BUDGET = 4_800
 COLUMNS = ("Group", "LR preset", "LR value", "Val loss", "Accuracy", "F1-macro", "Gen. gap", "In one word")
 OWN_RATE = "own"
-_SAME = ("SCHEDULER", "EPOCHS", "TRAIN_SUBSET", "MAX_LENGTH", "BATCH_SIZE", "WEIGHT_DECAY")
+# The first two may differ between runs that are compared; the others have been turned into data, encoder and precision.
+_NOT_THE_SAME = {"LR_PRESET", "GROUP", "DATA", "AGREEMENT", "MODEL", "PRECISION"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,23 +38,33 @@ class Board:
     Attributes
     ----------
     compared : list of Shared
-        Runs of the main lab that differ in learning rate and seed alone, by preset, then by name.
+        Runs of one lab that differ in learning rate and seed alone, by preset, then by name.
     apart : list of tuple
-        A run of the main lab that is not comparable, and what is different.
+        A run of the same lab that is not comparable, and what is different.
     backup : list of Shared
-        Runs of the backup lab.
+        Runs of the backup lab, where the main lab has runs too.
     refused : list of tuple of str
         Where a bad line began, and the reason.
+    scores : list of Score
+        Answers in the clinic, one per visitor.
     """
 
     compared: list[Shared]
     apart: list[tuple[Shared, str]]
     backup: list[Shared]
     refused: list[tuple[str, str]]
+    scores: list[Score]
 
-    def main_lab(self) -> list[Shared]:
-        """All runs of the main lab, comparable or not."""
+    def one_lab(self) -> list[Shared]:
+        """All runs of the lab that is compared, comparable or not."""
         return [*self.compared, *(shared for shared, _ in self.apart)]
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.compared)} runs can be compared, {len(self.apart)} differ in more than learning rate and seed,"
+            f"\n{len(self.backup)} come from the backup lab, {len(self.refused)} lines cannot be used;"
+            f" {len(self.scores)} people have sent their answers in the clinic."
+        )
 
 
 def collect(source: str = "") -> Board:
@@ -77,28 +90,51 @@ def collect(source: str = "") -> Board:
     path = os.path.expanduser(source)
     # Unlike its twin in pathlib, this is also silent about a text that is no possible name.
     if os.path.exists(path):
-        return sort(share.gather_files(Path(path)))
-    if share.MARK not in source:
+        return sort(_from_path(Path(path)))
+    found = share.gather(source)
+    if found == Gathered():
         raise ShareError("SHARED has no share line in it, and there is no file or folder of that name.")
-    return sort(share.gather(source))
+    return sort(found)
 
 
 def local_runs() -> Gathered:
     """The runs on this machine, own and adopted, as if they had been shared."""
-    found = Gathered([], [])
-    for folder in finished_runs():
-        run = Run.load(folder)
+    runs, damaged = readable_runs()
+    found = Gathered(refused=damaged)
+    for run in runs:
         made = prediction_of(run) or {"word": None, "f1": None}
-        group = run.dials["GROUP"]
-        name = adopted_from(run) or ("here" if group is None else f"group {group}")
-        found.add(Shared(name, run, made["word"], made["f1"]), run.run_id)
+        found.add(Shared(adopted_from(run) or _local_name(run), run, made["word"], made["f1"]), run.run_id)
     return found
+
+
+def _from_path(path: Path) -> Gathered:
+    """Lines in a file or folder, or the records of a folder of runs, such as a sweep's."""
+    records = sorted(path.glob("*/run.json"))
+    if not records:
+        return share.gather_files(path)
+    found = Gathered()
+    for record in records:
+        try:
+            run = Run.load(record)
+        except RunError as problem:
+            found.refused.append((record.parent.name, str(problem)))
+        else:
+            found.add(Shared(_local_name(run), run), run.run_id)
+    return found
+
+
+def _local_name(run: Run) -> str:
+    group = run.dials["GROUP"]
+    return "here" if group is None else f"group {group}"
 
 
 def sort(found: Gathered) -> Board:
     """Separate what can be compared from what cannot."""
-    main = [shared for shared in found.shared if shared.run.notebook != BACKUP_NOTEBOOK]
     backup = [shared for shared in found.shared if shared.run.notebook == BACKUP_NOTEBOOK]
+    main = [shared for shared in found.shared if shared.run.notebook != BACKUP_NOTEBOOK]
+    if not main:
+        # A whole room without the main lab still has a board.
+        main, backup = backup, []
     settings = Counter(tuple(_setting(shared.run).items()) for shared in main)
     usual = dict(settings.most_common(1)[0][0]) if settings else {}
     told = [(shared, _difference(shared.run, usual)) for shared in main]
@@ -107,25 +143,51 @@ def sort(found: Gathered) -> Board:
         [(shared, difference) for shared, difference in told if difference],
         sorted(backup, key=_order),
         found.refused,
+        found.scores,
     )
 
 
-def results(board: Board, lab: str = "main") -> pd.DataFrame:
-    """The results table, in the columns of the slide.
-
-    Parameters
-    ----------
-    board : Board
-    lab : str
-        ``main`` for the runs that can be compared, ``backup`` for those of the backup lab.
+def results(board: Board) -> pd.DataFrame:
+    """The runs that can be compared, in the columns of the slide.
 
     Returns
     -------
     pandas.DataFrame
+        One row per run.
     """
-    return pd.DataFrame(
-        [_row(shared) for shared in (board.backup if lab == "backup" else board.compared)], columns=COLUMNS
-    )
+    return pd.DataFrame([_row(shared) for shared in board.compared], columns=COLUMNS)
+
+
+def summary(board: Board) -> pd.DataFrame:
+    """The same columns with one row per preset or rate, for a board of very many runs.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Medians; *Group* has the number of runs, *In one word* the most frequent word.
+    """
+    rows = []
+    for (preset, rate), members in by_rate(board).items():
+        finals = [one.run.final for one in members]
+        words = Counter(result_word(one.run) for one in members)
+        rows.append(
+            {
+                "Group": f"{len(members)} run{'s' if len(members) > 1 else ''}",
+                "LR preset": preset,
+                "LR value": f"{rate:g}",
+                "Val loss": number(_median(finals, "val_loss"), 2),
+                "Accuracy": number(_median(finals, "val_accuracy"), 2),
+                "F1-macro": number(_median(finals, "val_f1_macro"), 2),
+                "Gen. gap": signed(_median(finals, "gap_accuracy"), 2),
+                "In one word": words.most_common(1)[0][0],
+            }
+        )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _median(finals: list[dict[str, Any]], key: str) -> float | None:
+    values = [final[key] for final in finals if final.get(key) is not None]
+    return float(np.median(values)) if values else None
 
 
 def not_comparable(board: Board) -> pd.DataFrame:
@@ -155,7 +217,7 @@ def predictions(board: Board) -> pd.DataFrame:
         One row per run that carries a prediction; ``off by`` is result minus prediction in macro-F1.
     """
     rows = []
-    for shared in [*board.main_lab(), *board.backup]:
+    for shared in [*board.one_lab(), *board.backup]:
         if shared.word is None:
             continue
         happened, f1 = result_word(shared.run), shared.run.final.get("val_f1_macro")
@@ -168,7 +230,7 @@ def predictions(board: Board) -> pd.DataFrame:
                 "Right": "yes" if shared.word == happened else "no",
                 "Predicted F1": number(shared.f1, 2),
                 "F1-macro": number(f1, 2),
-                "Off by": "" if None in (shared.f1, f1) else f"{f1 - shared.f1:+.2f}",
+                "Off by": "" if None in (shared.f1, f1) else signed(f1 - shared.f1, 2),
             }
         )
     columns = ["Group", "LR preset", "Predicted", "Happened", "Right", "Predicted F1", "F1-macro", "Off by"]
@@ -176,21 +238,21 @@ def predictions(board: Board) -> pd.DataFrame:
 
 
 def luck(board: Board) -> pd.DataFrame:
-    """How far groups with the same preset lie apart: they differ in their seed alone.
+    """How far groups with the same rate lie apart: they differ in their seed alone.
 
     Returns
     -------
     pandas.DataFrame
-        One row per preset: runs, different seeds, lowest, mean and highest macro-F1, ``spread`` between the extremes,
-        and the width of a single run's own 95% interval, to be read beside it.
+        One row per preset or own rate: runs, different seeds, lowest, mean and highest macro-F1, ``spread`` between the
+        extremes, and the mean width of a single run's own 95% interval, to be read beside it.
     """
     rows = {}
-    for preset, members in by_preset(board).items():
-        scores = [one.run.final["val_f1_macro"] for one in members if one.run.final.get("val_f1_macro") is not None]
-        ends = [one.run.final.get("val_f1_macro_interval") for one in members]
-        widths = [high - low for low, high in filter(None, ends)]
+    for (preset, rate), members in by_rate(board).items():
+        finals = [one.run.final for one in members if one.run.final.get("val_f1_macro") is not None]
+        scores = [final["val_f1_macro"] for final in finals]
+        widths = [high - low for low, high in filter(None, (final.get("val_f1_macro_interval") for final in finals))]
         if scores:
-            rows[preset] = {
+            rows[f"rate {rate:g}" if preset == OWN_RATE else preset] = {
                 "runs": len(scores),
                 "seeds": len({one.run.seed for one in members}),
                 "lowest F1": f"{min(scores):.3f}",
@@ -206,6 +268,14 @@ def by_preset(board: Board) -> dict[str, list[Shared]]:
     """The comparable runs by preset, presets in the order of the lab, own rates last."""
     found = {preset: [one for one in board.compared if one.run.preset == preset] for preset in (*PRESETS, OWN_RATE)}
     return {preset: members for preset, members in found.items() if members}
+
+
+def by_rate(board: Board) -> dict[tuple[str, float], list[Shared]]:
+    """The comparable runs by preset and learning rate, in the order of the board."""
+    found: dict[tuple[str, float], list[Shared]] = {}
+    for one in board.compared:
+        found.setdefault((one.run.preset, one.run.learning_rate), []).append(one)
+    return found
 
 
 def budget(board: Board, passes: int = BUDGET) -> pd.DataFrame:
@@ -225,12 +295,12 @@ def budget(board: Board, passes: int = BUDGET) -> pd.DataFrame:
     pandas.DataFrame
         ``slip`` is macro-F1 on test minus validation: usually negative for the winner, who was chosen on validation.
     """
-    runs = [one for one in board.main_lab() if spent(one.run) > passes / 2]
-    usual = Counter((one.run.data["sha256"], one.run.encoder["revision"]) for one in board.main_lab()).most_common(1)
+    usual = Counter(_ground(one.run) for one in board.one_lab()).most_common(1)
     rows = []
-    for one in runs:
+    for one in board.one_lab():
         final, test = one.run.final, one.run.test or {}
-        if (one.run.data["sha256"], one.run.encoder["revision"]) != usual[0][0] or final.get("val_f1_macro") is None:
+        takes_part = spent(one.run) > passes / 2 and _ground(one.run) == usual[0][0]
+        if not takes_part or final.get("val_f1_macro") is None:
             continue
         slip = None if test.get("f1_macro") is None else test["f1_macro"] - final["val_f1_macro"]
         rows.append(
@@ -240,7 +310,7 @@ def budget(board: Board, passes: int = BUDGET) -> pd.DataFrame:
                 "How": _spending(one.run),
                 "Validation F1": round(final["val_f1_macro"], 3),
                 "Test F1": number(test.get("f1_macro"), 3) or "closed",
-                "Slip": "" if slip is None else f"{slip:+.3f}",
+                "Slip": signed(slip, 3),
                 "Verdict": "over the budget" if spent(one.run) > passes else "",
             }
         )
@@ -257,6 +327,11 @@ def spent(run: Run) -> int:
     return round(run.data.get("train_used", 0) * epochs)
 
 
+def _ground(run: Run) -> tuple[str, str]:
+    """What a budget is spent on: the data and the encoder."""
+    return run.data["sha256"], run.encoder["revision"]
+
+
 def _order(shared: Shared) -> tuple[Any, ...]:
     # "Group 10" comes behind "Group 9".
     name = [part.zfill(9) if part.isdigit() else part for part in re.split(r"(\d+)", shared.name.casefold())]
@@ -266,7 +341,6 @@ def _order(shared: Shared) -> tuple[Any, ...]:
 
 def _row(shared: Shared) -> dict[str, str]:
     run, final = shared.run, shared.run.final
-    gap = final.get("gap_accuracy")
     values = (
         shared.name,
         run.preset,
@@ -274,15 +348,24 @@ def _row(shared: Shared) -> dict[str, str]:
         number(final.get("val_loss"), 2),
         number(final.get("val_accuracy"), 2),
         number(final.get("val_f1_macro"), 2),
-        "" if gap is None else f"{gap:+.2f}",
+        signed(final.get("gap_accuracy"), 2),
         result_word(run),
     )
     return dict(zip(COLUMNS, values, strict=True))
 
 
+def _kind(run: Run) -> type[FrozenDials] | type[SgdDials]:
+    return SgdDials if run.notebook == BACKUP_NOTEBOOK else FrozenDials
+
+
+def _all_dials(run: Run) -> dict[str, Any]:
+    """The dials of a run; a record from before a dial existed was made with its default."""
+    return _kind(run)().as_dict() | run.dials
+
+
 def _setting(run: Run) -> dict[str, Any]:
-    """Everything that must be equal for two runs of the main lab to be compared."""
-    found = {name: run.dials.get(name) for name in _SAME}
+    """Everything that must be equal for two runs of one lab to be compared."""
+    found = {name: value for name, value in _all_dials(run).items() if name not in _NOT_THE_SAME}
     return found | {
         "data": run.data["sha256"][:8],
         "encoder": run.encoder["revision"],
@@ -291,7 +374,12 @@ def _setting(run: Run) -> dict[str, Any]:
 
 
 def _difference(run: Run, usual: dict[str, Any]) -> str:
-    told = [f"{name} {value} (most: {usual[name]})" for name, value in _setting(run).items() if value != usual[name]]
+    setting = _setting(run)
+    told = [
+        f"{name} {setting.get(name)} (most: {usual.get(name)})"
+        for name in setting | usual
+        if setting.get(name) != usual.get(name)
+    ]
     if run.outcome == "interrupted":
         told.append("stopped by hand")
     return ", ".join(told)
@@ -299,4 +387,10 @@ def _difference(run: Run, usual: dict[str, Any]) -> str:
 
 def _spending(run: Run) -> str:
     rate = run.preset if run.preset in PRESETS else f"rate {run.learning_rate:g}"
-    return f"{run.data.get('train_used', 0)} sentences x {run.dials['EPOCHS']} epochs, {rate}, {run.dials['SCHEDULER']}"
+    usual = _kind(run)().as_dict()
+    named = {*_NOT_THE_SAME, "TRAIN_SUBSET", "EPOCHS", "SCHEDULER"}
+    changed = [
+        f"{name} {value}" for name, value in _all_dials(run).items() if name not in named and value != usual.get(name)
+    ]
+    spending = f"{run.data.get('train_used', 0)} sentences x {run.dials['EPOCHS']} epochs"
+    return ", ".join([spending, rate, run.dials["SCHEDULER"], *changed])

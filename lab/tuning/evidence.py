@@ -10,8 +10,9 @@ import re
 import pandas as pd
 
 from tuning import folders, worksheet
+from tuning.errors import WorksheetError
 from tuning.log import WORKSHEET_COLUMNS
-from tuning.worksheet import BASELINE, TEMPLATE
+from tuning.worksheet import BASELINE
 
 FEWEST_WORDS = 8
 FEWEST_NOTE_WORDS = 3
@@ -30,11 +31,16 @@ def evidence() -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per item: ``state`` (``ready`` or ``missing``), ``where`` to find it, the ``KSBs``, and ``to do``.
+
+    Raises
+    ------
+    WorksheetError
+        If the worksheet, or the empty form, cannot be opened or has lost the table that names the items.
     """
-    text, template = worksheet.read_worksheet(), TEMPLATE.read_text(encoding="utf-8")
+    text, template = worksheet.read_worksheet(), worksheet.read_template()
     mapping = worksheet.find_table(template, MAPPING_COLUMNS)
     if isinstance(mapping, str):
-        raise ValueError(f"the template's mapping: {mapping}")
+        raise WorksheetError(f'{folders.short(worksheet.TEMPLATE)}, table "Task 6 mapping": {mapping}.')
     rows = []
     for item, where, ksbs in ([cell.strip() for cell in row] for row in mapping.rows):
         needed = [place for place in re.split(r",\s*", where) if not place.startswith("(")]

@@ -7,14 +7,14 @@ the worksheet (`tuning.worksheet`), the share line (`tuning.share`), adopting (`
 
 import pandas as pd
 
-from tuning import share
+from tuning import folders, share
 from tuning.adoption import adopt
 from tuning.errors import ShareError
 from tuning.evidence import evidence
-from tuning.log import LOG_COLUMNS, WORKSHEET_COLUMNS, append, log_file, number, read_log
+from tuning.log import LOG_COLUMNS, WORKSHEET_COLUMNS, append, log_file, number, read_log, signed
 from tuning.prediction import predict, prediction_and_result, prediction_of
 from tuning.repeat import reproduce
-from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, finished_runs
+from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
 from tuning.worksheet import baseline_row, export_worksheet, fill_worksheet, worksheet_row
 
 __all__ = [
@@ -57,7 +57,7 @@ def before_after(run: Run) -> pd.DataFrame:
             "macro-F1": number(scores.get("val_f1_macro"), 3) + _interval(scores.get("val_f1_macro_interval")),
             "validation loss": number(scores.get("val_loss"), 3),
             "training loss": number(scores.get("train_loss"), 3),
-            "gap": _signed(scores.get("gap_accuracy")) + _interval(scores.get("gap_accuracy_interval"), sign="+"),
+            "gap": signed(scores.get("gap_accuracy"), 3) + _interval(scores.get("gap_accuracy_interval"), sign="+"),
         }
     return pd.DataFrame.from_dict(rows, orient="index").fillna("")
 
@@ -73,8 +73,7 @@ def labs_compared() -> pd.DataFrame:
         One row per run, the best macro-F1 first.
     """
     rows = []
-    for folder in finished_runs():
-        run = Run.load(folder)
+    for run in readable_runs()[0]:
         final, seconds = run.final, run.timing.get("train_seconds")
         gained = 100 * ((final.get("val_f1_macro") or 0) - (run.majority.get("f1_macro") or 0))
         rows.append(
@@ -121,10 +120,6 @@ def validation_and_test(run: Run) -> pd.DataFrame:
     )
 
 
-def _signed(value: float | None) -> str:
-    return "" if value is None else f"{value:+.3f}"
-
-
 def _interval(ends: list[float] | None, sign: str = "") -> str:
     return "" if ends is None else f" ({ends[0]:{sign}.2f} to {ends[1]:{sign}.2f})"
 
@@ -161,5 +156,10 @@ def share_line(run: Run, group_name: str) -> str:
     if (group := adopted_from(run)) is not None:
         raise ShareError(f"{run.run_id} is {group}'s run, adopted here. Its own group shares it.")
     made = prediction_of(run) or {"word": None, "f1": None}
-    share.save(run, group_name, made["word"], made["f1"])
-    return share.line(run, group_name, made["word"], made["f1"])
+    line = share.line(run, group_name, made["word"], made["f1"])
+    try:
+        share.save(run, group_name, made["word"], made["f1"])
+    except OSError as problem:
+        # The line is what the room waits for.
+        print(f"The file in {folders.short(folders.share())} cannot be written ({problem.strerror}). Post the line.")
+    return line

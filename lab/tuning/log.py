@@ -14,8 +14,9 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from tuning import folders
+from tuning.energy import footprint
 from tuning.errors import RunError
-from tuning.run import Run, adopted_from, write_whole
+from tuning.run import Run, adopted_from, readable_runs, write_whole
 
 WORKSHEET_COLUMNS = (
     "Run ID",
@@ -51,10 +52,16 @@ LOG_COLUMNS = (
     "Data SHA-256",
     "Precision",
     "Threads",
+    "Device",
     "Processor",
+    "System",
     "Train seconds",
     "Total seconds",
     "Versions",
+    "Energy (Wh)",
+    "Energy from",
+    "Cost",
+    "Cost from",
 )
 LOCK_SECONDS = 60
 POLL_SECONDS = 0.01
@@ -83,10 +90,14 @@ def number(value: float | None, places: int) -> str:
     return "" if value is None else f"{value:.{places}f}"
 
 
+def signed(value: float | None, places: int) -> str:
+    """A difference as tables show it, with its sign; nearly nothing is ``+0.00`` and never ``-0.00``."""
+    return "" if value is None else f"{round(value, places) + 0.0:+.{places}f}"
+
+
 def worksheet_values(run: Run) -> dict[str, str]:
     """Part B of the worksheet for one run, column by column; a number that does not exist stays empty."""
     final = run.final
-    gap = final.get("gap_accuracy")
     return {
         "Run ID": run.run_id,
         "LR preset": run.preset,
@@ -98,7 +109,7 @@ def worksheet_values(run: Run) -> dict[str, str]:
         "Val loss": number(final.get("val_loss"), 3),
         "Accuracy": number(final.get("val_accuracy"), 3),
         "F1-macro": number(final.get("val_f1_macro"), 3),
-        "Gen. gap": "" if gap is None else f"{gap:+.3f}",
+        "Gen. gap": signed(final.get("gap_accuracy"), 3),
         "Notes": "",
     }
 
@@ -106,14 +117,13 @@ def worksheet_values(run: Run) -> dict[str, str]:
 def baseline_values(run: Run) -> dict[str, str]:
     """The worksheet's first row: the model before training."""
     before = run.baseline
-    gap = before.get("gap_accuracy")
     return dict.fromkeys(WORKSHEET_COLUMNS, "") | {
         "Run ID": "Baseline",
         "Train loss (end)": number(before.get("train_loss"), 3),
         "Val loss": number(before.get("val_loss"), 3),
         "Accuracy": number(before.get("val_accuracy"), 3),
         "F1-macro": number(before.get("val_f1_macro"), 3),
-        "Gen. gap": "" if gap is None else f"{gap:+.3f}",
+        "Gen. gap": signed(before.get("gap_accuracy"), 3),
         "Notes": "untrained head",
     }
 
@@ -121,7 +131,7 @@ def baseline_values(run: Run) -> dict[str, str]:
 def log_values(run: Run) -> dict[str, str]:
     """One row of the experiment log: the worksheet's columns, then what is needed to repeat the run."""
     dials, timing = run.dials, run.timing
-    group = adopted_from(run)
+    group, took = adopted_from(run), footprint(run)
     rest: dict[str, Any] = {
         "Source": "own" if group is None else f"group: {group}",
         "Outcome": run.outcome,
@@ -141,10 +151,16 @@ def log_values(run: Run) -> dict[str, str]:
         "Data SHA-256": run.data["sha256"],
         "Precision": run.machine["precision"],
         "Threads": run.machine["threads"],
+        "Device": run.machine["device"],
         "Processor": run.machine["processor"],
+        "System": run.machine["platform"],
         "Train seconds": number(timing.get("train_seconds"), 1),
         "Total seconds": number(timing.get("total_seconds"), 1),
         "Versions": " ".join(f"{name}={version}" for name, version in run.versions.items()),
+        "Energy (Wh)": number(took.watt_hours, 3),
+        "Energy from": "a meter" if took.measured else f"{took.watts:g} W assumed",
+        "Cost": number(took.money, 5),
+        "Cost from": f"{took.price_per_hour:g} an hour assumed",
     }
     return worksheet_values(run) | {name: str(value) for name, value in rest.items()}
 
@@ -215,31 +231,58 @@ def _harmless(value: str) -> str:
 
 
 def _rows_on_disk(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
+    """The rows so far; a file that is no longer a log is kept aside, and the runs on disk give their rows again."""
+    rows = _rows(path)
+    if rows is not None:
+        return rows
+    copy = 1
+    while (aside := path.with_name(f"experiment_log_kept_aside_{copy}.csv")).exists():
+        copy += 1
+    path.rename(aside)
+    found = [log_values(run) for run in readable_runs()[0]]
+    print(
+        f"{folders.short(path)} was changed so that it cannot be read as a log. It is kept as {aside.name};"
+        f" a new log begins with the {len(found)} runs on this machine."
+    )
+    return found
+
+
+def _rows(path: Path) -> list[dict[str, str]] | None:
+    """The rows of a file; none if there is no file, None if it is not a log."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             header, rows = list(reader.fieldnames or []), list(reader)
-        # csv gives a row with cells too many the key None, and one with cells too few the value None.
-        if header == list(LOG_COLUMNS) and all(None not in row and None not in row.values() for row in rows):
-            return rows
+    except FileNotFoundError:
+        return []
     except (csv.Error, UnicodeDecodeError):
-        pass
-    number = 1
-    while (aside := path.with_name(f"experiment_log_kept_aside_{number}.csv")).exists():
-        number += 1
-    path.rename(aside)
-    print(
-        f"{folders.short(path)} was changed so that it cannot be read as a log."
-        f" It is kept as {aside.name}; a new log begins."
-    )
-    return []
+        return None
+    # csv gives a row with cells too many the key None, and one with cells too few the value None.
+    whole = all(None not in row and None not in row.values() for row in rows)
+    return rows if whole and header == list(LOG_COLUMNS) else None
 
 
 def read_log() -> pd.DataFrame:
-    """The experiment log as a data frame, one row per run, all cells as text; empty if there is none."""
+    """The experiment log as a data frame.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per run, all cells as text; empty if there is none.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be opened, or was changed so that it is no log.
+    """
     path = log_file()
-    if not path.exists():
-        return pd.DataFrame(columns=list(LOG_COLUMNS))
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+    try:
+        rows = _rows(path)
+    except OSError as problem:
+        raise RunError(f"{folders.short(path)} cannot be opened ({problem.strerror}).") from None
+    if rows is None:
+        raise RunError(
+            f"{folders.short(path)} was changed so that it cannot be read as a log. Nothing is lost: the next run keeps"
+            " it aside under another name and begins a new log."
+        )
+    return pd.DataFrame(rows, columns=list(LOG_COLUMNS), dtype=str)

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from tuning import folders
 from tuning.diagnosis import CLEAR_FALL
 from tuning.dials import Dials, SgdDials
-from tuning.errors import DialError, nearest
+from tuning.errors import DialError, RunError, nearest
 from tuning.run import BACKUP_NOTEBOOK, Run, adoption
-from tuning.share import CALL_WORDS
 
+CALL_WORDS = ("moving", "stalled", "collapsed", "crashed")
 LONGEST_REASON = 300
 LOCK_SECONDS = 30
 
@@ -47,6 +47,8 @@ def predict(dials: Dials | SgdDials, word: str, f1: float | None = None, because
     ------
     DialError
         If the word is none of the four or the number is no score.
+    RunError
+        If the file cannot be written.
     """
     word = word.strip().lower()
     if not word:
@@ -56,17 +58,19 @@ def predict(dials: Dials | SgdDials, word: str, f1: float | None = None, because
             f"The prediction {word[:30]!r} is none of the four words.{nearest(word, CALL_WORDS)}"
             f" Words: {', '.join(CALL_WORDS)}."
         )
-    if f1 is not None and (isinstance(f1, bool) or not isinstance(f1, int | float) or not 0 <= f1 <= 1):
+    if f1 is not None and not _is_score(f1):
         raise DialError(f"The predicted macro-F1 {f1!r} is no score. Write a number from 0 to 1, such as 0.7, or None.")
     made = datetime.now().astimezone().isoformat(timespec="seconds")
-    entry = {"made": made, "lab": _lab(dials), "preset": dials.LR_PRESET, "word": word, "f1": f1}
+    entry = {"made": made, "lab": _lab(dials), "dials": dials.as_dict(), "word": word, "f1": f1}
     _add(entry | {"because": " ".join(because.split())[:LONGEST_REASON]})
     expected = "" if f1 is None else f", macro-F1 {f1:.2f}"
     return f"Stored at {made[11:16]}: {dials.LR_PRESET} will be {word}{expected}."
 
 
 def prediction_of(run: Run) -> dict[str, Any] | None:
-    """The newest prediction for a run's lab and preset that was stored before the run began.
+    """The newest prediction for a run's lab and dials that was stored before the run began.
+
+    A run with other dials is another question, so this morning's prediction does not serve this afternoon's run.
 
     Returns
     -------
@@ -81,26 +85,26 @@ def prediction_of(run: Run) -> dict[str, Any] | None:
         entry
         for entry in _entries()
         if entry["lab"] == ("backup" if run.notebook == BACKUP_NOTEBOOK else "main")
-        and entry["preset"] == run.dials["LR_PRESET"]
+        and entry["dials"] == run.dials
         and datetime.fromisoformat(entry["made"]) <= began
     ]
     return fitting[-1] if fitting else None
 
 
 def result_word(run: Run) -> str:
-    """What a run did, in the room's four words; ``cannot tell`` where its verdict is unclear.
+    """What a run did, in the room's four words, or ``cannot tell``.
 
-    *crashed*: the loss left for good, or stopped being a number. *collapsed*: one answer for everything. *stalled*: the
-    training loss fell by less than a tenth. Otherwise *moving*.
+    *crashed*: the loss left for good, or stopped being a number. *collapsed*: one answer for everything. *moving*: the
+    training loss fell clearly. Otherwise *stalled*, or ``cannot tell`` where the verdict is unclear.
     """
     verdict = run.diagnosis.get("verdict", "unclear")
-    known = {"diverged": "crashed", "too high": "crashed", "collapsed": "collapsed", "unclear": "cannot tell"}
+    known = {"diverged": "crashed", "too high": "crashed", "collapsed": "collapsed"}
     if verdict in known:
         return known[verdict]
     start, end = run.baseline.get("train_loss"), run.final.get("train_loss")
-    if not start or end is None:
-        return "cannot tell"
-    return "moving" if (start - end) / start >= CLEAR_FALL else "stalled"
+    if start and end is not None and (start - end) / start >= CLEAR_FALL:
+        return "moving"
+    return "cannot tell" if verdict == "unclear" or not start or end is None else "stalled"
 
 
 def prediction_and_result(run: Run) -> pd.DataFrame:
@@ -118,7 +122,7 @@ def prediction_and_result(run: Run) -> pd.DataFrame:
         "happened": [result_word(run), run.final.get("val_f1_macro"), run.started[11:16], verdict.get("verdict", "")],
     }
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=["in one word", "macro-F1", "time", "because"])
-    frame["macro-F1"] = [f"{value:.2f}" if value is not None else "" for value in frame["macro-F1"].tolist()]
+    frame["macro-F1"] = ["" if pd.isna(value) else f"{value:.2f}" for value in frame["macro-F1"].tolist()]
     return frame
 
 
@@ -128,11 +132,18 @@ def _lab(dials: Dials | SgdDials) -> str:
 
 def _add(entry: dict[str, Any]) -> None:
     path = predictions_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock"), timeout=LOCK_SECONDS), path.open("a+", encoding="utf-8") as file:
-        # A line that a crash cut short must not swallow this one.
-        start = "\n" if path.stat().st_size and not path.read_bytes().endswith(b"\n") else ""
-        file.write(start + json.dumps(entry) + "\n")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock"), timeout=LOCK_SECONDS), path.open("a+", encoding="utf-8") as file:
+            # A line that a crash cut short must not swallow this one.
+            start = "\n" if path.stat().st_size and not path.read_bytes().endswith(b"\n") else ""
+            file.write(start + json.dumps(entry) + "\n")
+    except Timeout:
+        raise RunError(f"{folders.short(path)} is held by another notebook. Run this cell again.") from None
+    except OSError as problem:
+        raise RunError(
+            f"{folders.short(path)} cannot be written ({problem.strerror}). Write the prediction into your worksheet."
+        ) from None
 
 
 def _entries() -> list[dict[str, Any]]:
@@ -145,8 +156,14 @@ def _entries() -> list[dict[str, Any]]:
     for line in lines:
         try:
             entry = json.loads(line)
-            datetime.fromisoformat(entry["made"])
-            found.append({key: entry[key] for key in ("made", "lab", "preset", "word", "f1", "because")})
+            whole = {key: entry[key] for key in ("made", "lab", "dials", "word", "f1", "because")}
+            known = datetime.fromisoformat(whole["made"]).tzinfo is not None and whole["word"] in CALL_WORDS
+            if known and (whole["f1"] is None or _is_score(whole["f1"])):
+                found.append(whole)
         except (ValueError, TypeError, KeyError):
             continue
     return found
+
+
+def _is_score(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int | float) and 0 <= value <= 1

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from tuning.dials import Dials, SgdDials
+from tuning.dials import SgdDials
 from tuning.errors import RunError
 from tuning.run import BACKUP_NOTEBOOK, Run, last_run
 
@@ -75,13 +75,14 @@ def _train(recorded: Run) -> Run:
     if recorded.notebook == BACKUP_NOTEBOOK:
         from tuning import data, sgd
 
-        dials = SgdDials(**recorded.dials)
+        dials = SgdDials.from_settings(recorded.dials)
         sentences = data.load(dials.DATA, dials.AGREEMENT)
         splits = data.split(sentences)
         return sgd.train(sgd.features(splits, dials), sentences, splits)
     from tuning import training
+    from tuning.further import dials_from
 
-    return training.fit(Dials(**recorded.dials))
+    return training.fit(dials_from(recorded.dials))
 
 
 def _values(run: Run) -> dict[str, float | None]:

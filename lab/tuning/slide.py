@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuning import board_pictures, folders
-from tuning.board import COLUMNS, Board, results
+from tuning.board import COLUMNS, Board, results, summary
 from tuning.errors import WorkshopError
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 FORM = folders.ROOT / "slides" / "Group_Results.pptx"
 TITLE, TABLE, PICTURE, CONCLUSION = "results-title", "results-table", "curves", "conclusion"
 ROWS = 12
-LONGEST_NAME = 17
+# A room's runs fit; a sweep gets one row per rate.
+MOST_PAGES = 5
+LONGEST_NAME = 15
 WIDTHS = (2.3, 2.0, 1.3, 1.4, 1.6, 1.4, 1.25, 1.45)
 FONT_SIZE = 18
 BLUE, PALE, DARK = "0072B2", "EEF4F8", "1A1A1A"
@@ -58,7 +60,8 @@ def fill(board: Board, out: Path | None = None) -> Path:
     """
     presentation = _open()
     first = presentation.slides[0]
-    rows = results(board).to_numpy().tolist()
+    table = results(board)
+    rows = (table if len(table) <= MOST_PAGES * ROWS else summary(board)).to_numpy().tolist()
     pages = [rows[at : at + ROWS] for at in range(0, len(rows), ROWS)] or [[]]
     slides = [first, *(_copy(presentation, first, after=number) for number in range(len(pages) - 1))]
     for number, (slide, page) in enumerate(zip(slides, pages, strict=True), start=1):

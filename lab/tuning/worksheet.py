@@ -7,19 +7,20 @@ is never changed, and the file as it was is kept in ``my_work/backups/``.
 
 import dataclasses
 import difflib
+import itertools
 import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from tuning import folders
 from tuning.diagnosis import convergence
 from tuning.errors import WorksheetError
-from tuning.log import WORKSHEET_COLUMNS, baseline_values, number, worksheet_values
+from tuning.log import WORKSHEET_COLUMNS, baseline_values, number, signed, worksheet_values
 from tuning.prediction import prediction_of, result_word
-from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, finished_runs
+from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
 
 TEMPLATE = folders.ROOT / "handouts" / "Activity_Worksheet.md"
 PREDICTION_COLUMNS = (
@@ -41,8 +42,13 @@ CONVERGENCE_COLUMNS = (
     "Seconds per epoch",
     "Go on or stop, and why",
 )
+# Page, letters and lines of the Word file: pandoc takes them from here, and Word can change them here.
+STYLE = Path(__file__).with_name("worksheet_style.docx")
 BASELINE = "baseline"
 LOCK_SECONDS = 30
+# Letters: no column takes more room than the first, and the last one never has less than the second.
+WIDEST, WRITING_ROOM = 24, 16
+MARGINS = 3
 # Pandoc's Markdown without any way to bring in HTML, TeX, or attributes of HTML elements.
 PANDOC_FORMAT = (
     "markdown-raw_html-raw_tex-raw_attribute-native_divs-native_spans-markdown_in_html_blocks-tex_math_dollars-citations"
@@ -52,7 +58,8 @@ PANDOC_FORMAT = (
 NO_SCRIPTS = (
     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
     "<style>@page{size:A4 landscape;margin:15mm}body{max-width:60em;font-family:sans-serif}"
-    "table{border-collapse:collapse;width:100%}td,th{border:1px solid #999;padding:3px 6px;text-align:left}</style>"
+    "table{border-collapse:collapse;width:100%}td,th{border:1px solid #999;padding:3px 6px;text-align:left}"
+    "td{height:1.3em}</style>"
 )
 
 
@@ -106,7 +113,7 @@ def fill_worksheet() -> str:
     WorksheetError
         If the worksheet cannot be read or written.
     """
-    runs = [Run.load(folder) for folder in finished_runs()]
+    runs, damaged = readable_runs()
     path = worksheet_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,22 +124,50 @@ def fill_worksheet() -> str:
                 if path.exists():
                     _back_up(path)
                 _write(path, new)
+    except Timeout:
+        raise WorksheetError(f"{folders.short(path)} is held by another notebook. Run this cell again.") from None
     except OSError as problem:
         raise WorksheetError(
             f"{folders.short(path)} cannot be written ({problem.strerror}). If a program has it open, close it there."
         ) from None
-    return "\n".join([_difference(old, new, path), *notices])
+    return "\n".join([_difference(old, new, path), *notices, *(reason for _, reason in damaged)])
 
 
 def read_worksheet() -> str:
     """The learner's worksheet as text, or the template where there is none yet.
 
     Bytes that are no UTF-8 come through unchanged when the text is written again.
+
+    Raises
+    ------
+    WorksheetError
+        If it cannot be opened, or is no plain text.
     """
     path = worksheet_file()
-    path = path if path.exists() else TEMPLATE
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        return file.read()
+    return _read(path if path.exists() else TEMPLATE)
+
+
+def read_template() -> str:
+    """The empty form in ``handouts/``.
+
+    Raises
+    ------
+    WorksheetError
+        If it cannot be opened.
+    """
+    return _read(TEMPLATE)
+
+
+def _read(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as problem:
+        raise WorksheetError(f"{folders.short(path)} cannot be opened ({problem.strerror}).") from None
+    if b"\0" in raw:
+        raise WorksheetError(
+            f"{folders.short(path)} is no plain text in UTF-8. Save it again as UTF-8, or take a copy from backups/."
+        )
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def filled(text: str, runs: Sequence[Run]) -> tuple[str, list[str]]:
@@ -222,7 +257,7 @@ def convergence_values(run: Run) -> dict[str, str]:
         "Loss before training": number(run.baseline.get("train_loss"), 3),
         "Loss, last but one epoch": number(losses[-2], 3),
         "Loss, last epoch": number(losses[-1], 3),
-        "Change": "" if found.delta is None else f"{found.delta:+.3f}",
+        "Change": signed(found.delta, 3),
         "State": found.state,
         "Seconds per epoch": number(found.epoch_seconds, 1),
         "Go on or stop, and why": "",
@@ -240,7 +275,7 @@ def export_worksheet() -> list[Path]:
     Raises
     ------
     WorksheetError
-        If there is no worksheet yet, or pandoc is not installed.
+        If there is no worksheet yet, or pandoc is not installed, or a file cannot be written.
     """
     path = worksheet_file()
     if not path.exists():
@@ -257,15 +292,46 @@ def export_worksheet() -> list[Path]:
     text = read_worksheet().encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     # An image could be a file of this machine, or an address that a reader's browser would call.
     text = re.sub(r"!\[", r"\\![", text)
-    page = ["--standalone", "--metadata=title:Activity Worksheet", f"--variable=header-includes:{NO_SCRIPTS}"]
+    text = _with_widths(text)
+    page = ["--standalone", "--metadata=pagetitle:Activity Worksheet", f"--variable=header-includes:{NO_SCRIPTS}"]
     written = []
-    for kind, options in {"docx": [], "html": page}.items():
+    for kind, options in {"docx": [f"--reference-doc={STYLE}"], "html": page}.items():
         target = path.with_suffix(f".{kind}")
-        pypandoc.convert_text(
-            text, kind, format=PANDOC_FORMAT, outputfile=str(target), extra_args=options, sandbox=True
-        )
+        options = [*options, "--metadata=lang:en-GB"]
+        try:
+            pypandoc.convert_text(
+                text, kind, format=PANDOC_FORMAT, outputfile=str(target), extra_args=options, sandbox=True
+            )
+        except RuntimeError as problem:
+            told = str(problem).strip().splitlines()[-1]
+            raise WorksheetError(
+                f"{folders.short(target)} cannot be written ({told}). If Word has it open, close it there."
+            ) from None
         written.append(target)
     return written
+
+
+def _with_widths(text: str) -> str:
+    """Give the columns of every table the room that they need: pandoc reads it from the dashes below the heading."""
+    lines = _lines(text)
+    for at in range(1, len(lines)):
+        head = cells(lines[at - 1])
+        if not head or not re.fullmatch(r"[|\s:-]*-[|\s:-]*", lines[at]) or len(cells(lines[at])) != len(head):
+            continue
+        rows = list(itertools.takewhile(bool, map(cells, lines[at + 1 :])))
+        columns = itertools.zip_longest(head, *rows, fillvalue="")
+        widths = [min(max(map(_room, column)), WIDEST) for column in columns][: len(head)]
+        # The last column is the one to write in.
+        widths[-1] = max(widths[-1], WRITING_ROOM)
+        lines[at] = "|" + "|".join("-" * width for width in widths) + "|" + _ending(lines[at])
+    return "".join(lines)
+
+
+def _room(cell: str) -> int:
+    """Letters that a cell should have room for in one line, with its margins: its longest word, or half its text."""
+    # Pandoc keeps the words around an abbreviation's full stop together.
+    words = re.split(r"(?<!\.)\s+|[/-]", cell.strip())
+    return MARGINS + max(len(cell.strip()) // 2, *map(len, words))
 
 
 def _main_first(runs: Sequence[Run]) -> list[Run]:
