@@ -71,6 +71,10 @@ class WorkshopError(Exception):
         super().__init__(message)
         self.code = code
 
+    def _render_traceback_(self) -> list[str]:
+        """Be one line under a notebook's cell too: IPython asks an exception how it wants to be shown."""
+        return [str(self)]
+
 
 class Kit(NamedTuple):
     """One set of packages that is installed together.
@@ -130,11 +134,12 @@ def host_of(environ: Mapping[str, str], exists: Callable[[str], bool] = module_e
     Returns
     -------
     str
-        ``"colab"``, ``"codespaces"``, or ``"own"`` for a laptop, a virtual machine or a server.
+        ``"colab"``, ``"codespaces"`` (or the same container elsewhere), or ``"own"`` for a laptop, a virtual machine or
+        a server.
     """
     if environ.get("COLAB_RELEASE_TAG") or exists("google.colab"):
         return "colab"
-    if environ.get("CODESPACES", "").lower() == "true":
+    if "true" in (environ.get("CODESPACES", "").lower(), environ.get("WORKSHOP_DEVCONTAINER")):
         return "codespaces"
     return "own"
 
@@ -544,6 +549,12 @@ def name_of(pin: str) -> str:
     return re.sub(r"[-_.]+", "-", re.split(r"[=<>!~ \[;]", pin)[0]).lower()
 
 
+def release_of(pin: str) -> tuple[int, ...]:
+    """Give the release in a pin as numbers, to compare: ``torch==2.13.0+cpu`` -> ``(2, 13, 0)``; ``()`` without one."""
+    found = re.match(r"\d+(\.\d+)*", pin.partition("==")[2])
+    return tuple(map(int, found.group().split("."))) if found else ()
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that it is either there whole or not at all."""
     part = path.with_name(path.name + ".part")
@@ -717,10 +728,18 @@ class Environment:
     def _install_packages(self, progress: Progress) -> None:
         requirements, constraints = self.root / self.kit.requirements, self.root / CONSTRAINTS
         if self.host == "colab":
-            wanted = [pin for pin in pins(requirements) if name_of(pin) not in COLAB_KEEPS]
+            present = {name_of(pin): pin for pin in installed_pins([name_of(pin) for pin in pins(requirements)])}
+            keeps = {name for name in present if name in COLAB_KEEPS}
+            wanted = []
+            for pin in pins(requirements):
+                if release_of(present.get(name_of(pin), "")) >= release_of(pin):
+                    keeps.add(name_of(pin))
+                elif name_of(pin) not in COLAB_KEEPS:
+                    wanted.append(pin)
             kept = self.home / "colab-keeps.txt"
-            write_whole(kept, "".join(f"{pin}\n" for pin in installed_pins(COLAB_KEEPS)))
-            self._pip([*wanted, "-c", str(kept)], progress)
+            write_whole(kept, "".join(f"{present[name]}\n" for name in sorted(keeps)))
+            if wanted:
+                self._pip([*wanted, "-c", str(kept)], progress)
         else:
             self._pip(["-r", str(requirements), "-c", str(constraints)], progress)
 
@@ -873,6 +892,51 @@ def ensure(kit: Kit) -> Path:
     return environment.python
 
 
+# Modules of which the running kernel holds another version than is installed now: only a restart mends that.
+stale_modules: set[str] = set()
+
+
+def join() -> None:
+    """Make the notebook that runs part of the workshop: Google Colab starts with nothing but the notebook.
+
+    Packages that are missing, or older than the tested ones, are installed; newer ones, and those that Colab's
+    runtime is built on, stay. Then ``lab/`` is the current folder and on the path, as everywhere else.
+
+    Raises
+    ------
+    WorkshopError
+        If an installed package takes the place of one that this kernel has in use, or something cannot be installed.
+    """
+    before = dict(module_versions())
+    ensure(MAIN)
+    importlib.invalidate_caches()
+    stale_modules.update(
+        module
+        for module, version in module_versions()
+        if module in sys.modules and before.get(module, version) != version
+    )
+    if stale_modules:
+        raise WorkshopError(
+            f"Restart needed: {', '.join(sorted(stale_modules))} was in use while another version was installed. "
+            "Choose 'Restart session' in Colab's menu 'Runtime', then run all cells again: what is installed stays."
+        )
+    lab = ROOT / "lab"
+    if str(lab) not in sys.path:
+        sys.path.insert(0, str(lab))
+    os.chdir(lab)
+
+
+def module_versions() -> Iterator[tuple[str, str]]:
+    """Give the importable names that are installed, each with the version of its package."""
+    import importlib.metadata
+
+    for package in importlib.metadata.distributions():
+        for line in (package.read_text("RECORD") or "").splitlines():
+            found = re.match(r"(\w+)(\.py|/__init__\.py),", line)
+            if found:
+                yield found.group(1), package.version
+
+
 def python_for_notebook(notebook: str) -> Path:
     """Give an interpreter for a notebook: unless the main one is there, 02 makes do with the small one."""
     if notebook == "02" and not Environment(ROOT, MAIN, host_of(os.environ)).is_complete():
@@ -937,17 +1001,71 @@ def run_command(options: argparse.Namespace) -> int:
     return call([str(python_for_notebook(options.notebook)), "-m", "tuning.headless", *options.typed])
 
 
+def setup_command(options: argparse.Namespace) -> int:
+    """Install everything now, so that nothing has to wait for it later."""
+    ensure(MAIN)
+    make_worksheet()
+    return 0
+
+
+def make_worksheet() -> None:
+    """Give the learner a worksheet of their own, unless there is one."""
+    form, own = ROOT / "handouts" / "Activity_Worksheet.md", ROOT / "my_work" / "Activity_Worksheet.md"
+    if form.is_file() and not own.exists():
+        own.parent.mkdir(exist_ok=True)
+        write_whole(own, form.read_text(encoding="utf-8"))
+
+
 def lab_command(options: argparse.Namespace) -> int:
     """Open JupyterLab for this machine only, with its own token, asking nobody for news or updates."""
     if host_of(os.environ) == "colab":
         raise WorkshopError("Google Colab shows notebooks itself: open the notebook there")
     python = ensure(MAIN)
-    lab = ROOT / "lab"
+    make_worksheet()
     quiet = "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate"
     settings = ["--ip=127.0.0.1", "--LabApp.news_url=None", quiet]
-    # As the start page and not as a file to open, so that the address in the terminal leads to it too.
-    settings += [f"--LabApp.default_url=/lab/tree/{first.name}" for first in lab.glob("01_*.ipynb")]
-    return call([str(python), "-m", "jupyterlab", *settings, *options.unknown], folder=lab)
+    for first in (ROOT / "lab").glob("01_*.ipynb"):
+        folder = arrange_windows(first.name)
+        settings += [f"--LabApp.workspaces_dir={folder / 'workspaces'}", f"--LabApp.app_settings_dir={folder}"]
+        # As the start page and not as a file to open, so that the address in the terminal leads to it too.
+        settings.append(f"--LabApp.default_url=/lab/tree/lab/{first.name}")
+    return call([str(python), "-m", "jupyterlab", *settings, *options.unknown], folder=ROOT)
+
+
+def arrange_windows(notebook: str) -> Path:
+    """Lay JupyterLab's first screen out: a notebook, the worksheet beside it, and no question in front of them.
+
+    What the learner arranges afterwards stays as it is.
+
+    Parameters
+    ----------
+    notebook : str
+        Name of a notebook in ``lab/``.
+
+    Returns
+    -------
+    Path
+        The folder in which JupyterLab finds its settings and, in ``workspaces/``, its windows.
+    """
+    opened = {
+        f"notebook:lab/{notebook}": {"path": f"lab/{notebook}", "factory": "Notebook"},
+        "editor:my_work/Activity_Worksheet.md": {"path": "my_work/Activity_Worksheet.md", "factory": "Editor"},
+    }
+    areas = [{"type": "tab-area", "currentIndex": 0, "widgets": [name]} for name in opened]
+    dock = {"type": "split-area", "orientation": "horizontal", "sizes": [0.6, 0.4], "children": areas}
+    layout = {"main": {"dock": dock, "current": next(iter(opened))}, "left": {"collapsed": True}}
+    data = {"layout-restorer:data": layout, **{name: {"data": what} for name, what in opened.items()}}
+    folder = ROOT / ".workshop" / "lab"
+    windows = folder / "workspaces" / "default-37a8.jupyterlab-workspace"  # JupyterLab's own name for it
+    windows.parent.mkdir(parents=True, exist_ok=True)
+    if not windows.exists():
+        write_whole(windows, json.dumps({"data": data, "metadata": {"id": "default"}}, indent=1) + "\n")
+    settings = {
+        "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+        "@jupyterlab/notebook-extension:tracker": {"autoStartDefaultKernel": True},
+    }
+    write_whole(folder / "overrides.json", json.dumps(settings, indent=1) + "\n")
+    return folder
 
 
 def test_command(options: argparse.Namespace) -> int:
@@ -1021,6 +1139,13 @@ COMMANDS = {
         ["lab", "lab --no-browser --port 9999"],
         lab_command,
     ),
+    "setup": Command(
+        "install everything now, and start nothing",
+        "For the day before: afterwards every other command starts at once. It needs about 2 GB of disk and, the first "
+        "time, a network.",
+        ["setup"],
+        setup_command,
+    ),
     "check": Command(
         "see whether this machine is ready, and how long a run will take on it",
         "Prints [OK], [WARN] or [FAIL] for everything that the notebooks need, in plain words. Other "
@@ -1047,6 +1172,42 @@ COMMANDS = {
         "Writes the neutral pictures of Activity 1 to assets/ and the explained ones to assets/coach_only/.",
         ["figures"],
         module_command("tuning.figures"),
+    ),
+    "pages": Command(
+        "write the playground and the clinic again from their parts (for maintainers)",
+        "Joins the parts in assets/pages/, the two-word model and the reference runs to assets/playground.html and "
+        "assets/clinic.html: one file each, which needs no network.",
+        ["pages"],
+        module_command("tuning.pages"),
+    ),
+    "documents": Command(
+        "write the tables in the documents again from their sources (for maintainers)",
+        "Fills every block between the marks 'figures: NAME begin' and 'figures: NAME end' in the Markdown documents: "
+        "dials, rates, minutes, the reference runs. With --check it only says which are out of date.",
+        ["documents", "documents --check"],
+        module_command("tuning.documents"),
+    ),
+    "handouts": Command(
+        "write the handouts as pages to print",
+        "Makes a web page of each handout in my_work/handouts/; print it from a browser on A4. The cheat sheet and the "
+        "glossary take one page each.",
+        ["handouts"],
+        module_command("tuning.handouts"),
+    ),
+    "slides": Command(
+        "build the slides of the day from slides/workshop.md (for maintainers)",
+        "Writes slides/workshop.pptx, which PowerPoint can edit, the empty group-results slides and their design, and "
+        "prints the PDF from the PowerPoint through LibreOffice.",
+        ["slides", "slides --no-pdf"],
+        module_command("tuning.deck"),
+    ),
+    "bench": Command(
+        "measure this lab beside common practice and the limit of the machine (for maintainers)",
+        "Trains the same sentences in several ways, each in a process of its own, three times in turn, and writes the "
+        "tables in benchmarks/README.md. It takes hours and goes on where it was cut off; --quick takes minutes and "
+        "changes no file. --list says what is done.",
+        ["bench --quick", "bench --only limit 'ours-*' --model embedded", "bench --list"],
+        module_command("tuning.bench"),
     ),
     "test": Command(
         "run the project's tests (for maintainers)",

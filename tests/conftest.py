@@ -2,7 +2,8 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,42 @@ def workshop_folders(tmp_path_factory, monkeypatch) -> Path:
     monkeypatch.setenv("WORKSHOP_WORK", str(folder / "my_work"))
     monkeypatch.setenv("WORKSHOP_SHARE", str(folder / "share"))
     return folder
+
+
+def program(title: str, *names: str) -> str:
+    """Path of a program that a laptop may lack: skipped with its name there, a failure where ``CI=true``."""
+    for name in names:
+        if found := shutil.which(name):
+            return found
+    told = f"{title} is not installed here"
+    if os.environ.get("CI") == "true":
+        pytest.fail(told)
+    pytest.skip(told)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser's program."""
+    return program("Chromium", "chromium", "chromium-browser", "google-chrome")
+
+
+# Not for the whole session: while Playwright is open, nothing else in this thread may start an event loop.
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Any]:
+    """A real browser without a window, as `playwright.sync_api.Browser`."""
+    from playwright.sync_api import sync_playwright
+
+    quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=quiet)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def pdfinfo() -> str:
+    """The program that counts the pages of a PDF."""
+    return program("pdfinfo (poppler)", "pdfinfo")
 
 
 def step_rows(losses: Sequence[float], epochs: int, rate: float) -> list[dict[str, Any]]:

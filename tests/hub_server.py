@@ -8,7 +8,20 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-MOODS = ("well", "hangs", "429", "503", "cut", "wrong", "portal", "trickle")
+MOODS = (
+    "well",
+    "hangs",
+    "hangs in the middle",
+    "429",
+    "503",
+    "cut",
+    "cut once",
+    "wrong",
+    "portal",
+    "json portal",
+    "trickle",
+)
+SLOWLY = {"trickle": 10, "hangs in the middle": 400_000}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -39,12 +52,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         path = self.server.folder / self.path.rsplit("/", 1)[-1]
-        raw = b"<html>Please sign in</html>" if mood == "portal" else path.read_bytes()
-        if mood == "wrong" and path.suffix == ".safetensors":
+        large = path.suffix in (".safetensors", ".zip")
+        portals = {"portal": b"<html>Please sign in</html>", "json portal": b'{"error": "Please sign in"}'}
+        raw = portals.get(mood) or path.read_bytes()
+        if mood == "wrong" and large:
             raw = bytes(reversed(raw))
-        self._send(raw, body, cut=mood == "cut" and path.suffix == ".safetensors", slow=mood == "trickle")
+        if mood == "cut once" and large:
+            self.server.mood = "well"
+        self._send(raw, body, cut=mood in ("cut", "cut once") and large, piece=SLOWLY.get(mood) if large else None)
 
-    def _send(self, raw: bytes, body: bool, *, cut: bool, slow: bool) -> None:
+    def _send(self, raw: bytes, body: bool, *, cut: bool, piece: int | None) -> None:
         begin = 0
         asked = self.headers.get("Range")
         if asked and self.server.ranges:
@@ -61,11 +78,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(part[: len(part) // 2])
             self.close_connection = True
             return
-        if slow:
-            for at in range(0, len(part), 10):
-                if self.server.closing.wait(1):
+        if piece:
+            # Ten bytes a second; or one large piece, and then nothing for as long as anybody waits.
+            for at in range(0, len(part), piece):
+                self.wfile.write(part[at : at + piece])
+                if self.server.closing.wait(1 if piece == SLOWLY["trickle"] else 60):
                     return
-                self.wfile.write(part[at : at + 10])
             return
         self.wfile.write(part)
 

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from tuning import preflight
 from tuning.dials import PRESETS, Dials, parse_settings
 from tuning.errors import DialError, WorkshopError, nearest
 
@@ -79,6 +80,10 @@ WRONG = [
     ("DATA", "", "the path of a CSV file"),
     ("DATA", None, "the path of a CSV file"),
     ("PRECISION", "fp64", "auto, fp32, bf16 or fp16"),
+    ("ROOM", "embedded", "such as embedded bundled fp32"),
+    ("FRESH", "yes", "True or False"),
+    ("FRESH", 1, "True or False"),
+    ("FRESH", None, "True or False"),
 ]
 
 
@@ -116,7 +121,7 @@ def test_a_value_that_resembles_nothing_gets_no_guess():
 def test_an_unknown_dial_is_refused_with_the_nearest_name(typed, meant):
     text = line_of(Dials.from_settings, {typed: 3})
     assert text.startswith(f"{typed} is not a dial. Did you mean {meant}? Dials: ")
-    assert all(name in text for name in Dials.names())
+    assert all(name in text for name in Dials.settable())
 
 
 def test_an_unknown_dial_like_no_other_still_gets_the_list():
@@ -161,6 +166,8 @@ def test_settings_are_split_at_the_first_equals_sign():
         ("MODEL", " embedded ", "embedded"),
         ("DATA", "my.csv", "my.csv"),
         ("PRECISION", "bf16", "bf16"),
+        ("FRESH", "True", True),
+        ("FRESH", "false", False),
     ],
 )
 def test_text_and_python_value_give_the_same_dial(name, text, value):
@@ -173,6 +180,46 @@ def test_text_and_python_value_give_the_same_dial(name, text, value):
 def test_every_dial_has_a_default_that_passes_its_own_check():
     assert Dials().as_dict() == Dials(**Dials().as_dict()).as_dict()
     assert list(Dials().as_dict()) == Dials.names()
+
+
+def test_starting_anew_decides_no_number_and_is_in_no_record():
+    assert Dials(FRESH=True).as_dict() == Dials().as_dict()
+    assert "FRESH" not in Dials.names()
+    assert Dials.settable() == [*Dials.names(), "ROOM", "FRESH"]
+    assert Dials.of({"FRESH": True}).FRESH is True
+
+
+def test_the_room_card_decides_three_dials_and_is_in_no_record():
+    dials = Dials.from_settings({"ROOM": " embedded, bundled fp32 ", "EPOCHS": "3"})
+    assert (dials.MODEL, dials.DATA, dials.PRECISION, dials.EPOCHS) == ("embedded", "bundled", "fp32", 3)
+    assert dials.as_dict() == Dials(MODEL="embedded", PRECISION="fp32", EPOCHS=3).as_dict()
+    # Who set the dial by hand, too, set it right.
+    assert Dials(ROOM="embedded bundled fp32", MODEL="embedded").MODEL == "embedded"
+
+
+@pytest.mark.parametrize("card", ["embedded", "embedded bundled auto", "embedded bundled fp32 8", "bundled fp32", 3])
+def test_a_room_card_that_leaves_something_open_is_refused(card):
+    text = line_of(Dials, ROOM=card)
+    assert text.startswith(f"ROOM = {card!r} cannot be used.")
+    assert "such as embedded bundled fp32" in text
+
+
+def test_a_dial_that_contradicts_the_room_card_is_named():
+    text = line_of(Dials, ROOM="distilbert bundled fp32", MODEL="embedded")
+    assert text.startswith("MODEL = 'embedded' contradicts the room card, which says distilbert.")
+
+
+def test_preflight_says_what_the_room_card_says_and_who_forgot_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKSHOP_MODELS", str(tmp_path))
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    assert preflight.room(Dials()) == preflight.Check("OK", "no room card: you work alone")
+    assert preflight.room(Dials(GROUP=3)).status == "WARN"
+    kept = preflight.room(Dials(ROOM="embedded bundled fp32", GROUP=3))
+    assert str(kept) == "[OK]   room card: MODEL = embedded, DATA = bundled, PRECISION = fp32"
+    missing = preflight.room(Dials(ROOM="distilbert bundled fp32", GROUP=3))
+    assert missing.status == "WARN"
+    assert "DistilBERT is not on this machine yet" in missing.text
 
 
 def test_dials_come_from_a_notebooks_variables_and_the_rest_stay():

@@ -4,6 +4,7 @@ import pytest
 
 from tuning import figures, reference
 from tuning.diagnosis import diagnose
+from tuning.errors import EncoderError
 
 SPOILERS = (
     "too_high",
@@ -45,6 +46,36 @@ def test_a_picture_for_learners_gives_nothing_away(letter):
     assert not [word for word in SPOILERS if word in text]
     words = figures.neutral(reference.load(figures.CURVES[letter]), letter).words.casefold()
     assert not [word for word in SPOILERS if word in words]
+
+
+def test_distilberts_runs_stand_beside_the_built_in_encoders_and_not_in_their_place():
+    own, embedded = (
+        {name for name in reference.plan(model) if not name.startswith(reference.BACKUP)}
+        for model in ("distilbert", "embedded")
+    )
+    assert {name.removeprefix(reference.DISTILBERT) for name in own} == embedded
+    assert not own & embedded
+    assert reference.thinning("distilbert-sweep-01") == reference.SWEEP_THINNING
+
+
+def test_no_other_encoder_is_recorded_in_the_place_of_distilbert(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKSHOP_MODELS", str(tmp_path))
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    before = reference.names()
+    with pytest.raises(EncoderError, match="one of the encoder that was asked for"):
+        reference.record("distilbert", ["too_low-seed1"])
+    assert reference.names() == before
+
+
+def test_the_readmes_picture_is_of_a_run_under_way_without_its_preset():
+    run = reference.load(figures.LIVE)
+    picture = figures.live(run)
+    top = picture.figure.axes[0]
+    assert top.get_title(loc="left") == ""
+    assert max(top.lines[0].get_xdata()) < run.steps[-1]["step"] == top.get_xlim()[1]
+    assert figures.LIVE not in figures.CURVES.values()
 
 
 def test_the_reference_runs_stay_small():

@@ -8,7 +8,9 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
 
 from tuning import metrics
 from tuning.data import LABELS
+from tuning.errors import RunError
 from tuning.metrics import Scores
+from tuning.run import save_predictions
 
 
 def predictions(seed: int, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -163,3 +165,173 @@ def test_the_trainers_metrics_are_the_same_scores():
     assert found == {"accuracy": expected.accuracy, "f1_macro": expected.f1_macro} | {
         f"f1_{label}": value for label, value in expected.f1.items()
     }
+
+
+# Two models on the same sentences
+
+
+def law(first: float, second: float, alike: float) -> np.ndarray:
+    """Probability of each truth and pair of answers, for two models of given accuracies that share some answers."""
+    table = np.zeros((3, 3, 3))
+    for truth, share in enumerate((0.18, 0.57, 0.25)):
+        answers = np.full((2, 3), [[(1 - first) / 2], [(1 - second) / 2]])
+        answers[:, truth] = first, second
+        table[truth] = share * ((1 - alike) * np.outer(*answers) + alike * np.diag(answers[0]))
+    return table / table.sum()
+
+
+def answers_of(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Truth and both models' answers, a row per sentence, from joint counts."""
+    return tuple(np.repeat(np.indices(counts.shape).reshape(3, -1), counts.ravel(), axis=1))
+
+
+def macro_f1(truth: np.ndarray, said: np.ndarray) -> float:
+    return f1_score(truth, said, labels=[0, 1, 2], average="macro", zero_division=0)
+
+
+def test_the_difference_of_f1_is_scikit_learns():
+    drawn = np.random.default_rng(0).multinomial(400, law(0.7, 0.8, 0.4).ravel()).reshape(3, 3, 3)
+    truth, first, second = answers_of(drawn)
+    counts = metrics.joint_counts(truth, first, second)
+    assert (counts == drawn).all()
+    found = [float(one) for one in metrics._both_f1(counts)]
+    assert found == pytest.approx([macro_f1(truth, first), macro_f1(truth, second)])
+
+
+def test_the_paired_interval_agrees_with_scipys_bootstrap():
+    from scipy import stats
+
+    counts = np.random.default_rng(1).multinomial(300, law(0.7, 0.76, 0.4).ravel()).reshape(3, 3, 3)
+    truth, first, second = answers_of(counts)
+    by_scipy = stats.bootstrap(
+        (truth, first, second),
+        lambda *sample: macro_f1(sample[0], sample[2]) - macro_f1(sample[0], sample[1]),
+        paired=True,
+        vectorized=False,
+        method="percentile",
+        n_resamples=800,
+        rng=np.random.default_rng(2),
+    ).confidence_interval
+    assert metrics.difference_interval(counts) == pytest.approx((by_scipy.low, by_scipy.high), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("size", "accuracies"),
+    [
+        pytest.param(250, (0.75, 0.78, 0.5), id="close models"),
+        pytest.param(600, (0.6, 0.8, 0.2), id="far models", marks=pytest.mark.slow),
+    ],
+)
+def test_the_paired_interval_holds_the_truth_in_95_of_100_cases(size, accuracies):
+    chances = law(*accuracies)
+    draw = np.random.default_rng(3)
+    # Counts as large as these are the law itself.
+    first, second = metrics._both_f1(chances * 1e9)
+    held = 0
+    for seed in range(1_000):
+        counts = draw.multinomial(size, chances.ravel()).reshape(3, 3, 3)
+        low, high = metrics.difference_interval(counts, seed)
+        held += low <= second - first <= high
+    assert 930 <= held <= 970
+
+
+@pytest.mark.parametrize(
+    ("only_first", "only_second", "p"),
+    [
+        # Agresti, Categorical Data Analysis (1990), table 10.1, as statsmodels gives it
+        (86, 150, 3.7159361395713866e-05),
+        # By hand: 2 x (1 + 14 + 91 + 364 + 1001 + 2002) / 2**14
+        (5, 9, 2 * 3473 / 2**14),
+        (0, 3, 0.25),
+        (0, 1, 1.0),
+        (4, 4, 1.0),
+        (0, 0, 1.0),
+    ],
+)
+def test_mcnemars_test_is_exact(only_first, only_second, p):
+    assert metrics.mcnemar(only_first, only_second) == pytest.approx(p)
+    assert metrics.mcnemar(only_second, only_first) == pytest.approx(p)
+
+
+def test_mcnemars_test_cries_wolf_no_more_often_than_promised():
+    chances = law(0.75, 0.75, 0.5)
+    draw = np.random.default_rng(4)
+    alarms = 0
+    for _ in range(1_000):
+        truth, first, second = answers_of(draw.multinomial(250, chances.ravel()).reshape(3, 3, 3))
+        right = first == truth, second == truth
+        alarms += metrics.mcnemar(int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())) < 0.05
+    assert alarms <= 60
+
+
+@pytest.fixture
+def two_runs(make_run, keep_run):
+    """Write two runs with given answers, the second's sentences in another order."""
+
+    def write(truth, first, second):
+        runs = []
+        for name, said, turn in (("run-1", first, 1), ("run-2", second, -1)):
+            run = keep_run(make_run(run_id=name))
+            ids = [f"s{row}" for row in range(len(truth))]
+            order = slice(None, None, turn)
+            labels = [LABELS[label] for label in truth]
+            logits = 5 * np.eye(3)[np.asarray(said)]
+            save_predictions(run.folder, ids[order], labels[order], logits[order])
+            runs.append(run)
+        return runs
+
+    return write
+
+
+def test_two_runs_are_compared_sentence_by_sentence(two_runs):
+    truth = [0, 1, 1, 2, 2, 0, 1, 2] * 25
+    first = [1, 1, 1, 1, 2, 0, 1, 2] * 25
+    second = [0, 1, 1, 2, 2, 0, 0, 2] * 25
+    found = metrics.compare(*two_runs(truth, first, second), names=("Run 1", "Run 2"))
+    assert found.f1 == pytest.approx((macro_f1(truth, first), macro_f1(truth, second)))
+    assert (found.size, found.only_first, found.only_second) == (200, 25, 50)
+    assert found.shown
+    points = 100 * (macro_f1(truth, second) - macro_f1(truth, first))
+    assert found.sentence.startswith(f"Run 2 is better than Run 1 by {points:.1f} points of macro-F1; between ")
+    assert found.sentence.endswith(": shown.")
+    assert "Run 1 alone has 25 right and Run 2 alone 50 (McNemar's exact test: p = 0.005)" in str(found)
+
+
+def test_a_small_difference_is_not_shown_and_turns_round_with_the_runs(two_runs):
+    truth = [0, 1, 1, 2] * 30
+    first = truth[:110] + [1] * 10
+    second = truth[:108] + [1] * 12
+    one, other = two_runs(truth, first, second)
+    there, back = metrics.compare(one, other), metrics.compare(other, one)
+    assert not there.shown
+    assert "B is worse than A by" in there.sentence
+    assert there.sentence.endswith("not shown.")
+    assert there.difference == pytest.approx(-back.difference)
+    assert (there.only_first, there.only_second, there.p) == (back.only_second, back.only_first, back.p)
+
+
+def test_equal_answers_are_no_difference(two_runs):
+    truth = [0, 1, 2] * 20
+    found = metrics.compare(*two_runs(truth, truth, truth))
+    assert found.sentence == "A and B have the same sentences right: no difference."
+    assert found.p == 1
+
+
+def test_a_diverged_run_can_be_compared(two_runs):
+    truth = [0, 1, 2] * 20
+    one, other = two_runs(truth, truth, truth)
+    ids, labels = [f"s{row}" for row in range(60)], [LABELS[label] for label in truth]
+    save_predictions(other.folder, ids, labels, np.full((60, 3), np.nan))
+    assert "B is worse than A" in metrics.compare(one, other).sentence
+
+
+@pytest.mark.parametrize("change", ["ids", "labels", "fewer"])
+def test_runs_on_different_sentences_are_refused(two_runs, change):
+    truth = [0, 1, 2] * 20
+    one, other = two_runs(truth, truth, truth)
+    ids = [f"{'t' if change == 'ids' else 's'}{row}" for row in range(60)]
+    labels = [LABELS[(label + (change == "labels")) % 3] for label in truth]
+    kept = 30 if change == "fewer" else 60
+    save_predictions(other.folder, ids[:kept], labels[:kept], np.eye(3)[truth][:kept])
+    with pytest.raises(RunError, match="run-1 and run-2 were validated on different sentences"):
+        metrics.compare(one, other)

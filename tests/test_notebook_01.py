@@ -1,5 +1,6 @@
 """Notebook 01 executed for real: whole, with a DistilBERT-shaped folder, out of order, and after a restart."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -203,7 +204,7 @@ def test_the_dials_cell_and_the_package_agree():
     values: dict = {}
     exec(cell.source, values)
     named = {name: value for name, value in values.items() if name.isupper()}
-    assert named == Dials().as_dict()
+    assert named == dataclasses.asdict(Dials())
 
 
 def test_the_notebook_is_stored_clean_with_readable_ids():

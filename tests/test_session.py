@@ -1,5 +1,8 @@
 """What the first cell switches on, in a real IPython shell and a real kernel: one line in place of a traceback."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -80,11 +83,8 @@ def shell(lab, tmp_path, monkeypatch):
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor"
     shell = InteractiveShell.instance(config=config)
-    options = {name: pd.get_option(name) for name in ("display.max_colwidth", "display.width")}
     shell.run_cell("from tuning import session\nsession.start('01')")
     yield shell
-    for name, value in options.items():
-        pd.set_option(name, value)
     InteractiveShell.clear_instance()
 
 
@@ -151,8 +151,49 @@ def test_the_next_cells_go_on(shell, capsys):
     assert said_by(shell, capsys, "print(run)").startswith("run is not there yet.")
 
 
+def test_a_sentence_in_a_table_is_shown_to_its_end(shell):
+    long = "The company said that " + "profit, which " * 20 + "rose."
+    before = pd.get_option("display.max_colwidth")
+    shown, _ = shell.display_formatter.format(pd.DataFrame({"sentence": [long]}))
+    assert long in shown["text/html"]
+    assert long in shown["text/plain"]
+    assert pd.get_option("display.max_colwidth") == before
+
+
 def test_outside_a_notebook_nothing_is_switched_on(lab):
     session.start("01")
+
+
+SLOW_TO_IMPORT = {
+    "torch",
+    "transformers",
+    "datasets",
+    "evaluate",
+    "nbformat",
+    "jsonschema",
+    "matplotlib.pyplot",
+    "scipy.stats",
+}
+MOST_SECONDS = 2
+
+
+@pytest.mark.parametrize("number", ["01", "02", "03", "04"])
+def test_the_first_cell_imports_nothing_that_is_slow(number):
+    """In a process of its own, counted in processor time: a busy neighbour changes that little."""
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    cells = nbformat.read(notebook_file(number), as_version=4).cells
+    first = "\n".join(cell.source for cell in cells if cell["id"] in ("place", "preflight"))
+    first += f"\nprint(sorted({SLOW_TO_IMPORT!r} & sys.modules.keys()))"
+    code = TransformerManager().transform_cell(first)
+    before = os.times()
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folders.LAB, capture_output=True, text=True, encoding="utf-8", check=True
+    )
+    used = os.times()
+    assert done.stdout.splitlines()[-1] == "[]"
+    spent = used.children_user + used.children_system - before.children_user - before.children_system
+    assert spent < MOST_SECONDS
 
 
 @pytest.mark.slow

@@ -263,6 +263,7 @@ def test_machines_with_pytorch(machine):
         ({}, (), "own"),
         ({"CODESPACES": "true"}, (), "codespaces"),
         ({"CODESPACES": "false"}, (), "own"),
+        ({"WORKSHOP_DEVCONTAINER": "true"}, (), "codespaces"),
         ({"COLAB_RELEASE_TAG": "release-colab"}, (), "colab"),
         ({}, ("google.colab",), "colab"),
         ({"CODESPACES": "true"}, ("google.colab",), "colab"),
@@ -376,7 +377,7 @@ def test_constraints_fix_everything_that_is_pulled_in():
 
 
 def test_what_the_package_imports_is_a_direct_requirement():
-    names = {"sklearn": "scikit-learn", "pptx": "python-pptx", "pypandoc": "pypandoc-binary"}
+    names = {"sklearn": "scikit-learn", "pptx": "python-pptx", "pypandoc": "pypandoc-binary", "yaml": "pyyaml"}
     imported = set()
     for file in (ROOT / "lab" / "tuning").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -516,7 +517,7 @@ def test_progress_is_plain_lines_elsewhere():
     ("arguments", "message"),
     [
         (["rnu"], "did you mean 'run'?"),
-        (["xyzzy"], "there are run, lab, check, fetch-model"),
+        (["xyzzy"], "there are run, lab, setup, check, fetch-model"),
         (["run", "--notebook", "07"], "invalid choice: '07'"),
         (["test", "--fast", "--full"], "not allowed with"),
         (["run", "--out"], "expected one argument"),
@@ -770,8 +771,8 @@ def test_lab_opens_the_first_notebook_for_this_machine_only(ready):
     (ready.site_packages / "jupyterlab.py").write_text(stand_in, encoding="utf-8")
     ready.write("lab/01_first.ipynb", "{}")
     folder, *settings = json.loads(ready.run("lab", "--no-browser").stdout)
-    assert Path(folder) == ready.folder / "lab"
-    assert {"--ip=127.0.0.1", "--LabApp.default_url=/lab/tree/01_first.ipynb", "--no-browser"} <= {*settings}
+    assert Path(folder) == ready.folder
+    assert {"--ip=127.0.0.1", "--LabApp.default_url=/lab/tree/lab/01_first.ipynb", "--no-browser"} <= {*settings}
     assert not any("token" in setting for setting in settings)
 
 
@@ -839,6 +840,72 @@ def test_cloud_uses_its_own_python(ready, interpreter, variables, numpy):
     has = subprocess.run([interpreter, "-c", "import numpy; print(numpy.VERSION)"], capture_output=True, text=True)
     assert has.stdout.strip() == numpy
     assert ready.run("run", python=interpreter, **variables).stderr == ""
+
+
+def commented_json(name: str) -> dict:
+    """Read one of the editor's files, in which a whole line may be a comment."""
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    return json.loads("\n".join(line for line in lines if not line.lstrip().startswith("//")))
+
+
+def run_the_containers_commands(folder: Path, python: Path, **variables: str) -> dict:
+    """Carry out what a Codespace does, in its order, with a Python that stands for the image's."""
+    container = commented_json(".devcontainer/devcontainer.json")
+    path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
+    for name in ("updateContentCommand", "postCreateCommand"):
+        done = subprocess.run(
+            container[name],
+            shell=True,
+            cwd=folder,
+            env={**variables, **container["containerEnv"], "PATH": path},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, (name, done.stderr)
+        if name == "postCreateCommand":
+            assert done.stderr == "", "everything was installed by the command before"
+    return container
+
+
+@POSIX_ONLY
+def test_container_is_ready_after_its_commands_though_the_hub_is_out_of_reach(ready, interpreter):
+    ready.write(
+        "lab/tuning/fetch.py", "import sys\nprint('error: the Hub cannot be reached', file=sys.stderr)\nsys.exit(2)\n"
+    )
+    ready.write("handouts/Activity_Worksheet.md", "# Worksheet: Übung\n")
+    container = run_the_containers_commands(ready.folder, interpreter, **ready.environment())
+    assert (ready.folder / ".workshop" / "workshop-main.json").is_file()
+    assert not (ready.folder / ".venv").exists()
+    assert (ready.folder / "my_work" / "Activity_Worksheet.md").read_text(encoding="utf-8") == "# Worksheet: Übung\n"
+    for name in container["customizations"]["codespaces"]["openFiles"]:
+        assert (ready.folder / name).is_file() or (ROOT / name).is_file()
+
+
+@POSIX_ONLY
+def test_container_is_not_ready_where_the_packages_cannot_be_installed(ready, interpreter):
+    ready.write("requirements.txt", "tiny==99.0\n")
+    with pytest.raises(AssertionError, match="updateContentCommand"):
+        run_the_containers_commands(ready.folder, interpreter, **ready.environment())
+
+
+def test_container_asks_for_the_smallest_machine_and_its_packages_fit():
+    container = commented_json(".devcontainer/devcontainer.json")
+    assert container["hostRequirements"] == {"cpus": 2, "memory": "8gb", "storage": "32gb"}
+    assert container["containerEnv"].items() >= workshop.CHILD_VARIABLES.items()
+    assert MAIN.disk_mb <= 3000, "what a comment there says"
+    wanted = commented_json(".vscode/extensions.json")["recommendations"]
+    assert container["customizations"]["vscode"]["extensions"] == wanted
+    assert commented_json(".vscode/settings.json")["jupyter.notebookFileRoot"] == "${fileDirname}"
+
+
+def test_setup_makes_a_worksheet_once(ready):
+    ready.write("handouts/Activity_Worksheet.md", "form\n")
+    own = ready.folder / "my_work" / "Activity_Worksheet.md"
+    assert ready.run("setup").returncode == 0
+    assert own.read_text(encoding="utf-8") == "form\n"
+    own.write_text("mine\n", encoding="utf-8")
+    assert ready.run("setup").returncode == 0
+    assert own.read_text(encoding="utf-8") == "mine\n"
 
 
 def test_colab_needs_no_jupyterlab(ready, interpreter):
@@ -946,6 +1013,20 @@ def test_real_installation_of_the_backup_environment(tmp_path):
     environment = Environment(tmp_path, BACKUP, "own")
     assert "torch" not in installed_versions(environment.python)
     assert workshop.folder_mb(environment.home) < BACKUP.disk_mb
+
+
+@pytest.mark.full
+@POSIX_ONLY
+def test_real_container_commands(tmp_path):
+    from machines import copy_of_the_workshop
+
+    copy_of_the_workshop(tmp_path / "repository")
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "image"], check=True)
+    python = tmp_path / "image" / "bin" / "python"
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    run_the_containers_commands(tmp_path / "repository", python, **environ)
+    assert pinned("requirements.txt").items() <= installed_versions(python).items()
+    assert workshop.folder_mb(tmp_path) < MAIN.disk_mb
 
 
 @pytest.mark.full

@@ -59,13 +59,17 @@ class LengthGroupedTrainer(Trainer):
     """Hugging Face's `Trainer` with one change: its training batches come from :class:`SimilarLengths`."""
 
     def get_train_dataloader(self) -> DataLoader:
-        """Loader of the training batches, prepared for one or several processes."""
+        """Loader of the training batches, prepared for one or several processes.
+
+        Several processes take the batches in turn: the sentences are grouped for all of them together, so that their
+        shares of one step are similarly long, and are the batch that one process with a batch so large would take.
+        """
         dataset = self.train_dataset.select_columns(["input_ids", "attention_mask", "labels"])
         lengths = [len(row) for row in dataset["input_ids"]]
         loader = DataLoader(
             dataset,
             batch_size=self.args.train_batch_size,
-            sampler=SimilarLengths(lengths, self.args.train_batch_size, self.args.seed),
+            sampler=SimilarLengths(lengths, self.args.train_batch_size * self.args.world_size, self.args.seed),
             collate_fn=self.data_collator,
             pin_memory=self.args.dataloader_pin_memory,
         )

@@ -52,7 +52,8 @@ DIGITS = 4
 
 def recorded() -> dict[str, Run]:
     """The reference runs of the main lab by name: the backup lab's losses and rates are of another kind."""
-    return {name: reference.load(name) for name in reference.names() if not name.startswith(reference.BACKUP)}
+    others = (reference.BACKUP, reference.DISTILBERT)
+    return {name: reference.load(name) for name in reference.names() if not name.startswith(others)}
 
 
 def choose(runs: dict[str, Run], shown: set[str]) -> list[tuple[str, str]]:

@@ -57,12 +57,15 @@ class Data:
         Hash of the file's bytes.
     notices : tuple of str
         What a person should know about the reading, such as an old text encoding.
+    source : str
+        What the dial ``DATA`` says for these sentences; not what was asked for where they stand in for it.
     """
 
     frame: pd.DataFrame
     path: Path
     sha256: str
     notices: tuple[str, ...] = ()
+    source: str = "bundled"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,9 +87,10 @@ def load(source: str = "bundled", agreement: str = "all") -> Data:
     Parameters
     ----------
     source : str
-        ``"bundled"``, ``"phrasebank"`` (brought from the Hub and checked), or the path of a CSV (comma, semicolon or
-        tab; UTF-8 preferred) with the columns ``sentence`` and ``label`` or one of their usual other names. A relative
-        path is looked up from the current folder, then from ``lab/``.
+        ``"bundled"``, ``"phrasebank"`` (brought from the Hub and checked; where that fails, the bundled sentences stand
+        in, and a notice says so), or the path of a CSV (comma, semicolon or tab; UTF-8 preferred) with the columns
+        ``sentence`` and ``label`` or one of their usual other names. A relative path is looked up from the current
+        folder, then from ``lab/``.
     agreement : str
         PhraseBank only: ``"50"``, ``"66"``, ``"75"`` or ``"all"``, the share of annotators that had to agree.
 
@@ -109,7 +113,7 @@ def load(source: str = "bundled", agreement: str = "all") -> Data:
         raise DataError(f"{name}: the file cannot be opened ({problem.strerror}). Check DATA and the file.") from None
     text, notices = _decode(raw, name)
     frame = _check(_parse(text, name), name)
-    return Data(frame, path, hashlib.sha256(raw).hexdigest(), tuple(notices))
+    return Data(frame, path, hashlib.sha256(raw).hexdigest(), tuple(notices), source)
 
 
 def split(data: Data, seed: int = SPLIT_SEED) -> Splits:
@@ -196,18 +200,26 @@ def _phrasebank(agreement: str) -> Data:
     folder = folders.models() / PHRASEBANK_FOLDER
     repository = phrasebank()
     try:
-        hub.fetch(repository, folder)
+        with hub.progress_bar(repository.name) as show:
+            hub.fetch(repository, folder, on_progress=show)
     except hub.HubError as unreachable:
-        raise DataError(
-            f'PhraseBank could not be brought here: {unreachable} Set DATA to "bundled", or try again later.'
-        ) from None
+        return dataclasses.replace(load(), notices=(_phrasebank_banner(str(unreachable)),))
     path = folder / repository.files[0].name
     member = f"FinancialPhraseBank-v1.0/Sentences_{PHRASEBANK_MEMBERS[agreement]}.txt"
     with zipfile.ZipFile(path) as archive:
         raw = archive.read(member)
-    rows = [line.rsplit("@", 1) for line in raw.decode("latin-1").splitlines() if line.strip()]
-    table = pd.DataFrame(rows, columns=["sentence", "label"])
-    return Data(_check(table, member), path, hashlib.sha256(raw).hexdigest(), (PHRASEBANK_LICENCE,))
+    # Not splitlines: it takes some characters of latin-1 for the end of a line.
+    lines = (line.strip() for line in raw.decode("latin-1").split("\n"))
+    table = pd.DataFrame([line.rsplit("@", 1) for line in lines if line], columns=["sentence", "label"])
+    return Data(_check(table, member), path, hashlib.sha256(raw).hexdigest(), (PHRASEBANK_LICENCE,), "phrasebank")
+
+
+def _phrasebank_banner(reason: str) -> str:
+    return (
+        f"PhraseBank could not be brought here: {reason} This run uses the bundled sentences instead. What changes:"
+        " AGREEMENT has no effect, and scores are not comparable with a group that uses PhraseBank. The activities stay"
+        " the same."
+    )
 
 
 def phrasebank() -> "hub.Repository":

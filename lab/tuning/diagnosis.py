@@ -1,16 +1,31 @@
 """Judge a run from its record: what went on, why we think so, and which dial to try next.
 
-The rules, in the order in which they are asked. They look at the record only, never at the preset's name.
+The rules, in the order in which they are asked. They look at the record only, never at the preset's name. A label
+counts as *missing* when the model never predicts it on validation, or finds almost none of its sentences.
 
 1. *diverged*: the loss stopped being a finite number, or exploded, and the run was stopped.
 2. *unclear*: too few steps, or no scores, to say anything.
-3. *violent start*: within the first steps the loss jumped clearly above where it began (see `JUMP`; a healthy run is
-   noisy too), or the pretrained weights moved by a large share. With a violent start the run is *collapsed* if it ends
-   by predicting one class; else it is *too high*, unless it calmed down (the later steps cost less than the start) and
-   reached a useful score.
-4. *overfitting*: the validation loss turned up well above its lowest epoch while the training loss went on falling.
-5. *just right*: the training loss fell clearly and the validation macro-F1 is clearly above the majority class.
-6. *too low*: none of that: the loss hardly fell, or fell without the scores following yet.
+3. *too high*, or *collapsed* if the model ends by giving one answer to all: the start was violent (within the first
+   steps the loss jumped clearly above where it began, or the weights moved by a large share), and the run did not
+   settle: its later steps cost more than the start, or validation costs more than before training, or the scores are
+   no use.
+4. The model learned *nothing from the sentences*: its training loss is not clearly below its start, or not clearly
+   below what answering with the shares of the labels costs, or it gives one answer to all. Then the traces tell why:
+
+   - *collapsed* or *too high*, if the loss ever jumped, rose from one epoch to the next, ended above its start, or if
+     the weights have moved far while it was restless; *collapsed* also if it left its start and then lay flat;
+   - *unclear*, if the run was short and its loss was falling fast;
+   - *too low* otherwise: it hardly moves, or is still on its way.
+
+5. *overfitting*: validation loss turned up well above its lowest epoch while training loss went on falling and
+   macro-F1 gained nothing from it; or training loss fell by half and validation loss is above where it began.
+6. *just right*: training loss fell by a quarter at least, no label is missing, and macro-F1 is clearly above the
+   majority class.
+7. What is left has learned, but not enough: *too high* if it was restless; *too low* if it never left its calm, is
+   still falling and has come less than half the way down; *unclear* otherwise, with the reason.
+
+In a sweep of rates this gives too low, (unclear,) just right, (unclear,) too high or collapsed, diverged.
+*Overfitting* is about the number of epochs and sentences, not about the rate.
 
 Sources: the symptoms follow the learning-rate section of Goodfellow, Bengio and Courville, Deep Learning (2016),
 chapters 8 and 11, and Google's Deep Learning Tuning Playbook (2023), section on training curves. The thresholds are
@@ -18,22 +33,44 @@ our own; the runs in ``assets/reference_runs/`` are the check on them.
 """
 
 import dataclasses
+import math
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from tuning.data import LABELS
 from tuning.run import Run
 
 FEWEST_STEPS = 10
 FIRST_STEPS = 40
+SMOOTHED_SENTENCES = 24
+RESTLESS_SENTENCES = 32
+USUAL_BATCH = 8
+EXPLODED = 100.0
 JUMP = 1.6
 BIG_MOVEMENT = 0.12
+RESTLESS = 1.25
+SOMEWHAT_RESTLESS = 1.05
+NOTED_MOVEMENT = 0.04
+TIMID_MOVEMENT = 0.02
+ROSE = 1.10
 ONE_CLASS = 0.97
 CLEAR_FALL = 0.10
-USEFUL_F1 = 0.10
+WELL_FALLEN = 0.25
+HALF_WAY = 0.5
+LEFT_START = 0.05
+USEFUL_F1 = 0.15
+MISSING_F1 = 0.10
+FAR_BELOW = 0.17
+GAINED_F1 = 0.05
 TURNED_UP = 0.15
+STILL_FALLING = 0.03
+SHORT_RUN = 60
+FAST_FALL = 0.0025
 WORKSHEET_DELTA = 0.01
+SPIKE = 2.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,94 +122,144 @@ def diagnose(run: Run) -> Diagnosis:
     Parameters
     ----------
     run : Run
+        Where ``baseline`` has no training loss, that of the first step stands in: it is taken before any update.
 
     Returns
     -------
     Diagnosis
     """
-    final = run.final
-    if run.outcome == "diverged" or (run.steps and final and final.get("val_loss") is None):
-        step = run.steps[-1]["step"] if run.steps else 0
-        return Diagnosis(
-            "diverged",
-            [f"The loss stopped being a usable number at step {step}, so the run was stopped there."],
-            "Learning rate: at least ten times lower.",
-        )
-    losses = run.step_losses()
-    needed = [
-        run.baseline.get("train_loss"),
-        *map(final.get, ("train_loss", "val_loss", "val_accuracy", "val_f1_macro")),
-    ]
-    if len(losses) < FEWEST_STEPS or None in needed:
-        return Diagnosis(
-            "unclear",
-            [
-                f"{len(losses)} steps were recorded{'' if None not in needed else ', and not all scores'};"
-                f" at least {FEWEST_STEPS} steps and the scores before and after are needed."
-            ],
-            "Train for longer, then ask again.",
-        )
-    facts = _Facts.of(run, losses)
-    if facts.violent and (facts.lasting or not facts.useful):
-        return _too_violent(facts)
-    if facts.turned_up:
-        return _overfitting(facts)
-    if facts.fell >= CLEAR_FALL and facts.useful:
-        return _just_right(facts)
-    return _too_low(facts)
+    facts = _Facts(run)
+    if facts.diverged:
+        return _diverged(run)
+    if len(facts.losses) < FEWEST_STEPS or None in facts.needed:
+        return _too_little(facts)
+    for applies, verdict in (
+        (facts.violent and not facts.settled, _too_violent),
+        (not facts.learned, _nothing_learned),
+        (facts.overfitted, _overfitting),
+        (facts.useful and facts.fell > WELL_FALLEN, _just_right),
+    ):
+        if applies:
+            return verdict(facts)
+    return _not_enough(facts)
 
 
-@dataclasses.dataclass(frozen=True)
 class _Facts:
-    """The few numbers on which the rules stand."""
+    """The few numbers on which the rules stand, worked out from a record that may have holes.
 
-    start: float
-    end: float
-    highest: float
-    late: float
-    movement: float | None
-    one_class: float
-    class_name: str
-    f1: float
-    majority_f1: float
-    accuracy: float
-    lowest_val: float
-    lowest_epoch: int
-    last_val: float
-    gap: float | None
-    gap_low: float | None
-    steps: int
+    Epoch 0, before training, counts as a row of the epochs' losses.
+    """
 
-    @classmethod
-    def of(cls, run: Run, losses: np.ndarray) -> "_Facts":
-        final, epochs = run.final, [row for row in run.epochs if row["val_loss"] is not None]
-        early = losses[: max(FIRST_STEPS, len(losses) // 10)]
-        predicted = final.get("val_predicted") or {}
-        total = sum(predicted.values()) or 1
-        top = max(predicted, key=predicted.get) if predicted else (run.majority.get("label") or "one class")
-        accuracy, f1 = final["val_accuracy"], final["val_f1_macro"]
-        majority_f1 = run.majority.get("f1_macro") or 0.0
-        same_as_majority = abs(f1 - majority_f1) < 0.02 and abs(accuracy - (run.majority.get("accuracy") or 0)) < 0.02
-        values = [row["val_loss"] for row in epochs] or [final["val_loss"]]
-        interval = final.get("gap_accuracy_interval")
-        return cls(
-            start=run.baseline["train_loss"],
-            end=final["train_loss"],
-            highest=float(np.nanmax(_smooth(early))),
-            late=float(np.nanmean(losses[len(losses) // 2 :])),
-            movement=final.get("weight_movement"),
-            one_class=predicted[top] / total if predicted else float(same_as_majority),
-            class_name=top,
-            f1=f1,
-            majority_f1=majority_f1,
-            accuracy=accuracy,
-            lowest_val=min(values),
-            lowest_epoch=int(np.argmin(values)) + 1,
-            last_val=values[-1],
-            gap=final.get("gap_accuracy"),
-            gap_low=interval[0] if interval else None,
-            steps=len(losses),
-        )
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        all_losses = run.step_losses()
+        self.losses = all_losses[np.isfinite(all_losses)]
+        self.final = final = run.final
+        self.end: float | None = final.get("train_loss")
+        self.val: float | None = final.get("val_loss")
+        self.f1: float | None = final.get("val_f1_macro")
+        self.accuracy: float | None = final.get("val_accuracy")
+        before = run.baseline.get("train_loss")
+        self.start: float | None = before if before else (float(self.losses[0]) if len(self.losses) else None)
+        self.movement: float | None = final.get("weight_movement")
+        self.gap: float | None = final.get("gap_accuracy")
+
+    @property
+    def needed(self) -> list[float | None]:
+        return [self.start, self.end, self.val, self.f1, self.accuracy]
+
+    @property
+    def steps(self) -> int:
+        """Steps of the run, also where the record keeps only some of them."""
+        return int(self.run.steps[-1]["step"])
+
+    @property
+    def diverged(self) -> bool:
+        steps, final = self.run.steps, self.run.final
+        if self.run.outcome == "diverged":
+            return True
+        if not steps:
+            return False
+        if steps[-1]["loss"] is None or steps[-1]["loss"] > EXPLODED or (self.end or 0) > EXPLODED:
+            return True
+        # Stopped by hand, a run may lack its scores for want of time.
+        return self.run.outcome == "completed" and "val_loss" in final and final["val_loss"] is None
+
+    # What the step losses say
+
+    def _windows(self, sentences: int) -> np.ndarray:
+        """Neighbouring step losses that make up so many sentences, shape (windows, steps)."""
+        width = max(3, round(sentences / max(self.run.dials.get("BATCH_SIZE") or USUAL_BATCH, 1)))
+        return np.lib.stride_tricks.sliding_window_view(self.losses, min(width, len(self.losses)))
+
+    @cached_property
+    def _first(self) -> int:
+        return max(FIRST_STEPS, len(self.losses) // 10)
+
+    @cached_property
+    def highest(self) -> float:
+        """Highest running mean of the first steps, each loss cut at a height: one unlucky batch is no jump."""
+        means = np.minimum(self._windows(SMOOTHED_SENTENCES), SPIKE * self.start).mean(axis=1)
+        return float(means[: self._first].max())
+
+    @cached_property
+    def restless_level(self) -> float:
+        """Highest running mean of all steps, the worst batch of each stretch left out, in multiples of the start.
+
+        In a long run chance alone makes some stretches high, so that a few of them are passed over.
+        """
+        means = np.sort(self._windows(RESTLESS_SENTENCES), axis=1)[:, :-1].mean(axis=1)
+        return float(np.sort(means)[-1 - len(means) // 200]) / self.start
+
+    @property
+    def peak(self) -> float:
+        """Highest single step loss of the first steps."""
+        return float(self.losses[: self._first].max())
+
+    @property
+    def late(self) -> float:
+        return float(self.losses[len(self.losses) // 2 :].mean())
+
+    @property
+    def violent(self) -> bool:
+        return self.highest > JUMP * self.start or (self.movement or 0) > BIG_MOVEMENT
+
+    @property
+    def settled(self) -> bool:
+        return self.late <= self.start and self.val <= self.val_before and self.learned and self.useful
+
+    @property
+    def calm(self) -> bool:
+        """Did the loss never rise noticeably above its start?"""
+        return self.restless_level <= SOMEWHAT_RESTLESS
+
+    @property
+    def timid(self) -> bool:
+        """Do the traces fit steps that were too short: a calm loss, and weights that stayed near their start?"""
+        return self.calm and (self.movement or 0) < TIMID_MOVEMENT
+
+    @property
+    def restless(self) -> bool:
+        """Traces of steps that were too long, short of a violent start."""
+        rose = any(late > ROSE * early for early, late in zip(self.train[1:], self.train[2:], strict=False))
+        moved = (self.movement or 0) > NOTED_MOVEMENT and not self.calm
+        return self.restless_level > RESTLESS or moved or rose or self.end > ROSE * self.start
+
+    # What the epochs say
+
+    @cached_property
+    def train(self) -> list[float]:
+        """Training loss before training and after each epoch that has one."""
+        return [self.start, *(row["train_loss"] for row in self.run.epochs if row["train_loss"] is not None)]
+
+    @cached_property
+    def val_rows(self) -> list[dict[str, Any]]:
+        return [row for row in self.run.epochs if row["val_loss"] is not None]
+
+    @property
+    def val_before(self) -> float:
+        # An untrained model knows no sentence: its two losses are alike.
+        return self.run.baseline.get("val_loss") or self.start
 
     @property
     def fell(self) -> float:
@@ -180,91 +267,258 @@ class _Facts:
         return (self.start - self.end) / self.start
 
     @property
-    def violent(self) -> bool:
-        jumped = self.highest > JUMP * self.start
-        return jumped or (self.movement is not None and self.movement > BIG_MOVEMENT)
+    def blind(self) -> float:
+        """What a model costs that answers with the labels' shares, whatever the sentence; the start where unknown."""
+        counts = [self.run.data.get("label_counts", {}).get(label) or 0 for label in LABELS]
+        return float(stats.entropy(counts)) if min(counts) > 0 else self.start
 
     @property
-    def lasting(self) -> bool:
-        return self.late > self.start
+    def falling(self) -> bool:
+        """Was validation loss on its way down over the last third of the epochs? Without it the step losses decide."""
+        losses = [self.val_before, *(row["val_loss"] for row in self.val_rows)]
+        if len(losses) == 1:
+            return self._slope_is_down
+        return losses[-1] < (1 - STILL_FALLING) * losses[-1 - max(1, len(self.val_rows) // 3)]
+
+    @property
+    def flat(self) -> bool:
+        """Has the training loss stopped moving, between the last two epochs and in the second half of the steps?"""
+        still = len(self.train) < 3 or self.train[-2] - self.train[-1] < WORKSHEET_DELTA
+        return still and not self._slope_is_down
+
+    @property
+    def _slope_is_down(self) -> bool:
+        slope, error = _slope(self.run)
+        return slope is not None and slope < -2 * error
+
+    # What the scores say
+
+    @cached_property
+    def majority_f1(self) -> float:
+        known = self.run.majority.get("f1_macro")
+        counts = [count or 0 for count in self.run.data.get("label_counts", {}).values()]
+        share = max(counts) / sum(counts) if sum(counts) else 1 / len(LABELS)
+        return _one_class_f1(share) if known is None else known
+
+    @cached_property
+    def answers(self) -> dict[str, float]:
+        """Share of each label among the validation predictions; empty where not recorded."""
+        counted = {label: number or 0 for label, number in (self.final.get("val_predicted") or {}).items()}
+        total = sum(counted.values())
+        return {label: number / total for label, number in counted.items()} if total else {}
+
+    @property
+    def top(self) -> str:
+        """The label that is predicted most, as far as the record tells."""
+        if self.answers:
+            return max(self.answers, key=self.answers.get)
+        usual = abs((self.run.majority.get("accuracy") or 0) - self.accuracy) < 0.01
+        return self.run.majority.get("label", "one label") if usual else "one label"
+
+    @property
+    def one_class(self) -> bool:
+        if self.answers:
+            return max(self.answers.values()) >= ONE_CLASS
+        # A model with one answer to all has the F1 that belongs to its accuracy.
+        return abs(self.f1 - _one_class_f1(self.accuracy)) < 0.01
+
+    @property
+    def missing(self) -> list[str]:
+        """Labels that are never predicted, or hardly ever found."""
+        f1 = {label: value for label, value in (self.final.get("val_f1") or {}).items() if value is not None}
+        return [label for label in LABELS if self.answers.get(label, 1) == 0 or f1.get(label, 1) < MISSING_F1]
+
+    @property
+    def leaves_out(self) -> bool:
+        """Is a label missing? Where the record has no numbers by label, a macro-F1 far below accuracy gives it away."""
+        if self.answers or self.final.get("val_f1"):
+            return bool(self.missing)
+        return self.f1 < (len(LABELS) - 1) / len(LABELS) and self.accuracy - self.f1 > FAR_BELOW
 
     @property
     def useful(self) -> bool:
-        return self.one_class < ONE_CLASS and self.f1 > self.majority_f1 + USEFUL_F1
+        return not self.one_class and not self.leaves_out and self.f1 >= self.majority_f1 + USEFUL_F1
+
+    @property
+    def learned(self) -> bool:
+        """Did the model take more from the sentences than how frequent the labels are?"""
+        return self.end < (1 - CLEAR_FALL) * min(self.start, self.blind) and not self.one_class
+
+    @property
+    def lowest(self) -> dict[str, Any]:
+        """The epoch with the lowest validation loss."""
+        return min(self.val_rows, key=lambda row: row["val_loss"])
 
     @property
     def turned_up(self) -> bool:
-        return self.last_val > self.lowest_val * (1 + TURNED_UP) and self.fell >= CLEAR_FALL
+        if len(self.val_rows) < 2:
+            return False
+        low, last = self.lowest, self.val_rows[-1]
+        went_on = (low["train_loss"] or math.inf) > self.end
+        gained = (last["val_f1_macro"] or 0) > (low["val_f1_macro"] or 0) + GAINED_F1
+        return last["val_loss"] > (1 + TURNED_UP) * low["val_loss"] and went_on and not gained
+
+    @property
+    def overfitted(self) -> bool:
+        return self.turned_up or (self.val > self.val_before and self.fell > HALF_WAY)
+
+    # Words
 
     def moved(self) -> str:
         return "" if self.movement is None else f" The pretrained weights moved by {self.movement:.1%} of their size."
 
+    def scored(self) -> str:
+        return f"Validation macro-F1 is {self.f1:.2f}, with {self.majority_f1:.2f} for the majority class."
 
-def _smooth(losses: np.ndarray, width: int = 3) -> np.ndarray:
-    """Running mean of a few steps: one unlucky batch is no jump."""
-    filled = losses[np.isfinite(losses)]
-    if len(filled) < width:
-        return filled if len(filled) else np.array([np.nan])
-    return np.convolve(filled, np.ones(width) / width, mode="valid")
+    def one_answer(self) -> str:
+        share = f" for {max(self.answers.values()):.0%} of the validation sentences" if self.answers else " to all"
+        return (
+            f"The model says {self.top}{share}: accuracy {self.accuracy:.2f} may look tolerable, macro-F1 {self.f1:.2f}"
+            " does not."
+        )
+
+    def left_out(self) -> str:
+        if not self.missing:
+            return f"{self.scored()} That is far below accuracy, {self.accuracy:.2f}: a label is hardly ever predicted."
+        names = " and ".join(self.missing)
+        never = all(self.answers.get(label, 1) == 0 for label in self.missing)
+        return f"{names.capitalize()} is {'never' if never else 'hardly ever'} predicted. {self.scored()}"
+
+
+def _one_class_f1(accuracy: float) -> float:
+    return 2 * accuracy / (1 + accuracy) / len(LABELS)
+
+
+def _diverged(run: Run) -> Diagnosis:
+    step = run.steps[-1]["step"] if run.steps else 0
+    return Diagnosis(
+        "diverged",
+        [f"The loss stopped being a usable number at step {step}, so the run was stopped there."],
+        "Learning rate: at least ten times lower.",
+    )
+
+
+def _too_little(facts: _Facts) -> Diagnosis:
+    missing = ", and not all scores" if None in facts.needed else ""
+    return Diagnosis(
+        "unclear",
+        [
+            f"{len(facts.losses)} steps were recorded{missing}; at least {FEWEST_STEPS} steps and the scores before and"
+            " after are needed."
+        ],
+        "Train for longer, then ask again.",
+    )
 
 
 def _too_violent(facts: _Facts) -> Diagnosis:
-    began = (
-        f"The step loss jumped to {facts.highest:.2f} early in the run, from about {facts.start:.2f}.{facts.moved()}"
-    )
-    if facts.one_class >= ONE_CLASS:
-        return Diagnosis(
-            "collapsed",
-            [
-                began,
-                f"Afterwards the model says {facts.class_name} for {facts.one_class:.0%} of the validation sentences:"
-                f" accuracy {facts.accuracy:.2f} looks tolerable, macro-F1 {facts.f1:.2f} does not.",
-            ],
-            "Learning rate: ten to fifty times lower.",
+    if facts.highest > JUMP * facts.start:
+        began = (
+            f"The step loss jumped to {facts.peak:.2f} early in the run, from about {facts.start:.2f}.{facts.moved()}"
         )
+    else:
+        began = f"The pretrained weights moved by {facts.movement:.1%} of their size, far more than learning needs."
+    return _collapsed(facts, began) if facts.one_class else _too_high(facts, began)
+
+
+def _collapsed(facts: _Facts, began: str) -> Diagnosis:
+    return Diagnosis("collapsed", [began, facts.one_answer()], "Learning rate: ten to fifty times lower.")
+
+
+def _too_high(facts: _Facts, began: str) -> Diagnosis:
     return Diagnosis(
         "too high",
         [
             began,
-            f"Over the second half of the run the step loss was {facts.late:.2f} on average, and macro-F1 ended at"
-            f" {facts.f1:.2f}, with {facts.majority_f1:.2f} for the majority class.",
+            f"Over the second half of the run the step loss was {facts.late:.2f} on average, and validation loss ended"
+            f" at {facts.val:.2f}. {facts.scored()}",
         ],
         "Learning rate: three to ten times lower.",
     )
 
 
-def _overfitting(facts: _Facts) -> Diagnosis:
-    gap = "" if facts.gap is None else f" The accuracy gap is {facts.gap:+.2f}."
+def _nothing_learned(facts: _Facts) -> Diagnosis:
+    went = f"Training loss went from {facts.start:.2f} to {facts.end:.2f} in {facts.steps} steps"
+    if facts.restless or (facts.one_class and not facts.calm):
+        began = f"{went}, but not steadily: single steps reached {facts.losses.max():.2f}.{facts.moved()}"
+        return _collapsed(facts, began) if facts.one_class else _too_high(facts, began)
+    if facts.one_class and facts.flat and facts.fell > LEFT_START and not facts.timid:
+        return _collapsed(facts, f"{went} and lies flat there: it knows how frequent the labels are.{facts.moved()}")
+    if not facts.timid:
+        return Diagnosis(
+            "unclear",
+            [
+                f"{went}, and the traces do not say whether its steps were too short or too long.{facts.moved()}",
+                facts.scored(),
+            ],
+            "Learning rate: three times lower, and once more three times higher; then compare.",
+        )
+    if facts.steps < SHORT_RUN and (facts.start - facts.end) / facts.steps > FAST_FALL:
+        return Diagnosis(
+            "unclear",
+            [f"{went}: it moves, but the run was short.{facts.moved()}", facts.scored()],
+            "Epochs, or training sentences: more of them. Then ask again.",
+        )
+    told = "it hardly moved" if facts.fell < CLEAR_FALL else "it moved, but the scores have not followed yet"
     return Diagnosis(
-        "overfitting",
-        [
-            f"Validation loss was lowest after epoch {facts.lowest_epoch} ({facts.lowest_val:.2f}) and rose to"
-            f" {facts.last_val:.2f}, while training loss fell to {facts.end:.2f}.{gap}"
-        ],
-        f"Epochs: stop after {facts.lowest_epoch}. Then more training sentences, if there are any.",
+        "too low", [f"{went}: {told}.{facts.moved()}", facts.scored()], "Learning rate: three to ten times higher."
     )
 
 
+def _overfitting(facts: _Facts) -> Diagnosis:
+    gap = "" if facts.gap is None else f" The accuracy gap is {facts.gap:+.2f}."
+    if facts.turned_up:
+        low = facts.lowest
+        epoch = round(low["epoch"])
+        told = (
+            f"Validation loss was lowest after epoch {epoch} ({low['val_loss']:.2f}) and rose to"
+            f" {facts.val_rows[-1]['val_loss']:.2f}, while training loss fell to {facts.end:.2f}.{gap}"
+        )
+        dial = f"Epochs: stop after {epoch}. Then more training sentences, if there are any."
+    else:
+        told = (
+            f"Training loss fell to {facts.end:.2f}, but validation loss is {facts.val:.2f}, above the"
+            f" {facts.val_before:.2f} before training.{gap}"
+        )
+        dial = "Training sentences: more, or cleaner ones. Then fewer epochs."
+    return Diagnosis("overfitting", [told, facts.scored()], dial)
+
+
 def _just_right(facts: _Facts) -> Diagnosis:
+    how = "after a rough start" if facts.violent else "without a violent start"
     reasons = [
-        f"Training loss fell from {facts.start:.2f} to {facts.end:.2f} without a violent start.{facts.moved()}",
-        f"Validation macro-F1 is {facts.f1:.2f}, with {facts.majority_f1:.2f} for the majority class.",
+        f"Training loss fell from {facts.start:.2f} to {facts.end:.2f} {how}.{facts.moved()}",
+        facts.scored(),
     ]
-    if facts.gap_low is not None and facts.gap_low > 0:
-        reasons.append(f"The gap of {facts.gap:+.2f} is real (its interval starts at {facts.gap_low:+.2f}): watch it.")
-    return Diagnosis("just right", reasons, "Training sentences or epochs; leave the learning rate where it is.")
+    interval = facts.final.get("gap_accuracy_interval")
+    if facts.gap is not None and interval and interval[0] > 0:
+        reasons.append(f"The gap of {facts.gap:+.2f} is real (its interval starts at {interval[0]:+.2f}): watch it.")
+    more = "Epochs: it is still falling" if facts.falling else "Training sentences: more epochs would bring little"
+    return Diagnosis("just right", reasons, f"{more}; leave the learning rate where it is.")
 
 
-def _too_low(facts: _Facts) -> Diagnosis:
-    fell = f"Training loss went from {facts.start:.2f} to {facts.end:.2f} in {facts.steps} steps"
-    told = "it hardly moved" if facts.fell < CLEAR_FALL else "it moved, but the scores have not followed yet"
+def _not_enough(facts: _Facts) -> Diagnosis:
+    fell = f"Training loss fell from {facts.start:.2f} to {facts.end:.2f} in {facts.steps} steps"
+    scores = facts.left_out() if facts.leaves_out else facts.scored()
+    if facts.restless:
+        return _too_high(
+            facts, f"{fell}, but not steadily: single steps reached {facts.losses.max():.2f}.{facts.moved()}"
+        )
+    if not facts.falling:
+        return Diagnosis(
+            "unclear",
+            [f"{fell}, and validation loss has stopped falling at {facts.val:.2f}.{facts.moved()}", scores],
+            "Another seed (GROUP) first; then a learning rate three times lower, with more epochs.",
+        )
+    if facts.fell < HALF_WAY and facts.steps >= SHORT_RUN and facts.timid:
+        return Diagnosis(
+            "too low",
+            [f"{fell}: less than half the way, and it was still falling.{facts.moved()}", scores],
+            "Learning rate: about three times higher; or more epochs.",
+        )
     return Diagnosis(
-        "too low",
-        [
-            f"{fell}: {told}.{facts.moved()}",
-            f"Validation macro-F1 is {facts.f1:.2f}, with {facts.majority_f1:.2f} for the majority class.",
-        ],
-        "Learning rate: three to ten times higher.",
+        "unclear",
+        [f"{fell}, and it was still falling when the run ended.{facts.moved()}", scores],
+        "Epochs: one or two more at this learning rate. Then ask again.",
     )
 
 
@@ -272,7 +526,9 @@ def convergence(run: Run) -> Convergence:
     """Apply the worksheet's convergence rule, and say when it does not apply.
 
     A change below 0.01 between the last two epochs means *converged* only if the loss first fell clearly below its
-    start. Otherwise the run *stalled*, or it *collapsed*. One epoch, or a diverged run, gives *cannot tell*.
+    start, and below what answering with the labels' shares costs. Otherwise the run *stalled*, or it *collapsed*. A run
+    that creeps by a little more, and that at its present pace would need more than as many epochs again to have fallen
+    clearly, has stalled as well. One epoch, or a diverged run, gives *cannot tell*.
 
     Parameters
     ----------
@@ -282,31 +538,40 @@ def convergence(run: Run) -> Convergence:
     -------
     Convergence
     """
-    losses = [row["train_loss"] for row in run.epochs if row["train_loss"] is not None]
+    losses = [row["train_loss"] for row in run.epochs]
     slope, error = _slope(run)
     seconds = [row["seconds"] for row in run.epochs if row["seconds"] is not None]
     epoch_seconds = float(np.mean(seconds)) if seconds else None
-    start = run.baseline.get("train_loss")
-    verdict = diagnose(run).verdict
+    facts = _Facts(run)
+    start = facts.start
 
     def found(state: str, reason: str, delta: float | None = None) -> Convergence:
         return Convergence(state, reason, delta, slope, error, epoch_seconds)
 
-    if verdict == "diverged":
+    if facts.diverged:
         return found("cannot tell", "The run diverged: there is no loss to compare.")
     if len(losses) < 2 or start is None:
         return found("cannot tell", f"The rule compares two epochs, and {len(losses)} is recorded.")
+    if None in losses[-2:]:
+        return found("cannot tell", "The rule compares the last two epochs, and one of them has no training loss.")
     delta = losses[-1] - losses[-2]
     change = f"Between the last two epochs the training loss changed by {delta:+.3f}"
-    if verdict == "collapsed":
+    if diagnose(run).verdict == "collapsed":
         return found("collapsed", f"{change}, but the model gives one answer to all: flat is not converged.", delta)
-    if abs(delta) >= WORKSHEET_DELTA:
-        state = "still falling" if delta < 0 else "rising"
-        return found(state, f"{change}, more than {WORKSHEET_DELTA}.", delta)
     fell = (start - losses[-1]) / start
-    if fell >= CLEAR_FALL:
-        return found("converged", f"{change}, after it had fallen by {fell:.0%} from {start:.2f}.", delta)
-    return found("stalled", f"{change}, but it never fell clearly below its start of {start:.2f}.", delta)
+    clearly = losses[-1] < (1 - CLEAR_FALL) * min(start, facts.blind)
+    if abs(delta) < WORKSHEET_DELTA:
+        if clearly:
+            return found("converged", f"{change}, after it had fallen by {fell:.0%} from {start:.2f}.", delta)
+        if fell >= CLEAR_FALL:
+            told = f"{change}, but {losses[-1]:.2f} is about what knowing the labels' shares alone costs."
+            return found("stalled", told, delta)
+        return found("stalled", f"{change}, but it never fell clearly below its start of {start:.2f}.", delta)
+    if delta > 0:
+        return found("rising", f"{change}, more than {WORKSHEET_DELTA}.", delta)
+    if not clearly and fell - len(losses) * delta / start < CLEAR_FALL:
+        return found("stalled", f"{change}: a creep, which has brought it only {fell:.0%} below its start.", delta)
+    return found("still falling", f"{change}, more than {WORKSHEET_DELTA}.", delta)
 
 
 def _slope(run: Run) -> tuple[float | None, float | None]:

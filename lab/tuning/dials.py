@@ -7,6 +7,7 @@ value gets the same one line everywhere, before anything is computed.
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Self
 
 from tuning.errors import DialError, nearest
@@ -16,6 +17,10 @@ SCHEDULES = ("constant", "linear", "cosine")
 SGD_SCHEDULES = ("constant", "invscaling")
 AGREEMENTS = ("50", "66", "75", "all")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+ROOM_CARD = ("MODEL", "DATA", "PRECISION")
+EVERYTHING = "everything"
+TRAINED_PARTS = ("head only", "head and last block", "all but embeddings", EVERYTHING)
+OPTIONS = ("A", "B", "C", "D", "E", "F")
 SEED_ALONE = 42
 
 
@@ -80,6 +85,14 @@ def _group(value: Any) -> int | None:
     return None if value in (None, "", "None") else _whole_between(1, 12)(value)
 
 
+def _room(value: Any) -> str:
+    words = _text(value).replace(",", " ").split() if value not in (None, "") else []
+    # A number format that each machine chooses for itself is what a room card is there to prevent.
+    if words and (len(words) != 3 or words[2] not in PRECISIONS[1:]):
+        raise ValueError
+    return " ".join(words)
+
+
 def _fraction(value: Any) -> float:
     number = _number(value)
     if not 0 <= number <= 1:
@@ -93,6 +106,28 @@ def _text(value: Any) -> str:
     return value.strip()
 
 
+def _positive(value: Any) -> float:
+    number = _number(value)
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError
+    return number
+
+
+def _plain_rate(value: Any) -> float:
+    number = _positive(value)
+    if number > 10:
+        raise ValueError
+    return number
+
+
+def _option(value: Any) -> str:
+    return _one_of(OPTIONS)(value.strip().upper() if isinstance(value, str) else value)
+
+
+def _maybe(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value in (None, "", "None") else check(value)
+
+
 def _yes_no(value: Any) -> bool:
     found = {"true": True, "false": False}.get(str(value).lower())
     if found is None:
@@ -100,8 +135,19 @@ def _yes_no(value: Any) -> bool:
     return found
 
 
-def _dial(default: Any, check: Callable[[Any], Any], allowed: str, meaning: str, choices: tuple[str, ...] = ()) -> Any:
-    metadata = {"check": check, "allowed": allowed, "meaning": meaning, "choices": choices}
+def _dial(
+    default: Any,
+    check: Callable[[Any], Any],
+    allowed: str,
+    meaning: str,
+    choices: tuple[str, ...] = (),
+    *,
+    decides: bool = True,
+) -> Any:
+    metadata = {"check": check, "allowed": allowed, "meaning": meaning, "choices": choices, "decides": decides}
+    if isinstance(default, Mapping):
+        # Python 3.11 takes a mapping for something that instances would share and change.
+        return dataclasses.field(default_factory=lambda: default, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -143,7 +189,12 @@ class _Checked:
 
     @classmethod
     def names(cls) -> list[str]:
-        """Names of all dials, in the order of the notebook."""
+        """Names of the dials that decide a run's numbers, in the order of the notebook: what a record keeps."""
+        return [field.name for field in dataclasses.fields(cls) if field.metadata["decides"]]
+
+    @classmethod
+    def settable(cls) -> list[str]:
+        """Names of all dials that can be set: those of :meth:`names`, and what changes no number."""
         return [field.name for field in dataclasses.fields(cls)]
 
     @classmethod
@@ -155,7 +206,7 @@ class _Checked:
         variables : mapping
             Usually ``globals()``.
         """
-        return cls(**{name: variables[name] for name in cls.names() if name in variables})
+        return cls(**{name: variables[name] for name in cls.settable() if name in variables})
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
@@ -167,8 +218,9 @@ class _Checked:
             If a name is unknown (the nearest dial is named) or a value cannot be used.
         """
         for name in settings:
-            if name not in cls.names():
-                raise DialError(f"{name} is not a dial.{nearest(name, cls.names())} Dials: {', '.join(cls.names())}.")
+            if name not in cls.settable():
+                known = cls.settable()
+                raise DialError(f"{name} is not a dial.{nearest(name, known)} Dials: {', '.join(known)}.")
         return cls(**settings)
 
     @property
@@ -177,8 +229,8 @@ class _Checked:
         return SEED_ALONE if self.GROUP is None else self.GROUP
 
     def as_dict(self) -> dict[str, Any]:
-        """The dials as a plain dictionary, in the order of :meth:`names`."""
-        return dataclasses.asdict(self)
+        """The dials of :meth:`names` as a plain dictionary, in their order."""
+        return {name: getattr(self, name) for name in self.names()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,11 +278,62 @@ class Dials(_Checked):
     PRECISION: str = _dial(
         "auto", _one_of(PRECISIONS), "auto, fp32, bf16 or fp16", "number format of the arithmetic", PRECISIONS
     )
+    ROOM: str = _dial(
+        "",
+        _room,
+        "empty, or the three words of the room card, such as embedded bundled fp32 (fp32, bf16 or fp16, never auto)",
+        "the coach's room card: decides MODEL, DATA and PRECISION for the whole room",
+        decides=False,
+    )
+    FRESH: bool = _dial(
+        False,
+        _yes_no,
+        "True or False",
+        "throw a half-finished run of the same dials away instead of going on with it; changes no number of the run",
+        decides=False,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        usual = {field.name: field.default for field in dataclasses.fields(self)}
+        for name, card in zip(ROOM_CARD, self.ROOM.split(), strict=False):
+            own = getattr(self, name)
+            if own not in (card, usual[name]):
+                raise DialError(
+                    f"{name} = {own!r} contradicts the room card, which says {card}."
+                    ' Correct one of them; to leave the room\'s experiment, set ROOM = "".'
+                )
+            object.__setattr__(self, name, card)
 
     @property
     def warmup(self) -> float:
         """Share of the steps over which the rate climbs to its value: 0 for a constant rate, else 0.1."""
         return 0.0 if self.SCHEDULER == "constant" else 0.1
+
+    @property
+    def trained(self) -> str:
+        """Which weights learn: here all of them; see :class:`FrozenDials`."""
+        return EVERYTHING
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenDials(Dials):
+    """The dials of a run in which a part of the encoder stands still; only notebook 04 has them.
+
+    Raises
+    ------
+    DialError
+        If a value cannot be used.
+    """
+
+    TRAINED: str = _dial(
+        EVERYTHING, _one_of(TRAINED_PARTS), ", ".join(TRAINED_PARTS), "the weights that learn", TRAINED_PARTS
+    )
+
+    @property
+    def trained(self) -> str:
+        """Which weights learn."""
+        return self.TRAINED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -270,6 +373,55 @@ class SgdDials(_Checked):
     NOISY_VALIDATION: bool = _dial(False, _yes_no, "True or False", "flip the same share of validation labels too")
     DATA: str = _data_dial()
     AGREEMENT: str = _agreement_dial()
+
+
+def _some_dials(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError
+    found = Dials.from_settings(value)
+    return {name: getattr(found, name) for name in value}
+
+
+@dataclasses.dataclass(frozen=True)
+class FurtherDials(_Checked):
+    """What can be set in notebook 04: the option, the run to start from, and what is assumed about price and power.
+
+    Raises
+    ------
+    DialError
+        If a value cannot be used.
+    """
+
+    OPTION: str = _dial("A", _option, "A, B, C, D, E or F", "the extension that is computed", OPTIONS)
+    RUN_1: str | None = _dial(
+        None, _maybe(_text), "None for your last run, or a Run ID of your log", "the run to start from"
+    )
+    DIALS: Mapping[str, Any] | None = _dial(
+        None,
+        _maybe(_some_dials),
+        'None, or dials of notebook 01 in braces, such as {"EPOCHS": 1}',
+        "start from a run with these dials instead; it is trained where the log has none",
+    )
+    HEAD_RATE: float = _dial(
+        1e-3, _plain_rate, "a number above 0 and up to 10, such as 1e-3", "option B: learning rate of the head alone"
+    )
+    CHANGE: Mapping[str, Any] = _dial(
+        MappingProxyType({"BATCH_SIZE": 16}),
+        _some_dials,
+        'dials of notebook 01 in braces, such as {"BATCH_SIZE": 16}',
+        "option D: what Run 2 changes",
+    )
+    MINUTES: float | None = _dial(
+        None, _maybe(_positive), "None, or a number of minutes above 0", "plan a run that fits into this time"
+    )
+    BUDGET: float | None = _dial(
+        None, _maybe(_positive), "None, or an amount of money above 0", "plan a run that this pays for"
+    )
+    TRAIN_PLAN: bool = _dial(False, _yes_no, "True or False", "train what was planned under MINUTES or BUDGET")
+    PRICE_PER_HOUR: float = _dial(
+        0.20, _positive, "a number above 0", "assumed price of an hour on this machine, in your currency"
+    )
+    WATTS: float = _dial(25.0, _positive, "a number above 0", "assumed power of this machine while it trains")
 
 
 def _checked(field: dataclasses.Field, value: Any) -> Any:

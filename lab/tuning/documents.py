@@ -327,13 +327,55 @@ def _room_row(preset: str, runs: list[Run]) -> tuple[str, ...]:
 
 
 def _how_to_record(lab: str) -> str:
-    needs, option = (
-        (", because it needs the Hugging Face Hub", " --model distilbert") if lab == "DistilBERT" else ("", "")
-    )
+    needs, option = "", " --model embedded"
+    if lab == "DistilBERT":
+        needs, option = ", because it needs the Hugging Face Hub", ' --model distilbert --only "too_*" "just_right-*"'
     return (
         f"not recorded yet{needs}. Run `python3 workshop.py reference{option}` once, then"
         " `python3 workshop.py documents`."
     )
+
+
+def _cost(path: Path) -> str:
+    """What a run of the default dials costs: time and memory of the recorded runs, by lab."""
+    rows = []
+    for lab, presets in room().items():
+        runs = [run for members in presets.values() for run in members]
+        if not runs:
+            rows.append((lab, "not recorded yet", "", ""))
+            continue
+        machine = runs[0].machine
+        peak = (memory / 1024 for run in runs if (memory := run.timing.get("peak_memory_mb")))
+        rows.append(
+            (
+                lab,
+                f"{machine['cores']} cores, {machine['precision']}",
+                spread((run.timing.get("train_seconds") for run in runs), ".0f", " s"),
+                spread(peak, ".1f", " GB"),
+            )
+        )
+    return table(("lab", "recorded on", "training", "memory at its peak"), rows)
+
+
+def _curve_answers(path: Path) -> str:
+    """The coach's key to Activity 1: what happened in each curve, what shows it, and the dial to turn first.
+
+    Each letter opens the explained picture.
+    """
+    from tuning.figures import ASSETS, CURVES
+
+    explained = Path(os.path.relpath(ASSETS / "coach_only", path.parent)).as_posix()
+    runs = {letter: reference.load(name) for letter, name in CURVES.items()}
+    rows = [
+        (
+            f"[{letter.upper()}]({explained}/curve_{letter}_explained.png)",
+            run.diagnosis["verdict"],
+            " ".join(run.diagnosis["reasons"]),
+            run.diagnosis["next_dial"],
+        )
+        for letter, run in runs.items()
+    ]
+    return table(("curve", "what happened", "what shows it", "first dial"), rows)
 
 
 # Slides
@@ -359,7 +401,9 @@ def _opening(name: str) -> Callable[[Path], str]:
         activity = activities.load(name)
         begins = next(slot.start for slot in day() if slot.activity == activity)
         heading = f"{activity.minutes} minutes, {clock(begins)} to {clock(begins + activity.minutes)}"
-        tasks = table(("task", "min"), [(f"{at}. {task.name}", task.minutes) for at, task in enumerate(activity.tasks, 1)])
+        tasks = table(
+            ("task", "min"), [(f"{at}. {task.name}", task.minutes) for at, task in enumerate(activity.tasks, 1)]
+        )
         codes = " · ".join(activity.ksbs)
         return (
             f":::: columns\n::: column\n{(chr(10) * 2).join(activity.questions)}\n\n**{codes}**\n:::\n"
@@ -389,20 +433,13 @@ def _reveal(path: Path) -> str:
     )
 
 
-def _before_training(path: Path) -> str:
-    """The two rows that stand in the table before anything is trained, from the reference runs."""
-    runs = [run for run in map(reference.load, reference.names("just_right-"))]
-    majority = runs[0].majority
-    before = [run.baseline for run in runs]
-    rows = [
-        (f"always *{majority['label']}*", f"{majority['accuracy']:.2f}", f"{majority['f1_macro']:.2f}"),
-        (
-            "untrained head",
-            spread((one["val_accuracy"] for one in before), ".2f"),
-            spread((one["val_f1_macro"] for one in before), ".2f"),
-        ),
-    ]
-    return table(("before training", "accuracy", "macro-F1"), rows)
+def _always_majority(path: Path) -> str:
+    """What the majority class scores, from the reference runs."""
+    majority = reference.load(reference.names("just_right-")[0]).majority
+    return (
+        f"“Always *{majority['label']}*”\\\naccuracy **{majority['accuracy']:.2f}**\\\n"
+        f"macro-F1 **{majority['f1_macro']:.2f}**"
+    )
 
 
 BLOCKS: dict[str, Callable[[Path], str]] = {
@@ -419,11 +456,13 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "backup-dials": _dials(SgdDials),
     "worksheet-columns": _worksheet_columns,
     "room": _room,
+    "cost": _cost,
+    "curve-answers": _curve_answers,
     "morning": _half(first=True),
     "afternoon": _half(first=False),
     **{f"opening-{name}": _opening(name) for name in activities.NAMES},
     "reveal": _reveal,
-    "before-training": _before_training,
+    "always-majority": _always_majority,
 }
 
 

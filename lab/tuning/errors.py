@@ -32,6 +32,14 @@ class WorksheetError(WorkshopError):
     """The worksheet is missing or cannot be used."""
 
 
+class KeepsakeError(WorkshopError):
+    """The file with everything of the learner's cannot be written, found or trusted."""
+
+
+class DocumentError(WorkshopError):
+    """A document of the workshop (an activity, a handout) is missing or not as its checks want it."""
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Say which of `choices` a misspelt `word` may have meant.
 

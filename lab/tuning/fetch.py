@@ -3,8 +3,6 @@
 import argparse
 import sys
 
-from tqdm import tqdm
-
 from tuning import data, encoder, folders, hub
 
 
@@ -17,19 +15,12 @@ def bring(repository: hub.Repository, folder_name: str) -> bool:
         Whether all files are there and right.
     """
     folder = folders.models() / folder_name
-    with tqdm(unit="B", unit_scale=True, desc=repository.name) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.n = done
-            bar.refresh()
-
-        try:
+    try:
+        with hub.progress_bar(repository.name) as show:
             hub.fetch(repository, folder, on_progress=show)
-        except hub.HubError as problem:
-            bar.close()
-            print(f"error: {repository.name}: {problem}", file=sys.stderr)
-            return False
+    except hub.HubError as problem:
+        print(f"error: {repository.name}: {problem}", file=sys.stderr)
+        return False
     print(f"{repository.name} is in {folders.short(folder)}, checked.")
     return True
 

@@ -1,10 +1,12 @@
 """Curve pictures for Activity 1 and the slides, drawn from recorded runs.
 
-``python3 workshop.py figures`` writes neutral pictures (a letter for a name, no cause anywhere) to ``assets/`` and the
-explained ones to ``assets/coach_only/``. The same records give the same bytes.
+``python3 workshop.py figures`` writes neutral pictures (a letter for a name, no cause anywhere) and the README's picture
+of a run under way to ``assets/``, and the explained ones to ``assets/coach_only/``. The same records give the same
+bytes.
 """
 
 import argparse
+import dataclasses
 import sys
 import textwrap
 from pathlib import Path
@@ -20,6 +22,10 @@ from tuning.run import Run
 ASSETS = folders.ROOT / "assets"
 # The order is no alphabet of causes: a letter must not give its answer away.
 CURVES = {"a": "too_high-seed2", "b": "just_right-seed2", "c": "too_low-seed3", "d": "over-training"}
+
+# The README shows a run as a learner sees it while it trains: under way, and not yet judged by anybody.
+LIVE = "just_right-seed1"
+LIVE_SHARE = 0.7
 
 
 def _drawn(run: Run, letter: str) -> tuple[Figure, Axes]:
@@ -53,6 +59,14 @@ def explained(run: Run, letter: str) -> curves.Picture:
     return curves.Picture(figure, f"{_words(run, letter)} {verdict}. {reasons}")
 
 
+def live(run: Run) -> curves.Picture:
+    """The figure that grows in notebook 01, part of the way through a run."""
+    steps = run.steps[-1]["step"]
+    done = [step for step in run.steps if step["step"] <= LIVE_SHARE * steps]
+    epochs = [row for row in run.epochs if row["epoch"] <= done[-1]["epoch"]]
+    return curves.loss_curve(dataclasses.replace(run, steps=done, epochs=epochs), title="", steps=steps)
+
+
 def _wrapped(text: str) -> str:
     return "\n".join(textwrap.wrap(text, 110))
 
@@ -65,9 +79,10 @@ def write(folder: Path = ASSETS) -> list[Path]:
     list of pathlib.Path
         The files written.
     """
-    written = []
+    written = [folder / "live_curve.png"]
     coach = folder / "coach_only"
     coach.mkdir(parents=True, exist_ok=True)
+    live(reference.load(LIVE)).save(written[0])
     for letter, name in CURVES.items():
         run = reference.load(name)
         for picture, stem in (

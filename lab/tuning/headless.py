@@ -7,6 +7,7 @@ line.
 import argparse
 import logging
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 from tuning import folders
-from tuning.dials import Dials, SgdDials, parse_settings
+from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
 from tuning.errors import DialError, WorkshopError, nearest
-from tuning.run import Run, copy_results, finished_runs
+from tuning.run import COMPARISON_FILE, FURTHER_NOTEBOOK, Run, copy_results, finished_runs
 from tuning.session import notebook_file
 
 NOTEBOOKS = ("01", "02", "03", "04")
@@ -65,7 +66,8 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None)
     number : str
         ``"01"`` to ``"04"``.
     settings : dict
-        Dials to set, by name; for notebook 03 only ``SHARED``, a file or folder with share lines.
+        Dials to set, by name; for notebook 03 only ``SHARED``, a file or folder with share lines; for notebook 04
+        ``OPTION`` and its other settings, and dials for the run that it starts from.
     out : pathlib.Path, optional
         Folder for the executed notebook, ``run.json`` and ``predictions.csv``; by default the folder of the new run.
 
@@ -83,7 +85,7 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None)
     """
     given = parameters(number, settings)
     source = notebook_file(number)
-    before = set(finished_runs())
+    before, began = set(finished_runs()), time.time()
     folders.runs().mkdir(parents=True, exist_ok=True)
     executed = (out or folders.runs()) / f"{source.stem}.part.ipynb"
     executed.parent.mkdir(parents=True, exist_ok=True)
@@ -105,12 +107,19 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None)
     except PapermillExecutionError as problem:
         kept = executed.replace(executed.with_name(f"{source.stem}.failed.ipynb"))
         raise WorkshopError(_failure(problem, kept)) from None
-    new = [folder for folder in finished_runs() if folder not in before]
-    folder = out or (new[-1] if new else folders.runs())
+    # Notebook 04 trains nothing twice: its result is the run that it compared last, new or not.
+    results = _compared_since(began) or [folder for folder in finished_runs() if folder not in before]
+    folder = out or (results[-1] if results else folders.runs())
     executed.replace(folder / f"{source.stem}.ipynb")
-    if new and out:
-        copy_results(new[-1], out)
+    if results and out:
+        copy_results(results[-1], out)
     return folder
+
+
+def _compared_since(moment: float) -> list[Path]:
+    """Folders of the runs whose written comparison is not older than a moment, oldest first."""
+    written = [(path.stat().st_mtime, path.parent) for path in folders.runs().glob(f"*/{COMPARISON_FILE}")]
+    return [folder for when, folder in sorted(written) if when >= moment]
 
 
 def parameters(number: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -123,6 +132,8 @@ def parameters(number: str, settings: dict[str, Any]) -> dict[str, Any]:
     """
     if number == BOARD_NOTEBOOK:
         return _board_parameters(settings)
+    if number == FURTHER_NOTEBOOK:
+        return _further_parameters(settings)
     dials = (SgdDials if number == "02" else Dials).from_settings(settings)
     return {name: getattr(dials, name) for name in settings}
 
@@ -137,6 +148,22 @@ def _board_parameters(settings: dict[str, Any]) -> dict[str, Any]:
         if not Path(value).expanduser().exists():
             raise DialError(f"SHARED={value}: there is no such file or folder.")
     return {name: str(Path(value).expanduser().resolve()) for name, value in settings.items()}
+
+
+def _further_parameters(settings: dict[str, Any]) -> dict[str, Any]:
+    """Notebook 04 has settings of its own; dials of notebook 01 say what kind of run it starts from."""
+    own, dials = FurtherDials.names(), Dials.names()
+    for name in settings:
+        if name not in own and name not in dials:
+            hint = nearest(name, [*own, *dials])
+            raise DialError(
+                f"{name} is no setting of notebook {FURTHER_NOTEBOOK}.{hint} It has {', '.join(own)}, and takes the"
+                " dials of notebook 01 for the run to start from."
+            )
+    given = {name: value for name, value in settings.items() if name in own}
+    start = {name: value for name, value in settings.items() if name not in own}
+    checked = FurtherDials(**given | ({"DIALS": start} if start else {}))
+    return {name: getattr(checked, name) for name in (*given, *(["DIALS"] if start else []))}
 
 
 def _failure(problem: PapermillExecutionError, kept: Path) -> str:
@@ -158,10 +185,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--notebook", default="01", choices=NOTEBOOKS, help="which notebook (default: 01)")
     parser.add_argument("--preset", metavar="P", help="TOO_LOW, JUST_RIGHT, TOO_HIGH, or a learning rate")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a dial, such as EPOCHS=3")
+    parser.add_argument("--fresh", action="store_true", help="throw away a half-finished run of the same dials")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results")
     options = parser.parse_args(argv)
     try:
         settings = parse_settings(options.set) | ({"LR_PRESET": options.preset} if options.preset else {})
+        settings |= {"FRESH": "True"} if options.fresh else {}
         out = options.out.resolve() if options.out else None
         folder = run_notebook(options.notebook, settings, out)
         report(folder)
@@ -183,6 +212,8 @@ def report(folder: Path) -> None:
         print(journal.before_after(run).to_string())
         print(journal.verdict_text(run))
         print(journal.baseline_row(run), journal.worksheet_row(run), sep="\n")
+    if (folder / COMPARISON_FILE).is_file():
+        print((folder / COMPARISON_FILE).read_text(encoding="utf-8").rstrip())
     print(f"Everything is in {folders.short(folder)}")
 
 

@@ -49,6 +49,26 @@ def processor() -> str:
     return next(names, platform.machine())
 
 
+def processor_kind() -> str:
+    """The processor's instruction set, such as ``x86_64`` or ``arm64``."""
+    return platform.machine()
+
+
+def computes_bf16() -> bool | None:
+    """Whether the processor multiplies bf16 numbers itself; None where the system does not tell."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    flags = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
+    return bool({"avx512_bf16", "amx_bf16", "bf16"} & {*flags.split()})
+
+
+def measured_precision() -> str | None:
+    """The number format that was measured to be the fastest here for the encoder trained last; None if none was."""
+    return next((found for key, found in reversed(_remembered().items()) if key.startswith(processor())), None)
+
+
 def describe(precision: str, torch_is_used: bool = True) -> dict[str, Any]:
     """The machine's part of a run's record.
 
@@ -125,9 +145,14 @@ def choose_precision(dial: str, hidden: int, intermediate: int) -> str:
     return remembered[key]
 
 
-def _memory_file() -> Path:
+def memory_folder() -> Path:
+    """Where is kept what was measured about this machine, so that it is measured once."""
     base = os.environ.get("WORKSHOP_CACHE") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "workshop-6w" / "precision.json"
+    return Path(base) / "workshop-6w"
+
+
+def _memory_file() -> Path:
+    return memory_folder() / "precision.json"
 
 
 def _remembered() -> dict[str, str]:

@@ -1,10 +1,9 @@
 """One training step under the microscope: one batch, one weight, no dropout, float32.
 
 Autograd's gradient of the loss in that weight stands beside what nudging the weight shows, and then one optimiser
-step is taken. All of it happens on a copy: the model that is trained later is not touched.
+step is taken. Every weight is put back bit for bit, so the model that is trained later is the one that was looked at;
+a copy of it, with the gradients and moving averages of all its weights, would need more memory than the training does.
 """
-
-import copy
 
 import torch
 from datasets import Dataset
@@ -12,7 +11,7 @@ from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTok
 
 
 class Microscope:
-    """One batch and one weight of a copy of the model.
+    """One batch and one weight of a model.
 
     Parameters
     ----------
@@ -33,20 +32,15 @@ class Microscope:
     def __init__(
         self, model: PreTrainedModel, tokens: Dataset, tokenizer: PreTrainedTokenizerBase, batch_size: int = 8
     ) -> None:
-        self._model = copy.deepcopy(model).float().cpu().eval()
+        self._model = model.eval()
         kept = tokens.select_columns(["input_ids", "attention_mask", "labels"])
-        self._batch = DataCollatorWithPadding(tokenizer)(kept[:batch_size])
-        names = [name for name, _ in self._model.named_parameters() if "classifier" in name and name.endswith("weight")]
-        self._name = names[-1]
-        self._weight = self._model.get_parameter(self._name)
-        self._gradients()
-        self._at = divmod(int(self._weight.grad.abs().argmax()), self._weight.shape[1])
-        self.where = f"{self._name}[{self._at[0]}, {self._at[1]}]"
+        self._batch = DataCollatorWithPadding(tokenizer)(kept[:batch_size]).to(model.device)
+        names = [name for name, _ in model.named_parameters() if "classifier" in name and name.endswith("weight")]
+        self._weight = model.get_parameter(names[-1])
+        (self._slopes,) = torch.autograd.grad(model(**self._batch).loss, self._weight)
+        self._at = divmod(int(self._slopes.abs().argmax()), self._weight.shape[1])
+        self.where = f"{names[-1]}[{self._at[0]}, {self._at[1]}]"
         self.value = float(self._weight.detach()[self._at])
-
-    def _gradients(self) -> None:
-        self._model.zero_grad()
-        self._model(**self._batch).loss.backward()
 
     @torch.no_grad()
     def loss(self, nudge: float = 0.0) -> float:
@@ -59,7 +53,7 @@ class Microscope:
 
     def gradient(self) -> float:
         """Slope of the batch's loss in this weight, by autograd (backpropagation)."""
-        return float(self._weight.grad[self._at])
+        return float(self._slopes[self._at])
 
     def step(self, learning_rate: float) -> float:
         """Take one AdamW step with all weights and give the batch's loss afterwards; then step back.
@@ -74,11 +68,17 @@ class Microscope:
         float
             Loss of the same batch after the step, in nats; may be infinite at an absurd rate.
         """
-        before = [weight.detach().clone() for weight in self._model.parameters()]
-        self._gradients()
-        torch.optim.AdamW(self._model.parameters(), lr=learning_rate, weight_decay=0.01).step()
-        with torch.no_grad():
-            after = float(self._model(**self._batch).loss)
-            for weight, old in zip(self._model.parameters(), before, strict=True):
-                weight.copy_(old)
-        return after
+        before: list[tuple[torch.nn.Parameter, torch.Tensor]] = []
+        self._model(**self._batch).loss.backward()
+        try:
+            # The first step of one weight does not depend on the others, so their moving averages come and go in turn.
+            for weight in self._model.parameters():
+                before.append((weight, weight.detach().clone()))
+                torch.optim.AdamW([weight], lr=learning_rate, weight_decay=0.01).step()
+                weight.grad = None
+            return self.loss()
+        finally:
+            with torch.no_grad():
+                for weight, old in before:
+                    weight.copy_(old)
+            self._model.zero_grad()

@@ -1,6 +1,7 @@
 """Is this machine ready? One line per thing: [OK], [WARN] or [FAIL], in plain words.
 
-It imports neither torch nor transformers, so the first cell of a notebook stays quick.
+It imports neither torch nor transformers, so the first cell of a notebook stays quick; only ``workshop.py check`` does,
+where it has to measure how fast this machine trains.
 """
 
 import argparse
@@ -9,15 +10,29 @@ import importlib.metadata
 import os
 import re
 import shutil
+import subprocess
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
-from tuning import folders
+from tuning import folders, hub, machine
+from tuning.dials import ROOM_CARD, Dials, parse_settings
+from tuning.errors import DataError, DialError, EncoderError, RunError
+
+if TYPE_CHECKING:
+    from tuning.planning import Plan
 
 NEEDED = ("torch", "transformers", "datasets", "evaluate", "accelerate", "scikit-learn", "pandas", "matplotlib")
 LEAST_MEMORY_GB = 2.0
 LEAST_DISK_GB = 1.0
+MINUTES = 10.0
+# The first cell is not kept waiting; the command has the time.
+HUB_SECONDS = {"notebook": 1.0, "command": 4.0}
+PROGRAM_SECONDS = 3.0
+# A run depends on these; notebooks are there to be changed.
+PARTS = ("lab/tuning", "lab/data", "requirements.txt", "constraints.txt", "workshop.py")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,13 +47,23 @@ class Check:
 
 
 def checks() -> list[Check]:
-    """Look at everything a training run needs.
+    """Look at everything on this machine that a training run needs.
 
     Returns
     -------
     list of Check
     """
-    return [_python(), _packages(), _memory(), _disk(), _processor(), _encoder()]
+    return [
+        _python(),
+        _packages(),
+        _memory(),
+        _disk(),
+        _processor(),
+        _gpu(),
+        _encoder(),
+        _folder(),
+        _files(),
+    ]
 
 
 def _python() -> Check:
@@ -50,20 +75,28 @@ def _python() -> Check:
 
 def _packages() -> Check:
     pinned = _pins()
-    missing, other = [], []
+    found, missing, other = [], [], []
     for name in NEEDED:
-        try:
-            version = importlib.metadata.version(name).split("+")[0]
-        except importlib.metadata.PackageNotFoundError:
+        version = _version(name).split("+")[0]
+        if not version:
             missing.append(name)
             continue
+        found.append(f"{name} {version}")
         if version != pinned.get(name, version):
             other.append(f"{name} {version} (tested: {pinned[name]})")
     if missing:
         return Check("FAIL", f"not installed: {', '.join(missing)}. Run: python3 workshop.py check")
     if other:
         return Check("WARN", f"other versions than the tested ones: {', '.join(other)}")
-    return Check("OK", "all packages are there, in the tested versions")
+    return Check("OK", f"all packages are there, in the tested versions: {', '.join(found)}")
+
+
+def _version(name: str) -> str:
+    """Version of an installed package; empty where it is missing."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def _pins() -> dict[str, str]:
@@ -91,19 +124,58 @@ def _disk() -> Check:
 
 
 def _processor() -> Check:
-    cores = os.cpu_count() or 1
-    return Check(
-        "OK" if cores > 1 else "WARN", f"{cores} processor core{'s' if cores > 1 else ': training will be slow'}"
-    )
+    cores, threads = os.cpu_count() or 1, os.environ.get("OMP_NUM_THREADS")
+    told = f"{cores} processor core{'s' if cores > 1 else ''}"
+    if threads and threads != str(cores):
+        told += f", training uses {threads} (OMP_NUM_THREADS)"
+    if cores == 1:
+        return Check("WARN", f"{told}: training will be slow. Take a smaller TRAIN_SUBSET.")
+    return Check("OK", f"{told}, {_precision()}")
+
+
+def _precision() -> str:
+    measured = machine.measured_precision()
+    if measured:
+        return f"fastest in {measured} (measured)"
+    native = machine.computes_bf16()
+    if native is None:
+        return "the fastest number format is measured before the first run"
+    return "bf16 is built in" if native else "no bf16 built in: fp32 will be the fastest"
+
+
+def _gpu() -> Check:
+    name = _nvidia()
+    if name is None:
+        apple = sys.platform == "darwin" and machine.processor_kind() == "arm64"
+        return Check("OK", "Apple GPU (MPS): training uses it" if apple else "no GPU: training uses the processor")
+    if _version("torch").endswith("+cpu"):
+        return Check("WARN", f"GPU: {name}, but this PyTorch is a build without GPU: training uses the processor")
+    return Check("OK", f"GPU: {name}, training uses it")
+
+
+def _nvidia() -> str | None:
+    """Name of the first NVIDIA GPU, without loading PyTorch; None where there is none or no driver answers."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return None
+    answer = _output([program, "--query-gpu=name", "--format=csv,noheader"])
+    return answer.splitlines()[0] if answer else None
+
+
+def _output(command: list[str]) -> str | None:
+    """What a program prints; None if it fails or takes too long."""
+    try:
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=PROGRAM_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _encoder() -> Check:
     from tuning import encoder
-    from tuning.errors import EncoderError
 
-    folder = folders.models() / encoder.DISTILBERT.folder_name
-    if (folder / "model.safetensors").is_file():
-        return Check("OK", "DistilBERT is on this machine")
+    if encoder.distilbert_is_here():
+        return Check("OK", "DistilBERT is on this machine: no Hub is needed")
     try:
         embedded = encoder.find("embedded")
     except EncoderError as problem:
@@ -111,17 +183,155 @@ def _encoder() -> Check:
     return Check("OK", f"{embedded.name} is on this machine; DistilBERT will be asked for from the Hub")
 
 
-def report() -> int:
-    """Print all checks; returns 1 if one failed, else 0."""
+def _folder() -> Check:
+    here = Path.cwd()
+    above = next((folder for folder in (here, *here.parents) if (folder / "lab" / "tuning").is_dir()), None)
+    if above is not None and above.resolve() != folders.ROOT:
+        return Check(
+            "WARN",
+            f"there are two copies of the workshop: you are in {_from_home(above)}, and Python uses"
+            f" {_from_home(folders.ROOT)}. Choose the kernel of the copy that you want, or delete the other.",
+        )
+    if not os.access(folders.LAB, os.W_OK):
+        return Check(
+            "FAIL", f"nothing can be written into {_from_home(folders.ROOT)}: move it to a folder of your own."
+        )
+    if "onedrive" in str(folders.ROOT).casefold():
+        return Check(
+            "WARN",
+            "this folder is in OneDrive, which copies every file that training writes: move it to a short path"
+            " outside.",
+        )
+    return Check("OK", f"the workshop's folder is {folders.ROOT.name}")
+
+
+def _from_home(path: Path) -> str:
+    return f"~/{path.relative_to(Path.home()).as_posix()}" if path.is_relative_to(Path.home()) else path.as_posix()
+
+
+def _files() -> Check:
+    """Whether somebody changed what the notebooks are made of, as far as git can tell."""
+    changed = _output(["git", "-C", str(folders.ROOT), "status", "--porcelain", "--untracked-files=no", "--", *PARTS])
+    if changed is None:
+        return Check("OK", "whether files were changed is not known: this is no git checkout, or there is no git")
+    names = [line[2:].strip() for line in changed.splitlines()]
+    if not names:
+        return Check("OK", "package and data are as published")
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    told = f"changed since they were published: {', '.join(names[:2])}{more}."
+    return Check("WARN", f"{told} If that was not you, download the workshop again.")
+
+
+def _hub(reason: str | None) -> Check:
+    if reason is None:
+        return Check("OK", "the Hugging Face Hub answers")
+    return Check("WARN", f"{reason} Without DistilBERT the encoder that is installed serves, and a banner says so.")
+
+
+def room(dials: Dials) -> Check:
+    """Whether this machine can keep to the coach's room card, and whether the card was forgotten.
+
+    Parameters
+    ----------
+    dials : Dials
+        Their MODEL, DATA and PRECISION are those of the card already.
+
+    Returns
+    -------
+    Check
+        ``WARN`` where this run may stand apart from the room's.
+    """
+    from tuning import encoder
+
+    if not dials.ROOM:
+        if dials.GROUP is None:
+            return Check("OK", "no room card: you work alone")
+        return Check("WARN", "no room card: put its three words into ROOM, or your run may stand apart on the board")
+    told = f"room card: {', '.join(f'{name} = {getattr(dials, name)}' for name in ROOM_CARD)}"
+    if dials.MODEL == "distilbert" and not encoder.distilbert_is_here():
+        return Check(
+            "WARN",
+            f"{told}. DistilBERT is not on this machine yet. If the section Tokenise does not bring it, your run will"
+            " stand apart: tell the coach.",
+        )
+    return Check("OK", told)
+
+
+def time_needed(dials: Dials | None = None, minutes: float = MINUTES, *, probe: bool = False) -> Check:
+    """How long training takes here, and the dials that fit the time left.
+
+    Parameters
+    ----------
+    dials : Dials, optional
+        The default dials by default.
+    minutes : float
+        The time left for training.
+    probe : bool
+        Where nothing is known of this machine yet, measure it: about five seconds of training, after torch is loaded.
+
+    Returns
+    -------
+    Check
+        ``WARN`` where these dials take longer than the time left.
+    """
+    from tuning import cost, planning
+
+    dials = dials or Dials()
+    try:
+        encoder = cost.at_hand(dials.MODEL)
+        speed = cost.known(dials, encoder) or (cost.probe(dials, encoder) if probe else None)
+        if speed is None:
+            return Check("OK", "how long training takes here is not known yet: python3 workshop.py check measures it")
+        needed = cost.estimate(dials, speed)
+        fits = _fitting(planning.plan(minutes, base=dials, speed=speed))
+    except RunError as problem:
+        fits = str(problem)
+    except (EncoderError, DataError, DialError) as problem:
+        return Check("FAIL", str(problem))
+    status = "OK" if needed.seconds <= 60 * minutes else "WARN"
+    what = "default dials take" if dials == Dials() else "these dials take"
+    return Check(status, f"{what} about {cost.clock(needed.seconds)} here (from {needed.source}). {fits}")
+
+
+def _fitting(plan: "Plan") -> str:
+    return f"In {plan.limit} fit TRAIN_SUBSET = {plan.dials.TRAIN_SUBSET}, EPOCHS = {plan.dials.EPOCHS}."
+
+
+def report(dials: Dials | None = None, minutes: float = MINUTES, *, probe: bool = False) -> int:
+    """Print all checks, and how long training takes here; returns 1 if one failed, else 0.
+
+    Parameters
+    ----------
+    dials, minutes, probe
+        As for :func:`time_needed`.
+    """
+    from tuning import encoder
+
+    # It is asked first and heard last: meanwhile the rest is looked at.
+    asked = None if encoder.distilbert_is_here() else hub.ask(encoder.DISTILBERT)
     found = checks()
+    if asked is not None:
+        found.append(_hub(asked(HUB_SECONDS["command" if probe else "notebook"])))
+    if dials is not None and dials.ROOM:
+        found.append(room(dials))
+    # Timing needs what a failed check says is missing.
+    if all(check.status != "FAIL" for check in found):
+        found.append(time_needed(dials, minutes, probe=probe))
     print(*found, sep="\n")
     return int(any(check.status == "FAIL" for check in found))
 
 
 def main(argv: list[str] | None = None) -> int:
     """Command line of ``workshop.py check``."""
-    argparse.ArgumentParser(prog="workshop.py check", description=__doc__.splitlines()[0]).parse_args(argv)
-    return report()
+    parser = argparse.ArgumentParser(prog="workshop.py check", description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="time left for training (default: %(default)g)")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a dial, such as EPOCHS=3")
+    options = parser.parse_args(argv)
+    try:
+        return report(Dials.from_settings(parse_settings(options.set)), options.minutes, probe=True)
+    except DialError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

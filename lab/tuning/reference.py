@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from tuning import folders
 from tuning.dials import PRESETS, Dials, SgdDials
-from tuning.errors import WorkshopError
+from tuning.errors import EncoderError, WorkshopError
 from tuning.run import Run, check, finite, write_whole
 
 FOLDER = folders.ROOT / "assets" / "reference_runs"
@@ -30,6 +30,8 @@ BACKUP_SWEEP = tuple(float(f"{rate:.2g}") for rate in np.logspace(-4, 3, 8))
 OVER_TRAINING = {"TRAIN_SUBSET": 200, "EPOCHS": 12, "GROUP": 1}
 DIGITS = 4
 BACKUP = "backup-"
+# Beside the built-in encoder's runs, never in their place: the curve pictures and the clinic are made from those.
+DISTILBERT = "distilbert-"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,13 +55,16 @@ def plan(model: str) -> dict[str, Dials | SgdDials]:
     model : str
         The dial ``MODEL`` of the main lab's runs.
     """
+    start = DISTILBERT if model == "distilbert" else ""
     main: dict[str, Dials | SgdDials] = {
-        f"{preset.lower()}-seed{seed}": Dials(LR_PRESET=preset, GROUP=seed, MODEL=model)
+        f"{start}{preset.lower()}-seed{seed}": Dials(LR_PRESET=preset, GROUP=seed, MODEL=model)
         for preset in PRESETS
         for seed in SEEDS
     }
-    main["over-training"] = Dials(MODEL=model, **OVER_TRAINING)
-    main |= {f"sweep-{number:02d}": Dials(LR_PRESET=rate, GROUP=1, MODEL=model) for number, rate in _numbered(SWEEP)}
+    main[f"{start}over-training"] = Dials(MODEL=model, **OVER_TRAINING)
+    main |= {
+        f"{start}sweep-{number:02d}": Dials(LR_PRESET=rate, GROUP=1, MODEL=model) for number, rate in _numbered(SWEEP)
+    }
     backup = {
         f"{BACKUP}{preset.lower()}-seed{seed}": SgdDials(LR_PRESET=preset, GROUP=seed)
         for preset in PRESETS
@@ -79,7 +84,7 @@ def thinning(name: str) -> Thinning:
     """How much of a run of this name is kept: pictures are drawn from the presets' steps, so those keep most."""
     if name.startswith(BACKUP):
         return BACKUP_THINNING
-    return SWEEP_THINNING if name.startswith("sweep") else PICTURE
+    return SWEEP_THINNING if name.removeprefix(DISTILBERT).startswith("sweep") else PICTURE
 
 
 def thin(run: Run, rule: Thinning = PICTURE) -> Run:
@@ -136,12 +141,23 @@ def names(start: str = "") -> list[str]:
 
 
 def record(model: str, only: list[str]) -> None:
-    """Train and keep the planned runs; those whose name matches a pattern of `only`, or all."""
+    """Train and keep the planned runs; those whose name matches a pattern of `only`, or all.
+
+    Raises
+    ------
+    EncoderError
+        If the encoder is not here, so that another one would be recorded in its place.
+    """
     chosen = {
         name: dials
         for name, dials in plan(model).items()
-        if not only or any(fnmatch.fnmatch(name, pattern) for pattern in only)
+        if not only or any(fnmatch.fnmatch(name.removeprefix(DISTILBERT), pattern) for pattern in only)
     }
+    if any(isinstance(dials, Dials) for dials in chosen.values()):
+        from tuning import encoder
+
+        if told := encoder.find(model).banner:
+            raise EncoderError(f"A reference run has to be one of the encoder that was asked for. {told}")
     with tempfile.TemporaryDirectory() as scratch, tqdm(chosen.items(), unit="run") as bar:
         os.environ["WORKSHOP_RUNS"] = scratch
         for name, dials in bar:

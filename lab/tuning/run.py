@@ -11,11 +11,12 @@ import math
 import os
 import shutil
 import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import fastjsonschema
 import numpy as np
 import pandas as pd
 
@@ -28,6 +29,8 @@ SCHEMA_FILE = Path(__file__).with_name("run.schema.json")
 OUTCOMES = ("completed", "diverged", "interrupted")
 WEIGHTS_KEPT = 3
 BACKUP_NOTEBOOK = "02"
+FURTHER_NOTEBOOK = "04"
+COMPARISON_FILE = "comparison.md"
 ADOPTED_FILE = "adopted.json"
 
 
@@ -134,8 +137,9 @@ def finite(value: Any) -> Any:
 
 
 @cache
-def _validator() -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+def _quick_validator() -> Callable[[Any], Any]:
+    """The schema compiled: a board of a thousand runs is not kept waiting, but its reasons are hard to read."""
+    return fastjsonschema.compile(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
 
 
 def check(record: Any, name: str) -> None:
@@ -146,7 +150,15 @@ def check(record: Any, name: str) -> None:
     RunError
         With the first thing that does not fit.
     """
-    problem = jsonschema.exceptions.best_match(_validator().iter_errors(record))
+    try:
+        _quick_validator()(record)
+        return
+    except fastjsonschema.JsonSchemaException:
+        # Only now: importing it takes longer than everything else in the first cell of a notebook.
+        import jsonschema
+
+        validator = jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+        problem = jsonschema.exceptions.best_match(validator.iter_errors(record))
     if problem is not None:
         where = "/".join(map(str, problem.absolute_path)) or "the record"
         raise RunError(f"{name}: this is not a run of this workshop ({where}: {problem.message[:120]}).")
@@ -188,6 +200,24 @@ def finished_runs() -> list[Path]:
     return [path.parent for path in sorted(whole, key=lambda path: path.stat().st_mtime)]
 
 
+def readable_runs() -> tuple[list[Run], list[tuple[str, str]]]:
+    """All finished runs, oldest first; one that is damaged must not stand in the way of the others.
+
+    Returns
+    -------
+    runs : list of Run
+    damaged : list of tuple of str
+        Folder and reason of each run that cannot be read.
+    """
+    runs, damaged = [], []
+    for folder in finished_runs():
+        try:
+            runs.append(Run.load(folder))
+        except RunError as problem:
+            damaged.append((folder.name, str(problem)))
+    return runs, damaged
+
+
 def adoption(run: Run) -> dict[str, Any] | None:
     """How a run was adopted: the group's ``name``, its predicted ``word`` and ``f1``; None for a run made here."""
     try:
@@ -206,7 +236,8 @@ def adopted_from(run: Run) -> str | None:
 def last_run(run_id: str | None = None, *, backup: bool = False) -> Run:
     """Bring back a recorded run: the newest of the main lab or of the backup lab, or the one named.
 
-    Every cell after training starts here, so a restarted kernel costs nothing.
+    Every cell after training starts here, so a restarted kernel costs nothing. The variations that notebook 04 makes of
+    a run do not push it aside.
 
     Parameters
     ----------
@@ -228,7 +259,7 @@ def last_run(run_id: str | None = None, *, backup: bool = False) -> Run:
         return Run.load(folders.runs() / run_id)
     for folder in reversed(finished_runs()):
         run = Run.load(folder)
-        if (run.notebook == BACKUP_NOTEBOOK) == backup:
+        if (run.notebook == BACKUP_NOTEBOOK) == backup and run.notebook != FURTHER_NOTEBOOK:
             return run
     section = "Train three presets" if backup else "Train"
     raise RunError(f'There is no recorded run yet. Run the section "{section}" first.')
@@ -280,8 +311,9 @@ def forget_old_weights() -> None:
 
 
 def copy_results(folder: Path, out: Path) -> None:
-    """Copy ``run.json`` and ``predictions.csv`` of a run to another folder."""
+    """Copy ``run.json``, ``predictions.csv`` and, where there is one, the written comparison of a run to a folder."""
     out.mkdir(parents=True, exist_ok=True)
-    for name in ("run.json", "predictions.csv"):
+    compared = (folder / COMPARISON_FILE).is_file()
+    for name in ("run.json", "predictions.csv", *([COMPARISON_FILE] if compared else [])):
         if (folder / name).resolve() != (out / name).resolve():
             shutil.copyfile(folder / name, out / name)

@@ -1,16 +1,15 @@
 """What the first cell of a notebook switches on: one-line errors, and a hint in place of a `NameError`.
 
 Nothing here changes what the later cells compute; without it they work, but their errors read like a programmer's.
+The first cell is to answer at once, so nothing large is imported here: pandas or nbformat would take most of its time.
 """
 
 import ast
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-
-import nbformat
-import pandas as pd
 
 from tuning import folders
 from tuning.errors import WorkshopError
@@ -32,7 +31,7 @@ def notebook_file(number: str) -> Path:
 
 
 def start(number: str) -> None:
-    """Make errors readable for the rest of this kernel.
+    """Make errors and tables readable for the rest of this kernel.
 
     Parameters
     ----------
@@ -41,21 +40,40 @@ def start(number: str) -> None:
     """
     from IPython import get_ipython
 
-    # A sentence in a table is there to be read to its end.
-    pd.set_option("display.max_colwidth", None, "display.width", 140)
     shell = get_ipython()
     if shell is None:
         return
-    sections = sections_of_names(nbformat.read(notebook_file(number), as_version=4))
+    formatters = shell.display_formatter.formatters
+    # By name, so that pandas is not imported before a cell needs it.
+    formatters["text/html"].for_type_by_name("pandas", "DataFrame", _whole_table)
+    formatters["text/plain"].for_type_by_name("pandas", "DataFrame", _whole_text)
+    sections = sections_of_names(json.loads(notebook_file(number).read_text(encoding="utf-8")))
     shell.set_custom_exc((WorkshopError, NameError), _handler(sections))
 
 
-def sections_of_names(notebook: nbformat.NotebookNode) -> dict[str, str]:
+def _whole_table(frame: Any) -> str | None:
+    """A table in HTML: a sentence in it is there to be read to its end."""
+    import pandas as pd
+
+    with pd.option_context("display.max_colwidth", None):
+        return frame._repr_html_()
+
+
+def _whole_text(frame: Any, printer: Any, in_a_cycle: bool) -> None:
+    """The same in plain text."""
+    import pandas as pd
+
+    with pd.option_context("display.max_colwidth", None, "display.width", 140):
+        printer.text(repr(frame))
+
+
+def sections_of_names(notebook: Mapping[str, Any]) -> dict[str, str]:
     """Say for every name that a notebook's cells define which section defines it first.
 
     Parameters
     ----------
-    notebook : nbformat.NotebookNode
+    notebook : mapping
+        As in its file, or an ``nbformat.NotebookNode``.
 
     Returns
     -------
@@ -64,12 +82,13 @@ def sections_of_names(notebook: nbformat.NotebookNode) -> dict[str, str]:
     """
     sections: dict[str, str] = {}
     heading = "the first cell"
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            titles = [line.lstrip("# ").strip() for line in cell.source.splitlines() if line.startswith("#")]
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            titles = [line.lstrip("# ").strip() for line in source.splitlines() if line.startswith("#")]
             heading = titles[-1] if titles else heading
-        elif cell.cell_type == "code":
-            for name in _defined(cell.source):
+        elif cell["cell_type"] == "code":
+            for name in _defined(source):
                 sections.setdefault(name, heading)
     return sections
 

@@ -20,9 +20,9 @@ from tuning import folders, journal, machine, metrics
 from tuning.data import LABELS, Data, Splits, flip_labels, label_counts, subset
 from tuning.diagnosis import diagnose
 from tuning.dials import SgdDials
+from tuning.metrics import CHECK_SIZE
 from tuning.run import Run, finite, new_folder, save_predictions
 
-CHECK_SIZE = 300
 # Log-loss gradients are bounded, so a visible harm needs rates of hundreds on these sentences.
 RATES = {"TOO_LOW": 1e-3, "JUST_RIGHT": 10.0, "TOO_HIGH": 300.0}
 
@@ -192,7 +192,7 @@ def _start(features: Features, data: Data, splits: Splits, notebook: str) -> Run
         run_id=new_folder(f"sgd-{preset}").name,
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
         notebook=notebook,
-        dials=dials.as_dict(),
+        dials=dials.as_dict() | {"DATA": data.source},
         learning_rate=rate(dials.LR_PRESET),
         seed=dials.seed,
         encoder={

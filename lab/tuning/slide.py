@@ -9,7 +9,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuning import board_pictures, folders
+from tuning import board_pictures, deck_design, folders
 from tuning.board import COLUMNS, Board, results, summary
 from tuning.errors import WorkshopError
 
@@ -23,9 +23,8 @@ ROWS = 12
 # A room's runs fit; a sweep gets one row per rate.
 MOST_PAGES = 5
 LONGEST_NAME = 15
-WIDTHS = (2.3, 2.0, 1.3, 1.4, 1.6, 1.4, 1.25, 1.45)
+WIDTHS = (2.0, 1.85, 1.35, 1.3, 1.45, 1.5, 1.4, 1.85)
 FONT_SIZE = 18
-BLUE, PALE, DARK = "0072B2", "EEF4F8", "1A1A1A"
 # Smaller than its place on the slide, so that its words come out larger.
 PICTURE_SIZE = (8.6, 3.9)
 CURVES_BOX = (0.3, 1.25, 12.73, 5.8)
@@ -80,13 +79,17 @@ def fill(board: Board, out: Path | None = None) -> Path:
     return out
 
 
-def empty_form() -> "Presentation":
-    """Build the form: a page for the table, one for the curves, one for the conclusion."""
-    from pptx import Presentation
-    from pptx.util import Inches
+def empty_form(reference: Path | None = None) -> "Presentation":
+    """Build the form: a page for the table, one for the curves, one for the conclusion.
 
-    presentation = Presentation()
-    presentation.slide_width, presentation.slide_height = Inches(13.333), Inches(7.5)
+    Parameters
+    ----------
+    reference : pathlib.Path, optional
+        The design; that of the deck by default.
+    """
+    from pptx import Presentation
+
+    presentation = Presentation(str(reference or deck_design.FILE))
     presentation.core_properties.title = "Group results, Workshop 6W"
     presentation.core_properties.author = ""
     table = _new_slide(presentation, "Group results", NOTES["table"])
@@ -116,17 +119,14 @@ def _open() -> "Presentation":
 
 
 def _new_slide(presentation: "Presentation", title: str, notes: str) -> "Slide":
-    from pptx.enum.text import PP_ALIGN
-    from pptx.util import Inches, Pt
+    from pptx.util import Pt
 
     title_only = presentation.slide_layouts.get_by_name("Title Only")
     slide = presentation.slides.add_slide(title_only)
     shape = slide.shapes.title
     shape.name = TITLE
-    shape.left, shape.top, shape.width, shape.height = (Inches(value) for value in (0.3, 0.25, 12.73, 0.9))
     _say(shape, title)
-    shape.text_frame.paragraphs[0].runs[0].font.size = Pt(32)
-    shape.text_frame.paragraphs[0].alignment = PP_ALIGN.LEFT
+    shape.text_frame.paragraphs[0].runs[0].font.size = Pt(34)
     slide.notes_slide.notes_text_frame.text = notes
     return slide
 
@@ -145,20 +145,23 @@ def _add_table(slide: "Slide") -> None:
         row.height = Inches(0.43)
         for cell, heading in zip(row.cells, COLUMNS, strict=True):
             head = number == 0
-            _style(cell, heading if head else "", BLUE if head else PALE if number % 2 else "FFFFFF", head)
+            fill = deck_design.NAVY if head else deck_design.WHITE if number % 2 else deck_design.PALE
+            _style(cell, heading if head else "", fill, head)
 
 
 def _style(cell: Any, text: str, fill: str, head: bool) -> None:
     from pptx.dml.color import RGBColor
+    from pptx.enum.text import MSO_ANCHOR
     from pptx.util import Inches, Pt
 
     cell.fill.solid()
     cell.fill.fore_color.rgb = RGBColor.from_string(fill)
     cell.margin_top = cell.margin_bottom = Inches(0.03)
+    cell.vertical_anchor = MSO_ANCHOR.MIDDLE
     run = cell.text_frame.paragraphs[0].add_run()
     run.text = text
     run.font.size, run.font.bold = Pt(FONT_SIZE), head
-    run.font.color.rgb = RGBColor.from_string("FFFFFF" if head else DARK)
+    run.font.color.rgb = RGBColor.from_string(deck_design.WHITE if head else deck_design.INK)
 
 
 def _add_text(slide: "Slide", name: str, box: tuple[float, ...], lines: list[str], size: int = FONT_SIZE) -> None:

@@ -13,7 +13,7 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 import torch
 from datasets import Dataset
+from filelock import Timeout
 from safetensors import safe_open
 from transformers import (
     DataCollatorWithPadding,
@@ -37,14 +38,16 @@ from transformers import (
 )
 
 from tuning import encoder as encoders
-from tuning import folders, journal, machine, metrics
+from tuning import folders, freezing, journal, machine, metrics, processes, resume
 from tuning.batching import LengthGroupedTrainer
 from tuning.data import LABELS, Data, Splits, label_counts, load, split, subset
 from tuning.diagnosis import diagnose
 from tuning.dials import Dials, parse_settings
+from tuning.energy import Meter
 from tuning.errors import EncoderError, RunError, WorkshopError
 from tuning.evaluation import compute_metrics
 from tuning.live import ProgressLine
+from tuning.metrics import CHECK_SIZE
 from tuning.run import (
     Run,
     adopted_from,
@@ -54,16 +57,14 @@ from tuning.run import (
     new_folder,
     save_predictions,
     without_weights,
-    write_whole,
 )
 
 if TYPE_CHECKING:
     from tuning.encoder import Encoder
 
-CHECK_SIZE = 300
 EVAL_BATCH = 64
+NUMBER_FORMATS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 EXPLODED = 100.0
-MARK = "whole.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +147,7 @@ def plumbing(dials: Dials, precision: str, folder: Path | None = None) -> dict[s
         Where checkpoints go.
     """
     return {
-        "output_dir": str((folder or folders.runs()) / "checkpoints"),
+        "output_dir": str((folder or folders.runs()) / resume.CHECKPOINTS),
         "seed": dials.seed,
         "bf16": precision == "bf16",
         "fp16": precision == "fp16",
@@ -160,6 +161,9 @@ def plumbing(dials: Dials, precision: str, folder: Path | None = None) -> dict[s
         "logging_nan_inf_filter": False,
         "report_to": "none",
         "disable_tqdm": True,
+        # Several processes: the loss is their mean. The default multiplies it by their number, for models that divide
+        # by the tokens of all of them; a classifier's loss is a mean already.
+        "average_tokens_across_devices": False,
         "dataloader_pin_memory": torch.cuda.is_available(),
     }
 
@@ -201,7 +205,7 @@ def predict(model: PreTrainedModel, tokens: Dataset, tokenizer: PreTrainedTokeni
     model.eval()
     collate = DataCollatorWithPadding(tokenizer)
     kept = tokens.select_columns(["input_ids", "attention_mask"])
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
+    dtype = NUMBER_FORMATS.get(precision, torch.float32)
     logits = []
     for start in range(0, len(kept), EVAL_BATCH):
         batch = collate(kept[start : start + EVAL_BATCH]).to(model.device)
@@ -285,11 +289,17 @@ class Recorder(TrainerCallback):
         The record to fill.
     fingerprint : str
         What must be equal for a checkpoint of this run to be continued.
+
+    Attributes
+    ----------
+    saves : bool
+        Whether checkpoints are written; off where the disk has no room for them.
     """
 
     def __init__(self, run: Run, fingerprint: str) -> None:
         self.run = run
         self.fingerprint = fingerprint
+        self.saves = True
         self._scored: dict[str, float] = {}
         self._epoch_began = time.perf_counter()
 
@@ -336,20 +346,25 @@ class Recorder(TrainerCallback):
             }
         )
 
-    def on_epoch_end(self, args, state, control, **kwargs) -> None:
-        """Skip the checkpoint after the last epoch: the finished run saves its weights itself."""
+    def on_epoch_end(self, args, state, control, model=None, **kwargs) -> None:
+        """Skip the checkpoint after the last epoch, for the finished run saves its weights itself, or for want of room.
+
+        Something else may have filled the disk since the run began.
+        """
         if state.global_step >= state.max_steps or control.should_training_stop:
             control.should_save = False
+        elif self.saves and not processes.agree(resume.room_for(model.num_parameters())):
+            self.saves = False
+            print("The disk is full by now, so no more checkpoints are written. Training goes on.")
+        control.should_save &= self.saves
 
     def on_save(self, args, state, control, **kwargs) -> None:
         """Mark the checkpoint as whole, last of all, and only then let the one before go."""
-        checkpoints = Path(args.output_dir)
-        newest = checkpoints / f"checkpoint-{state.global_step}"
-        mark = {"fingerprint": self.fingerprint, "steps": self.run.steps, "epochs": self.run.epochs}
-        write_whole(newest / MARK, json.dumps(mark, allow_nan=False))
-        for older in checkpoints.glob("checkpoint-*"):
-            if older != newest:
-                shutil.rmtree(older, ignore_errors=True)
+        # Every process adds the state of its own random numbers to the checkpoint.
+        processes.agree(None)
+        if processes.is_first():
+            newest = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            resume.mark_whole(newest, self.fingerprint, self.run.steps, self.run.epochs)
 
 
 def _finite_or_none(value: float | None) -> float | None:
@@ -365,7 +380,7 @@ def start_run(
     -------
     run : Run
     fingerprint : str
-        Hash of all that decides the numbers: dials, data, encoder, versions, precision and threads.
+        Hash of all that decides the numbers: dials, data, encoder, versions, precision, threads and processes.
     """
     here = machine.describe(precision)
     used = subset(splits.train, dials.TRAIN_SUBSET)
@@ -373,7 +388,7 @@ def start_run(
         run_id="not-started",
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
         notebook=notebook,
-        dials=dials.as_dict(),
+        dials=dials.as_dict() | {"DATA": data.source},
         learning_rate=encoder.rate(dials.LR_PRESET),
         seed=dials.seed,
         encoder={"name": encoder.name, "source": encoder.source, "revision": encoder.revision, "parameters": 0},
@@ -390,12 +405,16 @@ def start_run(
         majority=metrics.majority([LABELS.index(label) for label in splits.validation["label"]]),
     )
     decisive = [run.dials, run.learning_rate, run.data["sha256"], encoder.revision, run.versions, precision]
-    text = json.dumps([*decisive, here["threads"], here["device"]], sort_keys=True)
+    together = [processes.count()] if processes.count() > 1 else []
+    text = json.dumps([*decisive, here["threads"], here["device"], *together], sort_keys=True)
     return run, hashlib.sha256(text.encode()).hexdigest()
 
 
 class Recording:
     """A run under way: its record, the recorder to give to the Trainer, and the checkpoint to go on from.
+
+    A run with the same fingerprint that was cut off is continued, and a line says so; the dial ``FRESH`` throws it away
+    instead.
 
     Attributes
     ----------
@@ -411,14 +430,31 @@ class Recording:
     ) -> None:
         self.dials, self.encoder, self.precision = dials, encoder, precision
         self.run, fingerprint = start_run(dials, data, splits, encoder, precision, notebook)
-        self.checkpoint, mark = _resumable(fingerprint)
-        if self.checkpoint:
-            self.folder = Path(self.checkpoint).parent.parent
-            self.run.steps, self.run.epochs = mark["steps"], mark["epochs"]
-        else:
-            self.folder = new_folder(dials.LR_PRESET if isinstance(dials.LR_PRESET, str) else f"{dials.LR_PRESET:g}")
+        self._half, self.folder = processes.agree(self._start(fingerprint) if processes.is_first() else None)
+        self.checkpoint = None
+        if self._half:
+            self.checkpoint = str(self._half.checkpoint)
+            self.run.steps, self.run.epochs = self._half.steps, self._half.epochs
         self.run.run_id = self.folder.name
         self.recorder = Recorder(self.run, fingerprint)
+
+    def _start(self, fingerprint: str) -> tuple[resume.HalfFinished | None, Path]:
+        """The run to go on with, if there is one, and the folder of the run."""
+        resume.clear_remains()
+        half = self._going_on(resume.half_finished(fingerprint))
+        label = self.dials.LR_PRESET if isinstance(self.dials.LR_PRESET, str) else f"{self.dials.LR_PRESET:g}"
+        return half, half.folder if half else new_folder(label)
+
+    def _going_on(self, cut_off: list[resume.HalfFinished]) -> resume.HalfFinished | None:
+        """The run to go on with, of those with these dials that were cut off; FRESH throws them all away."""
+        for half in cut_off:
+            after = f"{half.folder.name} after epoch {len(half.epochs)} of {self.dials.EPOCHS}"
+            if not self.dials.FRESH:
+                print(f"Going on with run {after}, where it was cut off. FRESH = True would start anew.")
+                return half
+            half.discard()
+            print(f"FRESH: the half-finished run {after} was thrown away. This one starts anew.")
+        return None
 
     @contextmanager
     def keep(self, trainer: Trainer, tokens: Tokens) -> Iterator[Run]:
@@ -440,13 +476,37 @@ class Recording:
         Raises
         ------
         RunError
-            If what would be trained is not what the record says: a used model, old tokens, hand-changed arguments.
+            If what would be trained is not what the record says (a used model, old tokens, hand-changed arguments), if
+        the disk has no room for the trained weights, or if another notebook trains this very run.
         """
-        run, model, tokenizer = self.run, trainer.model, trainer.processing_class
         self._refuse_what_the_log_would_not_show(trainer, tokens)
-        for noisy in (PrinterCallback, ProgressCallback):
-            trainer.remove_callback(noisy)
+        if not processes.is_first():
+            yield from self._help(trainer)
+            return
+        no_room = resume.check_room(trainer.model.num_parameters(), self.dials.EPOCHS, self._half)
+        if processes.agree(no_room):
+            self.recorder.saves = False
+            print(no_room)
+        try:
+            with resume.lock(self.folder):
+                yield from self._keep(trainer, tokens)
+        except Timeout:
+            raise RunError(f"{self.run.run_id} is being trained by another notebook at this moment.") from None
+        resume.tidy(self.folder)
+        forget_old_weights()
+
+    def _help(self, trainer: Trainer) -> Iterator[Run]:
+        """What a process does that is not the first: train its share, and write nothing."""
+        _quiet(trainer)
+        self.recorder.saves = not processes.agree(None)
+        set_seed(self.run.seed)
+        yield self.run
+
+    def _keep(self, trainer: Trainer, tokens: Tokens) -> Iterator[Run]:
+        run, model, tokenizer = self.run, trainer.model, trainer.processing_class
+        _quiet(trainer)
         run.encoder["parameters"] = model.num_parameters()
+        meter = Meter()
         began = time.perf_counter()
         if not run.baseline:
             run.baseline, _ = measure(model, tokens, tokenizer, self.precision)
@@ -460,12 +520,17 @@ class Recording:
         else:
             run.outcome = "diverged" if run.outcome == "diverged" else "completed"
         train_seconds = time.perf_counter() - train_began
-        self._finish(model, tokenizer, tokens, train_seconds)
+        _let_the_optimiser_go(trainer)
+        # A search over rates gives the Trainer a new model before it trains.
+        self._finish(trainer.model, tokenizer, tokens, train_seconds)
         run.timing["total_seconds"] = time.perf_counter() - began
-        run.save(self.folder)
-        journal.append(run)
-        shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
-        forget_old_weights()
+        if (watt_hours := meter.stop()) is not None:
+            run.timing["energy_wh"] = watt_hours
+        # In this order a kill between the two does no harm: the run is continued, and the log replaces its row.
+        try:
+            journal.append(run)
+        finally:
+            run.save(self.folder)
 
     def _refuse_what_the_log_would_not_show(self, trainer: Trainer, tokens: Tokens) -> None:
         again = 'Run the notebook again from the section "Dials" (menu: Run, then Run Selected Cell and All Below).'
@@ -497,23 +562,25 @@ class Recording:
             "peak_memory_mb": machine.peak_memory_mb(),
         }
         run.diagnosis = diagnose(run).as_dict()
-        model.save_pretrained(self.folder / "model")
-        tokenizer.save_pretrained(self.folder / "model")
+        if resume.room_for(model.num_parameters(), copies=1):
+            model.save_pretrained(self.folder / "model")
+            tokenizer.save_pretrained(self.folder / "model")
+        else:
+            print("The disk is full by now: this run's record is kept, its weights are not.")
         labels = [LABELS[index] for index in tokens.validation["labels"]]
         save_predictions(self.folder, tokens.validation["id"], labels, logits)
 
 
-def _resumable(fingerprint: str) -> tuple[str | None, dict[str, Any]]:
-    """Newest whole checkpoint of an unfinished run with this fingerprint."""
-    marks = sorted(folders.runs().glob(f"*/checkpoints/checkpoint-*/{MARK}"), key=lambda path: path.stat().st_mtime)
-    for path in reversed(marks):
-        try:
-            mark = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if mark.get("fingerprint") == fingerprint and not (path.parents[2] / "run.json").exists():
-            return str(path.parent), mark
-    return None, {}
+def _quiet(trainer: Trainer) -> None:
+    for noisy in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(noisy)
+
+
+def _let_the_optimiser_go(trainer: Trainer) -> None:
+    """Give AdamW's two numbers for every weight back to the system: after training nobody asks for them."""
+    trainer.optimizer = trainer.lr_scheduler = None
+    trainer.callback_handler.optimizer = trainer.callback_handler.lr_scheduler = None
+    trainer.accelerator.free_memory()
 
 
 def trained(run: Run) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -594,7 +661,13 @@ def open_test(run: Run) -> pd.DataFrame:
     return journal.validation_and_test(run)
 
 
-def fit(dials: Dials, notebook: str = "script", quiet: bool = False) -> Run:
+def fit(
+    dials: Dials,
+    notebook: str = "script",
+    quiet: bool = False,
+    watch: Callable[[Run], TrainerCallback] = ProgressLine,
+    encoder: "Encoder | None" = None,
+) -> Run:
     """The notebook's loop in one call: data, encoder, tokens, training and the record.
 
     Parameters
@@ -604,6 +677,10 @@ def fit(dials: Dials, notebook: str = "script", quiet: bool = False) -> Run:
         What the record says it came from.
     quiet : bool
         Without a progress bar.
+    watch : callable
+        Gives what shows the progress of a run: a progress bar by default.
+    encoder : Encoder, optional
+        One that was found already, and told about; by default the dial ``MODEL`` says which.
 
     Returns
     -------
@@ -612,11 +689,13 @@ def fit(dials: Dials, notebook: str = "script", quiet: bool = False) -> Run:
     """
     data = load(dials.DATA, dials.AGREEMENT)
     splits = split(data)
-    encoder = encoders.find(dials.MODEL)
-    for notice in (*data.notices, encoder.banner):
-        if notice and not quiet:
-            print(notice, file=sys.stderr)
+    if encoder is None:
+        encoder = encoders.find(dials.MODEL)
+        for notice in (*data.notices, encoder.banner):
+            if notice and not quiet:
+                print(notice, file=sys.stderr)
     model, tokenizer = encoders.build(encoder, dials.seed)
+    encoder = freezing.freeze(model, encoder, dials.trained)
     tokens = tokenise_splits(splits, tokenizer, dials)
     precision = precision_for(dials, model)
     recording = Recording(dials, data, splits, encoder, precision, notebook)
@@ -628,7 +707,7 @@ def fit(dials: Dials, notebook: str = "script", quiet: bool = False) -> Run:
         processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=compute_metrics,
-        callbacks=[recording.recorder] if quiet else [recording.recorder, ProgressLine(recording.run)],
+        callbacks=[recording.recorder] if quiet else [recording.recorder, watch(recording.run)],
     )
     with recording.keep(trainer, tokens) as run:
         trainer.train(resume_from_checkpoint=recording.checkpoint)
@@ -640,15 +719,19 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tuning.training", description=__doc__.splitlines()[0])
     parser.add_argument("--data", metavar="CSV", help="a CSV of your own instead of the bundled sentences")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a dial, such as EPOCHS=3")
+    parser.add_argument("--fresh", action="store_true", help="throw away a half-finished run of the same dials")
     parser.add_argument("--out", type=Path, metavar="DIR", help="copy run.json and predictions.csv to this folder")
     parser.add_argument("--save-model", type=Path, metavar="DIR", help="write the trained model to this folder")
     options = parser.parse_args(argv)
     try:
         chosen = parse_settings(options.set) | ({"DATA": options.data} if options.data else {})
-        run = fit(Dials.from_settings(chosen))
+        run = fit(Dials.from_settings(chosen | ({"FRESH": True} if options.fresh else {})))
     except WorkshopError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
+    processes.leave()
+    if not processes.is_first():
+        return 0
     print(journal.before_after(run).to_string())
     print(journal.verdict_text(run))
     if options.out:

@@ -1,0 +1,409 @@
+"""All documents read together: what they point at exists, they agree, and no figure is of unknown origin."""
+
+import ast
+import json
+import re
+import shlex
+import subprocess
+import sys
+import unicodedata
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote
+
+import codespell_lib
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+from messages import messages
+
+import workshop
+from tuning import activities, documents, folders
+from tuning.dials import PRESETS, Dials, FurtherDials, SgdDials
+from tuning.encoder import RATES
+from tuning.log import WORKSHEET_COLUMNS
+from tuning.sgd import RATES as SGD_RATES
+
+ROOT = folders.ROOT
+PAGES = [folders.short(path) for path in documents.documents()]
+SLIDES = [name for name in PAGES if name.startswith("slides/")]
+# The data card's figures are compared with the file by tests/test_audit.py; slides by the deck's own tests.
+PROSE = [name for name in PAGES if name not in SLIDES and name != "lab/data/README.md"]
+# Decimal figures that a document may type by hand, each with its source.
+CONSTANTS = {
+    "0.01": "WORKSHEET_DELTA in diagnosis.py, and the goal of the playground",
+    "0.02": "two points of F1, the example of Activity 4",
+    "0.1": "a rule of thumb: a tenth",
+    "0.20": "PRICE_PER_HOUR's default",
+    "0.25": "a quarter of labels flipped",
+    "0.29": "1 - 0.71",
+    "0.53": "0.71 x 0.75",
+    "0.04": "0.29 x 0.25 / 2",
+    "0.57": "0.53 + 0.04",
+    "0.7": "an example of a score in a message",
+    "0.71": "the example of product.md",
+    "0.75": "1 - 0.25, the ceiling",
+    "0.8": "the playground's setting of the demonstration",
+    "1.10": "ln 3",
+    "3.11": "the oldest Python",
+    "6.2": "the unit's number",
+}
+BLOCK = re.compile(r"<!-- figures: ([\w-]+) begin -->.*?<!-- figures: \1 end -->", re.DOTALL)
+FENCE = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
+RUN = re.compile(r"<!-- run: (?P<name>\w+) -->\n+ *```bash\n(?P<code>.*?) *```", re.DOTALL)
+LINK = re.compile(r"!?\[(?P<text>[^\]]*(?:\[[^\]]*\][^\]]*)?)\]\((?P<target>[^)\s]+)\)")
+# American spellings that are also British words of another meaning.
+BOTH = {
+    "check",
+    "program",
+    "practice",
+    "license",
+    "meter",
+    "meters",
+    "story",
+    "stories",
+    "draft",
+    "biased",
+    "curb",
+    "tire",
+}
+# Sentences of more words than this are hard to read at 08:55.
+LONG = 38
+
+
+@cache
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@cache
+def plain(name: str) -> str:
+    """A document without generated blocks, code, front matter and addresses."""
+    found = re.sub(r"\A---\n.*?\n---\n", "", text(name), flags=re.DOTALL)
+    found = BLOCK.sub("", found)
+    found = FENCE.sub("", found)
+    found = re.sub(r"`[^`\n]*`", "", found)
+    found = re.sub(r"<!--.*?-->", "", found, flags=re.DOTALL)
+    return re.sub(r"\]\([^)]*\)", "]", found)
+
+
+@cache
+def anchors(path: Path) -> set[str]:
+    """The anchors that GitHub makes from a document's headings."""
+    seen: dict[str, int] = {}
+    found = set()
+    for line in FENCE.sub("", path.read_text(encoding="utf-8")).splitlines():
+        heading = re.match(r"#{1,6} +(.+)", line)
+        if not heading:
+            continue
+        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading[1]).replace("`", "").strip().lower()
+        kept = "".join(sign for sign in words if sign.isalnum() or sign in " -_")
+        anchor = kept.replace(" ", "-")
+        number = seen.get(anchor, 0)
+        seen[anchor] = number + 1
+        found.add(f"{anchor}-{number}" if number else anchor)
+    return found
+
+
+@cache
+def notebooks() -> dict[str, dict[str, set[str]]]:
+    """Cell ids, headings, and names in capitals of each notebook."""
+    found = {}
+    for path in sorted(folders.LAB.glob("0*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        lines = [
+            line for cell in cells if cell["cell_type"] == "markdown" for line in "".join(cell["source"]).split("\n")
+        ]
+        code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+        names = set(re.findall(r"^([A-Z][A-Z0-9_]+) = ", code, re.MULTILINE))
+        titles = {line.lstrip("# ").strip() for line in lines if line.startswith("#")}
+        found[path.name[:2]] = {"ids": {cell["id"] for cell in cells}, "titles": titles, "names": names}
+    return found
+
+
+# Links and names
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_leads_somewhere(name):
+    here = ROOT / name
+    for match in LINK.finditer(FENCE.sub("", text(name))):
+        target = match["target"].strip("<>")
+        if target.startswith(("http://", "https://", "mailto:")):
+            continue
+        path, _, anchor = unquote(target).partition("#")
+        there = (here.parent / path).resolve() if path else here
+        assert there.exists(), f"{name}: {target}"
+        if anchor and there.suffix == ".md":
+            assert anchor in anchors(there), f"{name}: {target}"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_addresses_of_the_repository_name_files_that_exist(name):
+    for branch, path in re.findall(r"Corndel/AI6-W6/(?:blob|tree)/(\w+)/([^\s)\"#]+)", text(name)):
+        assert branch == "main"
+        assert (ROOT / path).exists(), path
+
+
+def test_the_readme_offers_codespaces_and_colab():
+    readme = text("README.md")
+    assert "https://codespaces.new/Corndel/AI6-W6" in readme
+    assert "https://colab.research.google.com/github/Corndel/AI6-W6/blob/main/lab/01_" in readme
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_image_says_what_it_shows(name):
+    tokens = MarkdownIt().parse(text(name))
+    images = [child for token in tokens for child in token.children or [] if child.type == "image"]
+    for image in images:
+        assert len(image.content) >= 12, f"{name}: {image.attrs['src']}"
+    assert not re.search(r"<img\b(?![^>]*\balt=)", text(name))
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_cells_are_named_by_ids_that_exist(name):
+    there = set().union(*(notebook["ids"] for notebook in notebooks().values()))
+    groups = re.findall(r"\bcells? ((?:`[\w-]+`(?:,| and)? ?)+)", text(name))
+    named = {cell for group in groups for cell in re.findall(r"`([\w-]+)`", group)}
+    assert named <= there, f"{name}: {named - there}"
+
+
+@pytest.mark.parametrize("name", [name for name in PROSE if name.startswith(("activities", "coach", "TROUBLE"))])
+def test_sections_are_named_as_the_notebooks_have_them(name):
+    titles = set().union(*(notebook["titles"] for notebook in notebooks().values()))
+    named = re.findall(r"\b[Ss]ections? \*\*([^*]+)\*\*", text(name))
+    assert set(named) <= titles, f"{name}: {set(named) - titles}"
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_no_cell_is_referred_to_by_its_number(name):
+    assert not re.search(r"\b[Cc]ells? (?:no\. ?)?\d", text(name))
+
+
+# Facts that stand in more than one place
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_decimal_figures_come_from_a_source(name):
+    found = re.findall(r"(?<![\d.,-])\d+\.\d+(?![\d.]*\d)", plain(name))
+    assert set(found) <= CONSTANTS.keys(), f"{name}: {sorted(set(found) - CONSTANTS.keys())}"
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_dials_that_are_named_exist_and_may_have_the_value(name):
+    kinds = (Dials, SgdDials, FurtherDials)
+    others = set().union(*(notebook["names"] for notebook in notebooks().values()))
+    for dial, value in re.findall(r"\b([A-Z]{4,}(?:_[A-Z0-9]+)*) = (\"[^\"]*\"|[\w.+-]+)(?=`|$|\n| )", text(name)):
+        takers = [kind for kind in kinds if dial in kind.settable()]
+        if not takers:
+            assert dial in others, f"{name}: {dial}"
+            continue
+        given = (
+            ast.literal_eval(value) if value[0] in "\"'" or value[0].isdigit() or value in {"True", "None"} else value
+        )
+        assert any(kind.from_settings({dial: given}) for kind in takers)
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_presets_have_one_spelling(name):
+    for word in re.findall(r"\b(?:TOO|JUST)[ _-][A-Z]+\b", text(name)):
+        assert word in PRESETS, f"{name}: {word}"
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_rates_of_presets_stand_in_generated_blocks_only(name):
+    prose = plain(name)
+    for rate in {*RATES["distilbert"].values(), *RATES["small"].values(), *SGD_RATES.values()}:
+        written = f"{rate:g}".replace("e-0", "e-")
+        if "e" in written or "." in written:
+            assert not re.search(rf"(?<![\w.]){re.escape(written)}(?![\w.])", prose), f"{name}: {written}"
+
+
+def test_the_worksheets_log_has_the_columns_of_the_code():
+    header = f"| {' | '.join(WORKSHEET_COLUMNS)} |"
+    assert header in text("handouts/Activity_Worksheet.md")
+
+
+def test_clock_times_in_the_playbook_and_the_readme_are_those_of_the_day():
+    known = {documents.clock(documents.day()[-1].end)}
+    for slot in documents.day():
+        known |= {documents.clock(slot.start), documents.clock(slot.end)}
+        now = slot.start
+        for task in slot.activity.tasks if slot.activity else ():
+            known.add(documents.clock(now))
+            now += task.minutes
+    # The room card is fixed by ten o'clock, which is when its task ends.
+    for name in ("coach/COACH_PLAYBOOK.md", "README.md", "handouts/Fine_Tuning_in_Plain_English.md"):
+        times = set(re.findall(r"\b(?:09|1[0-6]):\d\d\b", plain(name)))
+        assert times <= known, f"{name}: {sorted(times - known)}"
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_ksbs_are_those_of_the_workshop(name):
+    assert set(re.findall(r"\b(?:K\d{1,2}|S\d{1,2}|B\d)\b(?!\.)", plain(name))) <= activities.KSBS.keys() | {"B1"}
+
+
+def test_the_worksheet_maps_every_ksb_of_the_day():
+    mapped = set(re.findall(r"\b[KSB]\d{1,2}\b", text("handouts/Activity_Worksheet.md").partition("## Task 6")[2]))
+    needed = {code for name in activities.NAMES for code in activities.load(name).ksbs}
+    assert mapped == needed
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_signs_have_one_meaning(name):
+    known = {sign.strip("\ufe0f") for sign in activities.EMOJI}
+    used = {sign for sign in text(name) if unicodedata.category(sign) == "So"}
+    assert used <= known, f"{name}: {used - known}"
+
+
+def test_the_generalisation_gap_is_defined_once():
+    definition = re.compile(r"training\s+accuracy\s+minus\s+validation\s+accuracy", re.IGNORECASE)
+    places = [name for name in PAGES if definition.search(text(name))]
+    assert places == ["handouts/Unit6_Maths_Words_Glossary.md"]
+    other = re.compile(r"validation\s+accuracy\s+minus\s+training|gap\W+(?:is|=)\W+val", re.IGNORECASE)
+    sources = [*map(text, PAGES), *(path.read_text(encoding="utf-8") for path in folders.LAB.glob("0*.ipynb"))]
+    assert not [found for source in sources if (found := other.search(source))]
+
+
+def test_nothing_that_a_learner_meets_first_gives_the_curves_away():
+    readme = text("README.md")
+    assert not re.search(r"curve_[a-d]|[Cc]urve [A-D]\b", readme)
+    assert not re.search(r"]\([^)]*coach_only", readme)
+
+
+# What the code says
+
+
+def searchable(page: str) -> str:
+    return " ".join(page.replace("`", "").replace("\\", "").split())
+
+
+@pytest.fixture(scope="module")
+def troubleshooting() -> str:
+    return searchable(text("TROUBLESHOOTING.md"))
+
+
+def test_every_message_of_the_code_can_be_found(troubleshooting):
+    missing = [
+        f"{message.where}: {message.fragment}"
+        for message in messages()
+        if message.fragment.strip(" .:,;()\"'“”") not in troubleshooting
+    ]
+    assert not missing, "TROUBLESHOOTING.md has no row for\n" + "\n".join(missing)
+
+
+def test_every_cause_of_a_failed_installation_can_be_found(troubleshooting):
+    for _, cause in workshop.PIP_CAUSES:
+        assert cause.partition(":")[0] in troubleshooting, cause
+
+
+def test_messages_are_really_collected():
+    found = {message.fragment for message in messages()}
+    assert len(found) > 100
+    assert 'There is no recorded run yet. Run the section "' in found
+    assert "the network forbids the Hub" in found
+
+
+# Commands
+
+
+def commands() -> list[tuple[str, str]]:
+    lines = []
+    for name in PROSE:
+        for block in re.findall(r"^ *```bash\n(.*?)^ *```", text(name), re.DOTALL | re.MULTILINE):
+            lines += [(name, line.partition("  #")[0].strip()) for line in block.splitlines()]
+        lines += [(name, code) for code in re.findall(r"`(python3 workshop\.py [^`…]+)`", " ".join(text(name).split()))]
+    return [(name, line) for name, line in lines if line.startswith("python3 workshop.py")]
+
+
+def test_commands_in_the_documents_are_understood():
+    found = commands()
+    assert len(found) > 20
+    for name, line in found:
+        command, *arguments = shlex.split(line)[2:]
+        if command == "--help":
+            continue
+        options = workshop.parse(command, arguments)
+        # What the launcher does not describe goes on to a module, which has its own list.
+        if command == "run":
+            assert not options.unknown, f"{name}: {line}"
+        settings = [arguments[at + 1] for at, word in enumerate(arguments) if word == "--set"]
+        if getattr(options, "notebook", "01") == "01":
+            Dials.from_settings(dict(setting.split("=", 1) for setting in settings))
+
+
+MARKED = [
+    pytest.param(match["code"], marks=[pytest.mark.slow] if match["name"] == "slow" else [], id=name)
+    for name in PROSE
+    for match in RUN.finditer(text(name))
+]
+
+
+def test_there_are_commands_to_run():
+    assert len(MARKED) > 1
+
+
+@pytest.mark.parametrize("code", MARKED)
+def test_marked_commands_run(code, monkeypatch, capfd):
+    # Else the launcher might set up an environment, where a maintainer made one by hand.
+    monkeypatch.setattr(workshop, "ensure", lambda kit: Path(sys.executable))
+    for line in code.splitlines():
+        python, launcher, *arguments = shlex.split(line)
+        assert (python, launcher) == ("python3", "workshop.py")
+        assert workshop.main(arguments) == 0
+        assert capfd.readouterr().out.strip()
+
+
+# Language
+
+
+def test_the_spelling_is_british(tmp_path):
+    # Codespell knows which British words Americans write otherwise; read backwards, that finds American ones.
+    pairs = Path(codespell_lib.__file__).parent / "data" / "dictionary_en-GB_to_en-US.txt"
+    british = (line.split("->") for line in pairs.read_text(encoding="utf-8").splitlines())
+    turned = [f"{american}->{word}" for word, american in british if "," not in american and american not in BOTH]
+    dictionary = tmp_path / "american.txt"
+    dictionary.write_text("\n".join(turned), encoding="utf-8")
+    names = [str(ROOT / name) for name in PAGES] + [str(path) for path in folders.LAB.glob("0*.ipynb")]
+    # What stands in backticks belongs to the code.
+    command = [sys.executable, "-m", "codespell_lib", "-D", str(dictionary), "-D", "-", "--ignore-regex", "`[^`]*`"]
+    command += ["--ignore-words-list", "fro"]
+    done = subprocess.run([*command, *names], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.stdout + done.stderr == ""
+
+
+def sentences(name: str, stops: str = ".!?") -> list[str]:
+    """The sentences of paragraphs and list items; tables and headings are no sentences."""
+    lines = [line for line in plain(name).splitlines() if not line.lstrip().startswith(("|", "#", "<", "!"))]
+    prose = re.sub(r"\n(?=\s*(?:[-*>]|\d+\.) )", "\n\n", "\n".join(lines))
+    words = [re.sub(r"[\[\]*_>]", "", part) for part in re.split(rf"\n\s*\n|(?<=[{stops}])[\"”')]*\s+", prose)]
+    return [" ".join(part.split()) for part in words if len(part.split()) > 3]
+
+
+def syllables(word: str) -> int:
+    groups = re.findall(r"[aeiouy]+", word.lower())
+    return max(1, len(groups) - (word.lower().endswith("e") and not word.lower().endswith("le") and len(groups) > 1))
+
+
+def reading_ease(name: str) -> float:
+    """Flesch's reading ease (1948): 206.835 - 1.015 words per sentence - 84.6 syllables per word."""
+    found = sentences(name)
+    words = [word for sentence in found for word in re.findall(r"[A-Za-z']+", sentence)]
+    return 206.835 - 1.015 * len(words) / len(found) - 84.6 * sum(map(syllables, words)) / len(words)
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_the_sentences_are_plain(name, record_property):
+    ease = reading_ease(name)
+    record_property("reading_ease", round(ease, 1))
+    print(f"{name}: reading ease {ease:.0f}")
+    # 60 to 70 is plain English; words such as "generalisation" and "validation" cannot be avoided here.
+    assert ease > 55, f"{name}: reading ease {ease:.0f}"
+    # A list behind a colon is read item by item.
+    long = [sentence for sentence in sentences(name, ".!?:;") if len(sentence.split()) > LONG]
+    assert not long, f"{name}: {long}"
+
+
+def test_front_matter_is_data():
+    for name in activities.NAMES:
+        assert yaml.safe_load(text(f"activities/{name}.md").split("---\n", 2)[1])["title"]
