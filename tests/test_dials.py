@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tuning import preflight
-from tuning.dials import PRESETS, Dials, parse_settings
+from tuning.dials import PRESETS, Dials, FrozenDials, FurtherDials, parse_settings
 from tuning.errors import DialError, WorkshopError, nearest
 
 NAN, INF = math.nan, math.inf
@@ -245,3 +245,41 @@ def test_checked_dials_cannot_be_changed_afterwards():
 
 def test_a_dial_error_is_one_of_the_workshops_own():
     assert issubclass(DialError, WorkshopError)
+
+
+# Notebook 04
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("OPTION", "H", "A, B, C, D, E or F"),
+        ("OPTION", 1, "A, B, C, D, E or F"),
+        ("RUN_1", 5, "a Run ID of your log"),
+        ("DIALS", "EPOCHS=1", "dials of notebook 01 in braces"),
+        ("DIALS", {"EPOCHS": 0}, "EPOCHS = 0 cannot be used"),
+        ("DIALS", {"EPOHCS": 1}, "Did you mean EPOCHS"),
+        ("CHANGE", None, "dials of notebook 01 in braces"),
+        ("HEAD_RATE", 0, "above 0"),
+        ("HEAD_RATE", 11, "up to 10"),
+        ("MINUTES", -3, "a number of minutes above 0"),
+        ("BUDGET", "much", "an amount of money above 0"),
+        ("WATTS", float("inf"), "a number above 0"),
+        ("PRICE_PER_HOUR", 0, "a number above 0"),
+    ],
+)
+def test_a_setting_of_notebook_04_that_cannot_be_used_is_refused(name, value, told):
+    with pytest.raises(DialError, match=told):
+        FurtherDials(**{name: value})
+
+
+def test_settings_of_notebook_04_are_read_kindly():
+    found = FurtherDials(OPTION=" c ", MINUTES="10", DIALS={"EPOCHS": "3"}, RUN_1="")
+    assert (found.OPTION, found.MINUTES, found.DIALS, found.RUN_1) == ("C", 10.0, {"EPOCHS": 3}, None)
+
+
+def test_frozen_dials_are_dials_with_one_more():
+    assert FrozenDials.names() == [*Dials.names(), "TRAINED"]
+    assert Dials().trained == FrozenDials().trained == "everything"
+    with pytest.raises(DialError, match="Did you mean head only"):
+        FrozenDials(TRAINED="head")

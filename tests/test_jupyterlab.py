@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from machines import copy_of_the_workshop
 
-import workshop
 from tuning.session import notebook_file
 
 pytestmark = pytest.mark.slow
 
-TINY = {"01": {"TRAIN_SUBSET": 40, "EPOCHS": 1}, "02": {"TRAIN_SUBSET": 100, "EPOCHS": 2}, "03": {}}
+TRAINING = "trainer.train("
 # Long enough that the kernel can be lost in the middle, after the first checkpoint.
-LONG = {"TRAIN_SUBSET": 240, "EPOCHS": 3}
+LONG = {"MODEL": "embedded", "TRAIN_SUBSET": 240, "EPOCHS": 3}
+SHORT = {"TRAIN_SUBSET": 100, "EPOCHS": 2}
 PATIENCE = 300_000  # milliseconds: a busy machine is no failure
 WIDTH, HEIGHT = 1600, 900
 
@@ -36,7 +36,9 @@ class Lab:
 
     def __enter__(self) -> "Lab":
         # The interpreter of the tests has everything already: the copy need not install it again.
-        code = "import sys, workshop; workshop.ensure = lambda kit: sys.executable; sys.exit(workshop.main(sys.argv[1:]))"
+        code = (
+            "import sys, workshop; workshop.ensure = lambda kit: sys.executable; sys.exit(workshop.main(sys.argv[1:]))"
+        )
         options = ["lab", "--no-browser", "--port=0", "--allow-root"]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("WORKSHOP_")}
         settings = self.root.parent / "jupyter"
@@ -86,7 +88,7 @@ def lab(tmp_path_factory, browser) -> Iterator[Callable[[dict[str, dict]], Lab]]
     def start(dials: dict[str, dict[str, Any]]) -> Lab:
         root = copy_of_the_workshop(tmp_path_factory.mktemp("jupyter") / "AI6-W6")
         for number, changed in dials.items():
-            set_dials(root / "lab" / notebook_file(number).name, {"MODEL": "embedded", **changed} if number == "01" else changed)
+            set_dials(root / "lab" / notebook_file(number).name, changed)
         opened.append(Lab(root, browser).__enter__())
         return opened[-1]
 
@@ -107,17 +109,93 @@ def set_dials(notebook: Path, changed: dict[str, Any]) -> None:
     notebook.write_text(json.dumps(stored, indent=1), encoding="utf-8")
 
 
-def run_all(page: Any) -> None:
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.locator(".lm-Menu-item[data-command='notebook:run-all-cells']:visible, .lm-Menu-item[data-command='runmenu:run-all']:visible").first.click()
+def menu(page: Any, name: str, command: str) -> None:
+    """Choose an entry of the menu bar, as a person does."""
+    page.get_by_role("menuitem", name=name, exact=True).click()
+    page.locator(f".lm-Menu-item[data-command='{command}']:visible").click()
 
 
-def finish(page: Any) -> str:
-    """Wait until no cell is waiting; gives all the text under the cells."""
-    page.locator(".jp-NotebookPanel:visible .jp-Notebook-ExecutionIndicator[data-status=busy]").wait_for()
-    page.locator(".jp-NotebookPanel:visible .jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
-    return outputs(page)
+def wait_until_idle(page: Any) -> None:
+    """Wait until no cell runs or waits."""
+    page.locator(".jp-InputPrompt", has_text="[*]").first.wait_for(state="attached")
+    page.wait_for_function(
+        "![...document.querySelectorAll('.jp-InputPrompt')].some(prompt => prompt.innerText.includes('*'))"
+    )
 
 
-def outputs(page: Any) -> str:
-    return "\n".join(page.locator(".jp-NotebookPanel:visible .jp-OutputArea-output").all_inner_texts())
+def under(page: Any, code: str) -> Any:
+    """The outputs of the cell that holds some code."""
+    return page.locator(".jp-NotebookPanel:visible .jp-CodeCell", has_text=code).first.locator(".jp-OutputArea-output")
+
+
+def text(outputs: Any) -> str:
+    """What outputs say, also those that are scrolled out of sight."""
+    return "\n".join(outputs.all_text_contents())
+
+
+def everything(page: Any) -> Any:
+    """The outputs of all cells."""
+    return page.locator(".jp-NotebookPanel:visible .jp-OutputArea-output")
+
+
+def pictures_while(page: Any, code: str, ended: Callable[[], bool]) -> list[str]:
+    """The different pictures that a cell shows, in order, until something has happened."""
+    seen: list[str] = []
+    end = time.monotonic() + PATIENCE / 1000
+    while not ended():
+        assert time.monotonic() < end, "waited for too long"
+        for image in under(page, code).locator("img").all():
+            if (source := image.get_attribute("src")) and source not in seen:
+                seen.append(source)
+        page.wait_for_timeout(200)
+    return seen
+
+
+def test_notebook_01_with_its_worksheet_a_live_curve_and_a_kernel_that_is_lost(lab, tmp_path):
+    one = lab({"01": LONG})
+    runs = one.root / "lab" / "runs"
+    page = one.page()
+    worksheet = page.locator(".jp-FileEditor:visible")
+    assert "Activity Worksheet" in worksheet.inner_text()
+    notebook = page.locator(".jp-NotebookPanel:visible")
+    assert worksheet.bounding_box()["x"] >= notebook.bounding_box()["x"] + notebook.bounding_box()["width"]
+    assert page.locator(".jp-Dialog").count() == 0, "nobody is asked anything"
+
+    menu(page, "Run", "runmenu:run-all")
+    first = pictures_while(page, TRAINING, lambda: any(runs.glob("*/checkpoints/*/whole.json")))
+    menu(page, "Kernel", "kernelmenu:restart")
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    page.locator("#jp-main-statusbar").get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    page.locator(".jp-InputPrompt", has_text="[*]").first.wait_for(state="detached")
+    assert not any(runs.glob("*/run.json"))
+    (half,) = {path.parents[2] for path in runs.glob("*/checkpoints/*/whole.json")}
+
+    menu(page, "Run", "runmenu:run-all")
+    second = pictures_while(page, TRAINING, lambda: (half / "run.json").exists())
+    wait_until_idle(page)
+    assert len(set(first) | set(second)) >= 3, "the curve grows before the eyes"
+    assert [path.parent for path in runs.glob("*/run.json")] == [half], "the half-finished run was carried on"
+    record = json.loads((half / "run.json").read_text(encoding="utf-8"))
+    assert [row["epoch"] for row in record["epochs"]] == [1, 2, 3]
+    assert f"Run {half.name}: completed" in text(under(page, TRAINING))
+    assert "Verdict:" in text(under(page, "verdict_text(last_run())"))
+    assert "Traceback" not in text(everything(page))
+    assert half.name in (one.root / "my_work" / "Activity_Worksheet.md").read_text(encoding="utf-8")
+    under(page, TRAINING).last.scroll_into_view_if_needed()
+    page.screenshot(path=tmp_path / "notebook-01.png")
+
+
+def test_notebooks_02_and_03_run_from_their_first_cell_to_their_last(lab, tmp_path):
+    one = lab({"02": SHORT})
+    for number, code, told in (
+        ("02", "convergence(one)", "TOO_HIGH: "),
+        ("03", "boards.collect(SHARED)", "can be compared"),
+    ):
+        page = one.page(notebook_file(number).name)
+        menu(page, "Run", "runmenu:run-all")
+        wait_until_idle(page)
+        assert told in text(under(page, code))
+        assert everything(page).locator("img").count() > 0
+        assert "Traceback" not in text(everything(page))
+        page.screenshot(path=tmp_path / f"notebook-{number}.png")
+        page.close()

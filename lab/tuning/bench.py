@@ -144,7 +144,9 @@ def measure(task: Task) -> dict[str, Any]:
         own = {"WORKSHOP_RUNS": scratch, "WORKSHOP_WORK": scratch}
         # A probe that is remembered, or runs made before, would make the estimate know the answer.
         own |= {"WORKSHOP_CACHE": scratch} if task.contender == "estimate" else {}
-        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | own)
+        # As the launcher and the notebooks' kernel set it: threads that spin would disturb whatever runs beside them.
+        environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ | own
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise RunError(f"{task.name} ({task.model}) failed: {last}")

@@ -40,14 +40,19 @@ class Clock:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self._inside = False
 
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Count what happens inside for this part."""
-        began = time.perf_counter()
+        """Count what happens inside for this part; a part inside another one is counted once, with the outer one."""
+        if self._inside:
+            yield
+            return
+        began, self._inside = time.perf_counter(), True
         try:
             yield
         finally:
+            self._inside = False
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
 
 

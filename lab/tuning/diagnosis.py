@@ -507,7 +507,7 @@ def _not_enough(facts: _Facts) -> Diagnosis:
         return Diagnosis(
             "unclear",
             [f"{fell}, and validation loss has stopped falling at {facts.val:.2f}.{facts.moved()}", scores],
-            "Another seed (GROUP) first; then a learning rate three times lower, with more epochs.",
+            "Training sentences: more, or another seed (GROUP); after that, a learning rate three times lower.",
         )
     if facts.fell < HALF_WAY and facts.steps >= SHORT_RUN and facts.timid:
         return Diagnosis(

@@ -1,8 +1,8 @@
 """Curve pictures for Activity 1 and the slides, drawn from recorded runs.
 
-``python3 workshop.py figures`` writes neutral pictures (a letter for a name, no cause anywhere) and the README's picture
-of a run under way to ``assets/``, and the explained ones to ``assets/coach_only/``. The same records give the same
-bytes.
+``python3 workshop.py figures`` writes neutral pictures (a letter for a name, no cause anywhere) and the picture of a
+run under way for the README to ``assets/``, and the explained ones to ``assets/coach_only/``. The same records give the
+same bytes.
 """
 
 import argparse

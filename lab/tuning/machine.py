@@ -1,5 +1,7 @@
 """What this machine is, how much memory it has used, and which number format it trains fastest in."""
 
+import contextlib
+import ctypes
 import importlib.metadata
 import json
 import os
@@ -107,6 +109,13 @@ def peak_memory_mb() -> float | None:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def give_memory_back() -> None:
+    """Hand memory that is free again back to the system; glibc would keep it, in pieces that nothing large fits in."""
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def choose_precision(dial: str, hidden: int, intermediate: int) -> str:

@@ -43,8 +43,8 @@ class Thinning:
 
 
 PICTURE = Thinning(first=40, every=4)
-SWEEP_THINNING = Thinning(first=30, every=10)
-BACKUP_THINNING = Thinning(first=20, every=50)
+SWEEP_THINNING = Thinning(first=24, every=20)
+BACKUP_THINNING = Thinning(first=40, every=80)
 
 
 def plan(model: str) -> dict[str, Dials | SgdDials]:

@@ -65,6 +65,8 @@ if TYPE_CHECKING:
 EVAL_BATCH = 64
 NUMBER_FORMATS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 EXPLODED = 100.0
+# Often enough to keep the peak low, and rare enough to cost nothing.
+STEPS_BETWEEN_TIDYING = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -307,6 +309,11 @@ class Recorder(TrainerCallback):
         """Start the epoch's clock."""
         self._epoch_began = time.perf_counter()
 
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        """Now and then, give back the memory that batches of other lengths have left in pieces."""
+        if state.global_step % STEPS_BETWEEN_TIDYING == 0:
+            machine.give_memory_back()
+
     def on_log(self, args, state, control, logs=None, **kwargs) -> None:
         """Keep one step's loss, gradient norm and learning rate; stop where the loss is lost."""
         if not logs or "loss" not in logs:
@@ -510,6 +517,7 @@ class Recording:
         began = time.perf_counter()
         if not run.baseline:
             run.baseline, _ = measure(model, tokens, tokenizer, self.precision)
+        machine.give_memory_back()
         set_seed(run.seed)
         train_began = time.perf_counter()
         try:
@@ -581,6 +589,7 @@ def _let_the_optimiser_go(trainer: Trainer) -> None:
     trainer.optimizer = trainer.lr_scheduler = None
     trainer.callback_handler.optimizer = trainer.callback_handler.lr_scheduler = None
     trainer.accelerator.free_memory()
+    machine.give_memory_back()
 
 
 def trained(run: Run) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
