@@ -527,10 +527,10 @@ def test_a_handful_of_steps_is_unclear_whatever_they_look_like(make_run):
 
 # Curves of real runs
 
-# Trained for these tests, two sweeps of them over 24 rates, on an earlier mixture of the bundled sentences: names that
-# begin with s and a number (sentences), e (epochs), n and lin (few sentences, linear schedule) are the embedded encoder,
-# tw the same on financial tweets, rand a DistilBERT shape with random weights, sgd the backup lab. The verdicts were
-# looked at one by one. Losses have three places, and long runs lack some of their steps.
+# Trained for these tests, two sweeps of them over 24 rates, on an earlier mixture of the bundled sentences. Names that
+# begin with s and a number (sentences), e (epochs), n and lin (few sentences, linear schedule) are the embedded
+# encoder, tw the same on financial tweets, rand a DistilBERT shape with random weights, sgd the backup lab. The
+# verdicts were looked at one by one. Losses have three places, and long runs lack some of their steps.
 CURVES = json.loads(Path(__file__).with_name("recorded_curves.json").read_text(encoding="utf-8"))
 RANK = {"too low": 0, "just right": 1, "overfitting": 1, "too high": 2, "collapsed": 2, "diverged": 2}
 
