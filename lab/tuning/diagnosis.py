@@ -19,10 +19,10 @@ counts as *missing* when the model never predicts it on validation, or finds alm
 
 5. *overfitting*: validation loss turned up well above its lowest epoch while training loss went on falling and
    macro-F1 gained nothing from it; or training loss fell by half and validation loss is above where it began.
-6. *just right*: training loss fell by a quarter at least, no label is missing, and macro-F1 is clearly above the
-   majority class.
-7. What is left has learned, but not enough: *too high* if it was restless; *too low* if it never left its calm, is
-   still falling and has come less than half the way down; *unclear* otherwise, with the reason.
+6. *just right*: training loss fell by a quarter at least, no label is missing, macro-F1 is clearly above the majority
+   class, and the two losses did not both rise again.
+7. What is left has learned, but not enough: *too high* if it was restless or rose again; *too low* if it never left its
+   calm, is still falling and has come less than half the way down; *unclear* otherwise, with the reason.
 
 In a sweep of rates this gives too low, (unclear,) just right, (unclear,) too high or collapsed, diverged.
 *Overfitting* is about the number of epochs and sentences, not about the rate.
@@ -137,7 +137,7 @@ def diagnose(run: Run) -> Diagnosis:
         (facts.violent and not facts.settled, _too_violent),
         (not facts.learned, _nothing_learned),
         (facts.overfitted, _overfitting),
-        (facts.useful and facts.fell > WELL_FALLEN, _just_right),
+        (facts.useful and facts.fell > WELL_FALLEN and not facts.rebounded, _just_right),
     ):
         if applies:
             return verdict(facts)
@@ -359,6 +359,15 @@ class _Facts:
         return last["val_loss"] > (1 + TURNED_UP) * low["val_loss"] and went_on and not gained
 
     @property
+    def rebounded(self) -> bool:
+        """Did both losses end clearly above what they had been after an earlier epoch?"""
+        if len(self.val_rows) < 2:
+            return False
+        train = [row["train_loss"] for row in self.val_rows if row["train_loss"] is not None]
+        rose = bool(train) and self.end > ROSE * min(train)
+        return rose and self.val_rows[-1]["val_loss"] > (1 + TURNED_UP) * self.lowest["val_loss"]
+
+    @property
     def overfitted(self) -> bool:
         return self.turned_up or (self.val > self.val_before and self.fell > HALF_WAY)
 
@@ -499,10 +508,11 @@ def _just_right(facts: _Facts) -> Diagnosis:
 def _not_enough(facts: _Facts) -> Diagnosis:
     fell = f"Training loss fell from {facts.start:.2f} to {facts.end:.2f} in {facts.steps} steps"
     scores = facts.left_out() if facts.leaves_out else facts.scored()
+    if facts.rebounded:
+        return _too_high(facts, f"{fell}, but both losses had been lower after an earlier epoch.{facts.moved()}")
     if facts.restless:
-        return _too_high(
-            facts, f"{fell}, but not steadily: single steps reached {facts.losses.max():.2f}.{facts.moved()}"
-        )
+        highest = f"single steps reached {facts.losses.max():.2f}"
+        return _too_high(facts, f"{fell}, but not steadily: {highest}.{facts.moved()}")
     if not facts.falling:
         return Diagnosis(
             "unclear",

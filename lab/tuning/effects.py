@@ -14,7 +14,7 @@ from transformers import DataCollatorWithPadding, PrinterCallback, ProgressCallb
 from tuning import encoder as encoders
 from tuning import folders, metrics
 from tuning.batching import LengthGroupedTrainer
-from tuning.curves import BLUE, GREY, ORANGE, STYLE, Picture, new_figure
+from tuning.curves import BLUE, GREY, ORANGE, STYLE, Picture, legend_below, new_figure
 from tuning.data import load, split
 from tuning.dials import Dials
 from tuning.further import dials_from
@@ -158,7 +158,7 @@ def picture(frame: pd.DataFrame) -> Picture:
         axes.set_title(f"Base: {frame['set to'][0]}", fontsize=12)
         axes.set_xlabel(f"change of macro-F1 in points, from {frame['f1'][0]:.3f}")
         axes.margins(x=0.1)
-        axes.legend(loc="lower right", fontsize=10.5)
+        legend_below(figure, axes)
     return Picture(figure, verdict(frame))
 
 

@@ -24,7 +24,7 @@ from transformers import (
 from tuning import encoder as encoders
 from tuning import further, reference
 from tuning.batching import LengthGroupedTrainer
-from tuning.curves import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, new_figure
+from tuning.curves import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, legend_below, new_figure
 from tuning.data import load, split
 from tuning.dials import Dials
 from tuning.run import Run, readable_runs
@@ -38,6 +38,7 @@ NEW_SHARE = 0.15
 HOPELESS = 4.0
 DIVIDE_LOWEST_BY = 10
 TALLEST = 2.5
+SHOWN_RATES = 1e-7, 1e-1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,7 +231,7 @@ def tested(found: Sweep, run_1: Run, runs: Mapping[str, Run]) -> Picture:
         ("test of the suggestion", list(runs.values()), BLUE, "o"),
     )
     with mpl.rc_context(STYLE):
-        figure, axes = new_figure((9.5, 4.0))
+        figure, axes = new_figure((9.5, 4.4))
         axes.axvspan(*found.suggested, color=GREEN, alpha=0.2, label="suggested range")
         for name, several, colour, marker in groups:
             points = [
@@ -242,10 +243,11 @@ def tested(found: Sweep, run_1: Run, runs: Mapping[str, Run]) -> Picture:
                 axes.plot(*zip(*points, strict=True), color=colour, marker=marker, linestyle="none", ms=10, label=name)
         axes.axhline(run_1.majority["f1_macro"], color=RED, linestyle=":", label="majority class")
         axes.set_xscale("log")
+        axes.set_xlim(*SHOWN_RATES)
         axes.set_ylim(0, 1)
         axes.set_xlabel("learning rate of a whole run")
         axes.set_ylabel("macro-F1 on validation")
-        axes.legend(loc="upper left", fontsize=10.5)
+        legend_below(figure, axes)
     best = max((run_1, *runs.values()), key=lambda run: run.final.get("val_f1_macro") or 0)
     told = "; ".join(f"{run.learning_rate:.1e}: {run.final['val_f1_macro']:.3f}" for run in (run_1, *runs.values()))
     return Picture(figure, f"Macro-F1 of whole runs by learning rate. {told}. The best used {best.learning_rate:.1e}.")
