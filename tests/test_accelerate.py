@@ -112,6 +112,7 @@ def start(command: list[str], still_encoder: Path, folder: Path, *dials: str) ->
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_two_processes_lose_what_one_with_the_doubled_batch_loses(still_encoder, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()

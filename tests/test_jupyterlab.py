@@ -185,6 +185,7 @@ def test_notebook_01_with_its_worksheet_a_live_curve_and_a_kernel_that_is_lost(l
     page.screenshot(path=tmp_path / "notebook-01.png")
 
 
+@pytest.mark.full
 def test_notebooks_02_and_03_run_from_their_first_cell_to_their_last(lab, tmp_path):
     one = lab({"02": SHORT})
     for number, code, told in (
