@@ -1020,20 +1020,25 @@ def call(command: Sequence[str], folder: Path | None = None) -> int:
     On Ctrl-C the terminal tells the program too: it is given the time to save its work or, like JupyterLab,
     to ask back. Only the third Ctrl-C ends it by force.
     """
-    process = subprocess.Popen(command, cwd=folder, env=child_environment())
     presses = 0
+
+    def count(number: int, frame: object) -> None:
+        nonlocal presses
+        presses += 1
+        if presses == 3:
+            process.kill()
+
+    # Counted from before the program starts: a Ctrl-C in the moment between would leave it running alone.
+    usual = signal.signal(signal.SIGINT, count)
     try:
-        while True:
-            try:
-                process.wait()
-                break
-            except KeyboardInterrupt:
-                presses += 1
-                if presses == 3:
-                    process.kill()
+        process = subprocess.Popen(command, cwd=folder, env=child_environment())
+        try:
+            process.wait()
+        finally:
+            if process.poll() is None:
+                process.terminate()
     finally:
-        if process.poll() is None:
-            process.terminate()
+        signal.signal(signal.SIGINT, usual)
     if presses and process.returncode != EXIT_INTERRUPTED:  # else the program has said so itself
         raise KeyboardInterrupt
     if process.returncode == KILLED:

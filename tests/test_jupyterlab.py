@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from machines import copy_of_the_workshop
 
@@ -69,6 +70,17 @@ class Lab:
     def __exit__(self, *problem: object) -> None:
         os.killpg(self.process.pid, signal.SIGTERM)
         self.process.communicate()
+
+    def hold_kernel(self) -> None:
+        """Stop the kernel where it is, so that a fast machine cannot end the training before the restart reaches it."""
+        kernels = [
+            child
+            for child in psutil.Process(self.process.pid).children(recursive=True)
+            if any("ipykernel" in word for word in child.cmdline())
+        ]
+        assert kernels
+        for kernel in kernels:
+            kernel.suspend()
 
     def page(self, name: str | None = None) -> Any:
         """Open what the terminal's address shows, or a notebook by its name."""
@@ -163,6 +175,7 @@ def test_notebook_01_with_its_worksheet_a_live_curve_and_a_kernel_that_is_lost(l
 
     menu(page, "Run", "runmenu:run-all")
     first = pictures_while(page, TRAINING, lambda: any(runs.glob("*/checkpoints/*/whole.json")))
+    one.hold_kernel()
     menu(page, "Kernel", "kernelmenu:restart")
     page.locator(".jp-Dialog .jp-mod-accept").click()
     page.locator("#jp-main-statusbar").get_by_text("Python 3 (ipykernel) | Idle").wait_for()
