@@ -305,6 +305,10 @@ class Recorder(TrainerCallback):
         self._scored: dict[str, float] = {}
         self._epoch_began = time.perf_counter()
 
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        """Have the large arrays of a step use the same memory as those of the step before."""
+        machine.keep_large_blocks()
+
     def on_epoch_begin(self, args, state, control, **kwargs) -> None:
         """Start the epoch's clock."""
         self._epoch_began = time.perf_counter()
