@@ -76,7 +76,8 @@ FIRST = (
     "handouts/Unit6_Maths_Words_Glossary.md",
 )
 SYMPTOMS = re.compile(
-    r"validation( loss)? (rises|turns)|loss (jumps|hovers)|stays at its start|hardly (leaves|moves)|violent|one answer to",
+    r"validation( loss)? (rises|turns)|loss (jumps|hovers)|stays at its start|hardly (leaves|moves)"
+    r"|violent|one answer to all",
     re.IGNORECASE,
 )
 # Sentences of more words than this are hard to read at 08:55.
