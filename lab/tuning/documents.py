@@ -241,6 +241,7 @@ def _dials(kind: type[Dials] | type[SgdDials]) -> Callable[[Path], str]:
         rows = []
         for field in dataclasses.fields(kind):
             default = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+            default = default or '""'  # a code span of nothing is shown as two backticks
             rows.append((f"`{field.name}`", f"`{default}`", field.metadata["meaning"], field.metadata["allowed"]))
         return table(("dial", "default", "what it is", "what it may be"), rows)
 
