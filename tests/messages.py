@@ -1,8 +1,8 @@
 """What the code can say when something goes wrong, collected from its source.
 
 A message is the text of an error that a person reads (`WorkshopError`, `HubError` and their kin, in ``workshop.py`` and
-in ``lab/tuning/``) or of a ``[WARN]`` or ``[FAIL]`` line of the preflight. Its *fragment* is its longest part that
-never changes: what one would search for.
+in ``lab/tuning/``), of a line ``error: ...`` that a command prints, or of a ``[WARN]`` or ``[FAIL]`` line of the
+preflight. Its *fragment* is its longest part that never changes: what one would search for.
 """
 
 import ast
@@ -13,6 +13,8 @@ from pathlib import Path
 from tuning import folders
 
 SHORTEST = 12
+# How a command begins a line that is no raised error.
+ERROR = "error: "
 # What a raised name must end with to be read by a person; `ValueError` and its like never get that far.
 PROGRAMMERS = ("ValueError", "TypeError", "KeyError", "NotImplementedError", "AttributeError", "StopIteration")
 
@@ -88,10 +90,15 @@ def messages() -> list[Message]:
 
 
 def _text_of(node: ast.AST) -> ast.expr | None:
-    """The text of a raised error, or of a line of the preflight that is not OK."""
+    """The text of a raised error, of a printed one, or of a line of the preflight that is not OK."""
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
         name = getattr(node.exc.func, "id", "")
         return node.exc.args[0] if name not in PROGRAMMERS else None
-    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Check" and len(node.args) == 2:
+    if not isinstance(node, ast.Call) or not node.args:
+        return None
+    name = getattr(node.func, "id", "")
+    if name == "Check" and len(node.args) == 2:
         return None if getattr(node.args[0], "value", "") == "OK" else node.args[1]
+    if name == "print" and str(getattr(node.args[0], "value", "")).startswith(ERROR):
+        return ast.Constant(node.args[0].value.removeprefix(ERROR))
     return None

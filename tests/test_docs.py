@@ -67,6 +67,19 @@ BOTH = {
     "curb",
     "tire",
 }
+# What a learner may have read when Activity 1 asks which curve is which, and how such a curve would be described.
+FIRST = (
+    "README.md",
+    "activities/activity-1.md",
+    "handouts/Activity_Worksheet.md",
+    "handouts/Fine_Tuning_in_Plain_English.md",
+    "handouts/Unit6_Maths_Words_Glossary.md",
+)
+SYMPTOMS = re.compile(
+    r"validation( loss)? (rises|turns)|loss (jumps|hovers)|stays at its start|hardly (leaves|moves)"
+    r"|violent|one answer to all",
+    re.IGNORECASE,
+)
 # Sentences of more words than this are hard to read at 08:55.
 LONG = 38
 
@@ -277,6 +290,15 @@ def test_nothing_that_a_learner_meets_first_gives_the_curves_away():
     readme = text("README.md")
     assert not re.search(r"curve_[a-d]|[Cc]urve [A-D]\b", readme)
     assert not re.search(r"]\([^)]*coach_only", readme)
+    # The playbook has the keys, and the deck the reveal.
+    warning = readme.partition("do not read ahead in")[2].partition(".")[0]
+    assert all(place in warning for place in ("coach/", "slides/", "assets/coach_only/"))
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_what_is_open_before_activity_1_ends_does_not_say_what_a_cause_looks_like(name):
+    seen = re.sub(r"<details>.*?</details>", "", text(name), flags=re.DOTALL)
+    assert not SYMPTOMS.search(seen), f"{name}: {SYMPTOMS.search(seen)[0]}"
 
 
 # What the code says

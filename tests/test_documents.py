@@ -63,7 +63,9 @@ def test_a_wrong_mark_is_named(marks, told):
 def test_the_dials_table_has_every_dial_with_its_default():
     block = documents.BLOCKS["dials"](HERE)
     for name in Dials.settable():
-        assert f"| `{name}` | `{getattr(Dials(), name)}` |" in block
+        default = getattr(Dials(), name)
+        shown = '""' if default == "" else default
+        assert f"| `{name}` | `{shown}` |" in block
 
 
 def test_the_room_holds_the_presets_at_default_dials_only():
@@ -83,7 +85,8 @@ def test_the_room_holds_the_presets_at_default_dials_only():
         ([0.761, 0.734], ".2f", "", "0.73 to 0.76"),
         ([0.5, 0.501], ".2f", "", "0.50"),
         ([-0.001, None], "+.2f", "", "+0.00"),
-        ([1.43, 34.41], ".2g", "%", "1.4 to 34%"),
+        ([1.43, 34.41], "#.2g", "%", "1.4 to 34%"),
+        ([0.0594, 0.0601], "#.2g", "%", "0.059 to 0.060%"),
         ([None], ".2f", "%", ""),
     ],
 )

@@ -241,6 +241,7 @@ def _dials(kind: type[Dials] | type[SgdDials]) -> Callable[[Path], str]:
         rows = []
         for field in dataclasses.fields(kind):
             default = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+            default = default or '""'  # a code span of nothing is shown as two backticks
             rows.append((f"`{field.name}`", f"`{default}`", field.metadata["meaning"], field.metadata["allowed"]))
         return table(("dial", "default", "what it is", "what it may be"), rows)
 
@@ -290,8 +291,9 @@ def spread(values: Iterable[float | None], form: str, unit: str = "") -> str:
     known = [value for value in values if value is not None]
     if not known:
         return ""
-    # A rounded -0.00 is 0.00.
-    low, high = (f"{0.0 if not float(f'{value:{form}}') else value:{form}}" for value in (min(known), max(known)))
+    # A rounded -0.00 is 0.00; with "#" 0.060 keeps its zero beside 0.059, and 35 gets a point that it does not need.
+    ends = (f"{0.0 if not float(f'{value:{form}}') else value:{form}}" for value in (min(known), max(known)))
+    low, high = (end.removesuffix(".") for end in ends)
     return f"{low}{unit}" if low == high else f"{low} to {high}{unit}"
 
 
@@ -320,7 +322,7 @@ def _room_row(preset: str, runs: list[Run]) -> tuple[str, ...]:
         spread((one.get("val_accuracy") for one in final), ".2f"),
         spread((one.get("val_f1_macro") for one in final), ".2f"),
         spread((one.get("gap_accuracy") for one in final), "+.2f"),
-        spread((100 * moved for one in final if (moved := one.get("weight_movement")) is not None), ".2g", "%"),
+        spread((100 * moved for one in final if (moved := one.get("weight_movement")) is not None), "#.2g", "%"),
         spread((run.timing.get("train_seconds") for run in runs), ".0f"),
         ", ".join(verdicts),
     )

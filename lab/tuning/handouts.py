@@ -1,7 +1,7 @@
 """The handouts as pages to print: ``python3 workshop.py handouts`` writes them to ``my_work/handouts/``.
 
 The cheat sheet and the glossary fit on one A4 page each; a test prints them in a browser and counts. The worksheet is
-handed in filled, so `tuning.worksheet` exports it.
+the empty form, with room to write by hand; a filled one is exported by `tuning.worksheet`.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from tuning.run import write_whole
 FOLDER = folders.ROOT / "handouts"
 ONE_PAGE = ("Cheat_Sheet", "Unit6_Maths_Words_Glossary")
 LONGER = ("Fine_Tuning_in_Plain_English", "Tuning_Decision_Log_Template", "Optional_WandB")
+FORM = "Activity_Worksheet"
 STYLE = """
 @page { size: A4; margin: 11mm }
 body { max-width: 46em; margin: 1em auto; font: 11pt/1.4 "Segoe UI", "Helvetica Neue", Arial, sans-serif }
@@ -37,6 +38,18 @@ DENSE = """
   h2 + p, h2 + table, ol, tr { break-inside: avoid }
 }
 """
+# On paper, what is filled in by hand needs room: below each prompt, and in each row of a wide table.
+HAND = """
+@media print {
+  @page { size: A4 landscape }
+  h3, h2 + p, h3 + p { break-after: avoid }
+  p:has(> strong:only-child) { min-height: 5.4em; break-inside: avoid }
+  table { font-size: .85em; table-layout: fixed; break-inside: avoid }
+  th:last-child { width: 24% }
+  th:last-child:nth-child(2) { width: 75% }
+  td:empty { height: 2.4em }
+}
+"""
 
 
 def page(name: str) -> str:
@@ -45,7 +58,7 @@ def page(name: str) -> str:
     Parameters
     ----------
     name : str
-        Of `ONE_PAGE` or `LONGER`.
+        Of `ONE_PAGE` or `LONGER`, or `FORM`.
 
     Returns
     -------
@@ -58,7 +71,7 @@ def page(name: str) -> str:
         If the handout is missing or pandoc is not installed.
     """
     source = FOLDER / f"{name}.md"
-    style = STYLE + (DENSE if name in ONE_PAGE else "")
+    style = STYLE + (DENSE if name in ONE_PAGE else HAND if name == FORM else "")
     try:
         import pypandoc
 
@@ -98,7 +111,7 @@ def write(folder: Path | None = None) -> list[Path]:
         The files.
     """
     folder = folder or folders.work() / "handouts"
-    written = [folder / f"{name}.html" for name in (*ONE_PAGE, *LONGER)]
+    written = [folder / f"{name}.html" for name in (*ONE_PAGE, *LONGER, FORM)]
     for path in written:
         write_whole(path, page(path.stem))
     return written
