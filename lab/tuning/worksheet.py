@@ -49,6 +49,8 @@ LOCK_SECONDS = 30
 # Letters: no column takes more room than the first, and the last one never has less than the second.
 WIDEST, WRITING_ROOM = 24, 16
 MARGINS = 3
+# A bar that is text and ends no cell.
+BORDER = r"\|"
 # Pandoc's Markdown without any way to bring in HTML, TeX, or attributes of HTML elements.
 PANDOC_FORMAT = (
     "markdown-raw_html-raw_tex-raw_attribute-native_divs-native_spans-markdown_in_html_blocks-tex_math_dollars-citations"
@@ -72,12 +74,16 @@ class Table:
     first, end : int
         Line of the first row below the heading, and the line after the last row.
     rows : list of list of str
-        Cells of each row as they stand, blanks included.
+        Cells of each row as they stand, blanks included, as many as the heading has; what a row has too many stands in
+        its last cell.
+    overfull : list of str
+        First cell of each row that has too many.
     """
 
     first: int
     end: int
     rows: list[list[str]]
+    overfull: list[str]
 
     def run_ids(self) -> set[str]:
         """The runs that have a row, struck through or not."""
@@ -185,7 +191,7 @@ def filled(text: str, runs: Sequence[Run]) -> tuple[str, list[str]]:
     text : str
         With the rows that were missing.
     notices : list of str
-        One per table that was not found.
+        One per table that was not found, and one per row that has too many cells.
     """
     notices = []
     baselines = [baseline_values(run) for run in _main_first(runs)[:1]]
@@ -209,8 +215,8 @@ def find_table(text: str, columns: Sequence[str]) -> Table | str:
         Or the reason why it cannot be used.
     """
     lines = _lines(text)
-    wanted = [name.casefold() for name in columns]
-    heads = [at for at, line in enumerate(lines) if [_bare(cell).casefold() for cell in cells(line)] == wanted]
+    wanted = [_name(name) for name in columns]
+    heads = [at for at, line in enumerate(lines) if [_name(cell) for cell in cells(line)] == wanted]
     if len(heads) != 1:
         return "its heading was changed or removed" if not heads else f"it is there {len(heads)} times"
     first = heads[0] + 2
@@ -220,9 +226,8 @@ def find_table(text: str, columns: Sequence[str]) -> Table | str:
     while end < len(lines) and lines[end].lstrip().startswith("|"):
         end += 1
     rows = [cells(line) for line in lines[first:end]]
-    if any(len(row) != len(columns) for row in rows):
-        return f"a row has not {len(columns)} cells"
-    return Table(first, end, rows)
+    overfull = [_bare(row[0]) for row in rows if len(row) > len(columns)]
+    return Table(first, end, [_even(row, len(columns)) for row in rows], overfull)
 
 
 def cells(line: str) -> list[str]:
@@ -232,6 +237,13 @@ def cells(line: str) -> list[str]:
         return []
     parts = re.split(r"(?<!\\)\|", line[1:])
     return parts[:-1] if not parts[-1].strip() else parts
+
+
+def _even(row: list[str], count: int, border: str = "|") -> list[str]:
+    """The row with so many cells: empty ones are added, and those too many become one text in the last."""
+    if len(row) > count:
+        return [*row[: count - 1], border.join(row[count - 1 :])]
+    return row + [""] * (count - len(row))
 
 
 def prediction_values(run: Run) -> dict[str, str]:
@@ -312,13 +324,19 @@ def export_worksheet() -> list[Path]:
 
 
 def _with_widths(text: str) -> str:
-    """Give the columns of every table the room that they need: pandoc reads it from the dashes below the heading."""
+    """Give the columns of every table the room that they need: pandoc reads it from the dashes below the heading.
+
+    What a row has too many pandoc would drop; here it stays, in the last cell.
+    """
     lines = _lines(text)
     for at in range(1, len(lines)):
         head = cells(lines[at - 1])
         if not head or not re.fullmatch(r"[|\s:-]*-[|\s:-]*", lines[at]) or len(cells(lines[at])) != len(head):
             continue
         rows = list(itertools.takewhile(bool, map(cells, lines[at + 1 :])))
+        for place, row in enumerate(rows, start=at + 1):
+            if len(row) > len(head):
+                lines[place] = f"|{'|'.join(_even(row, len(head), BORDER))}|{_ending(lines[place])}"
         columns = itertools.zip_longest(head, *rows, fillvalue="")
         widths = [min(max(map(_room, column)), WIDEST) for column in columns][: len(head)]
         # The last column is the one to write in.
@@ -366,7 +384,12 @@ def _fill(
         if not _ending(lines[table.end - 1]):
             lines[table.end - 1] += ending
         lines[table.end : table.end] = [row + ending for row in rest]
-    return "".join(lines), []
+    told = (
+        f'The table "{title}" of your worksheet: the row "{name}" has more than {len(columns)} cells.'
+        r" Write \| for a bar that is text."
+        for name in table.overfull
+    )
+    return "".join(lines), list(told)
 
 
 def _fill_baseline(lines: list[str], table: Table, values: dict[str, str]) -> None:
@@ -391,12 +414,17 @@ def _row(values: dict[str, str]) -> str:
 
 def _cell(value: str) -> str:
     """A text that stays inside its cell."""
-    return " ".join(value.split()).replace("|", r"\|").replace("<", "&lt;")
+    return " ".join(value.split()).replace("|", BORDER).replace("<", "&lt;")
 
 
 def _bare(cell: str) -> str:
     """A cell's text without the marks of emphasis, strike-through and code around it."""
     return cell.strip("*_`~ \t")
+
+
+def _name(cell: str) -> str:
+    """A heading's text, however its blanks and letters were set."""
+    return " ".join(_bare(cell).split()).casefold()
 
 
 def _lines(text: str) -> list[str]:
