@@ -60,8 +60,9 @@ PANDOC_FORMAT = (
 NO_SCRIPTS = (
     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
     "<style>@page{size:A4 landscape;margin:15mm}body{max-width:60em;font-family:sans-serif}"
-    "table{border-collapse:collapse;width:100%}td,th{border:1px solid #999;padding:3px 6px;text-align:left}"
-    "td{height:1.3em}</style>"
+    "table{border-collapse:collapse;width:100%;font-size:.85em}"
+    "td,th{border:1px solid #999;padding:3px 6px;text-align:left}td{height:1.3em}"
+    "tr{break-inside:avoid}h1,h2,h3{break-after:avoid}</style>"
 )
 
 
