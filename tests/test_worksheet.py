@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rooms import room_run
 
-from tuning import folders, journal, worksheet
+from tuning import folders, journal, worksheet, worksheet_export
 from tuning.dials import Dials
 from tuning.errors import WorksheetError
 from tuning.log import WORKSHEET_COLUMNS
-from tuning.worksheet import CONVERGENCE_COLUMNS, PREDICTION_COLUMNS, TEMPLATE, filled, find_table
+from tuning.markdown_tables import find_table
+from tuning.worksheet import CONVERGENCE_COLUMNS, PREDICTION_COLUMNS, TEMPLATE, filled
 
 TABLES = (WORKSHEET_COLUMNS, PREDICTION_COLUMNS, CONVERGENCE_COLUMNS)
 TEXT = TEMPLATE.read_text(encoding="utf-8")
@@ -364,8 +365,12 @@ def test_the_exported_tables_fit_their_page(make_run, keep_run):
 
 def test_the_dashes_of_a_table_say_how_wide_its_columns_are():
     text = "| Run | What I learned | Notes |\r\n|---|:-:|---|\r\n| a-b | x | y |\r\n\r\n| no | table |\r\n"
-    widened = worksheet._with_widths(text)
-    assert [len(part) for part in widened.splitlines()[1].strip("|").split("|")] == [6, 10, worksheet.WRITING_ROOM]
+    widened = worksheet_export._with_widths(text)
+    assert [len(part) for part in widened.splitlines()[1].strip("|").split("|")] == [
+        6,
+        10,
+        worksheet_export.WRITING_ROOM,
+    ]
     assert [line for line in widened.splitlines() if "-|-" not in line] == [
         line for line in text.splitlines() if "-|" not in line
     ]
