@@ -20,7 +20,7 @@ def test_an_adopted_run_is_in_log_and_worksheet_marked_as_the_groups(line, capsy
     row = journal.read_log().iloc[0]
     assert (row["Run ID"], row["Source"], row["Seed"]) == (run.run_id, "group: Blue 4", "4")
     assert f"| {run.run_id} (group: Blue 4) | JUST_RIGHT |" in worksheet.read_worksheet()
-    assert "marked as the group's" in capsys.readouterr().out
+    assert "marked as the group's. The sections of notebook 01 show it." in capsys.readouterr().out
     assert adopted_from(run) == "Blue 4"
 
 

@@ -179,6 +179,21 @@ def test_without_budget_runs_the_round_is_empty(chat):
     assert boards.budget(boards.collect()).empty
 
 
+def test_the_mornings_runs_of_the_backup_lab_are_not_over_the_budget(make_run):
+    """They spend more, for its default is eight epochs, but they were made before there was a budget."""
+    room = [
+        dataclasses.replace(
+            room_run(make_run, group, "JUST_RIGHT", epochs=[(0.5, 0.6)] * epochs, run_id=f"run-{group}"),
+            notebook="02",
+            dials=SgdDials(GROUP=group, EPOCHS=epochs).as_dict(),
+        )
+        for group, epochs in ((1, 8), (2, 8), (3, 6), (4, 7))
+    ]
+    table = boards.budget(boards.collect("\n".join(line_of(run, f"Group {run.seed}") for run in room)))
+    assert table["Group"].tolist() == ["Group 3", "Group 4"]
+    assert table["Verdict"].tolist() == ["winner on validation", "over the budget"]
+
+
 def test_by_default_the_board_shows_this_machines_runs(make_run, keep_run, lines):
     keep_run(room_run(make_run, 12, "JUST_RIGHT"))
     journal.adopt(lines[0])
@@ -190,8 +205,14 @@ def test_a_file_and_a_folder_are_read_too(tmp_path, chat, lines):
     (tmp_path / "chat.txt").write_text(chat, encoding="utf-8")
     (tmp_path / "more.json").write_text(lines[0], encoding="utf-8")
     assert len(boards.collect(str(tmp_path / "chat.txt")).compared) == 30
-    board = boards.collect(str(tmp_path))
+    board = boards.collect(f'"{tmp_path}"')
     assert (len(board.compared), board.refused[-1][0]) == (30, "more.json")
+
+
+def test_a_folder_without_lines_and_runs_is_said_in_one_line(tmp_path):
+    (tmp_path / "chat.txt").write_text("Good morning", encoding="utf-8")
+    with pytest.raises(ShareError, match="has no share line and no run in it"):
+        boards.collect(str(tmp_path))
 
 
 def test_a_folder_of_records_is_read_too(make_run, keep_run, tmp_path):
@@ -210,7 +231,8 @@ def test_a_damaged_run_on_this_machine_gets_a_reason_and_hurts_no_other(make_run
     (folders.runs() / "20260105-090100-just-right" / "run.json").write_text("damaged")
     board = boards.collect()
     assert [shared.name for shared in board.compared] == ["group 2"]
-    assert "damaged" in boards.refused(board).loc[0, "reason"]
+    reason = boards.refused(board).loc[0, "reason"]
+    assert reason.startswith("It cannot be read: ") and "this run is damaged" in reason
 
 
 @pytest.mark.parametrize("source", ["nothing/here", "good morning", "x" * 5_000, "a\x00b", "~nobody"])

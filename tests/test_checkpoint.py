@@ -9,8 +9,9 @@ from tuning.activities import NAMES
 from tuning.checkpoint import report
 from tuning.dials import Dials
 from tuning.log import WORKSHEET_COLUMNS
+from tuning.markdown_tables import find_table
 from tuning.run import ADOPTED_FILE
-from tuning.worksheet import CONVERGENCE_COLUMNS, PREDICTION_COLUMNS, TEMPLATE, find_table
+from tuning.worksheet import CONVERGENCE_COLUMNS, PREDICTION_COLUMNS, TEMPLATE
 
 ANSWER = "The loss fell quickly at first, then each further epoch bought us almost nothing."
 RUN_ID = "20260105-090000-just-right"

@@ -1,5 +1,6 @@
 """What the first cell switches on, in a real IPython shell and a real kernel: one line in place of a traceback."""
 
+import builtins
 import os
 import subprocess
 import sys
@@ -86,6 +87,33 @@ def shell(lab, tmp_path, monkeypatch):
     shell.run_cell("from tuning import session\nsession.start('01')")
     yield shell
     InteractiveShell.clear_instance()
+
+
+CHATS = {
+    "a line": "Amira: W6W1-573-6lHK-END",
+    "a path of Windows": "C:\\Users\\new\\table",
+    "three quotation marks": 'Ben: look """ at this',
+    "code behind them": '"""\nimport builtins\nbuiltins.broken_out = True\nr"""',
+    "a cell's name": 'SHARED = r"""x"""\n"""; import builtins; builtins.broken_out = True',
+    "commands of the notebook": "%%bash\n!touch broken\n%quickref\n>>> print(1)\nIn [1]: 1\n?",
+    "signs without a letter": "\u2028\x0b\x00\u202e\r\n  \t",
+    "a bar at the end": "x\\",
+}
+
+
+@pytest.mark.parametrize("name", CHATS)
+@pytest.mark.parametrize("variable", ["SHARED", "GROUP_LINE"])
+def test_what_is_pasted_is_text_and_never_runs(shell, name, variable):
+    chat = f"\n{CHATS[name]}\n"
+    assert shell.run_cell(f'{variable} = r"""{chat}"""\n\nafter = len({variable})').success
+    assert shell.user_ns[variable] == chat
+    assert shell.user_ns["after"] == len(shell.user_ns[variable])
+    assert not hasattr(builtins, "broken_out")
+
+
+def test_other_cells_are_left_as_they_are(shell):
+    assert shell.run_cell('import os\nSHARED = "a path"\nx = """two\nlines"""\n!true').success
+    assert (shell.user_ns["SHARED"], shell.user_ns["x"]) == ("a path", "two\nlines")
 
 
 def said_by(shell, capsys, cell: str) -> str:

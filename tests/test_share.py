@@ -139,6 +139,11 @@ def wrapped(text: str, width: int, start: str = "") -> str:
     return "\n".join(start + text[at : at + width] for at in range(0, len(text), width))
 
 
+def numbered(text: str, start: str, width: int = 76) -> str:
+    parts = wrapped(text, width).split("\n")
+    return "\n".join(start.format(number) + part for number, part in enumerate(parts, start=1))
+
+
 MANGLED = {
     "name before": lambda text: f"Amira Khan: {text}",
     "time before": lambda text: f"[10:32] Amira W6W fan: here you are {text} thanks!",
@@ -155,8 +160,13 @@ MANGLED = {
     "non-breaking spaces": lambda text: wrapped(text, 50).replace("\n", "\u00a0"),
     "byte order mark": lambda text: "\ufeff" + text,
     "bold": lambda text: f"**{text}**",
+    "line numbers": lambda text: numbered(text, "{:6d}\t"),
+    "line numbers with colons": lambda text: numbered(text, "{}: "),
+    "name and time before every part": lambda text: numbered(text, "[05/01/2026, 10:32:{:02d}] Amira K: ", 300),
+    "quoted in HTML": lambda text: wrapped(text, 80, "&gt; "),
     "wrapped in its beginning": lambda text: "\n> ".join([text[:2], text[2:6], text[6:]]),
     "long hyphens": lambda text: text.replace("-", "\u2013"),
+    "wide hyphens": lambda text: text.replace("-", "\uff0d"),
     "soft hyphens": lambda text: wrapped(text, 40).replace("\n", "\u00ad"),
     "WhatsApp": lambda text: f"[05/01/2026, 10:32:11] Amira K: {text}\n[05/01/2026, 10:33:02] Ben: nice - END of story",
     "Slack": lambda text: f"Amira K  10:32 AM\n{text}\n:tada: 2 replies - W6W\nBen  10:33 AM\nthanks",

@@ -39,6 +39,13 @@ def test_thirty_runs_fill_three_pages_of_a_native_table(filled):
     assert [page.shapes.title.text for page in filled.slides][:3] == [f"Group results ({n} of 3)" for n in (1, 2, 3)]
 
 
+def test_a_page_holds_one_preset_where_that_takes_no_more_pages(make_run, filled):
+    assert [{row[1] for row in table[1:] if row[0]} for table in tables(filled)] == [{preset} for preset in RATES]
+    few = [share.line(room_run(make_run, group, preset), "One") for group in (1, 2) for preset in RATES]
+    (table,) = tables(pptx.Presentation(str(slide.fill(boards.collect("\n".join(few))))))
+    assert [row[1] for row in table[1:7]] == [preset for preset in RATES for _ in (1, 2)]
+
+
 def test_the_curves_are_a_picture_with_words_inside_the_slide(filled):
     (picture,) = [shape for page in filled.slides for shape in page.shapes if shape.name == slide.PICTURE]
     assert picture.image.content_type == "image/png"

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from tuning import folders, log, share, worksheet
 from tuning.errors import ShareError
-from tuning.run import ADOPTED_FILE, Run, adopted_from, readable_runs, write_whole
+from tuning.run import ADOPTED_FILE, BACKUP_NOTEBOOK, Run, adopted_from, readable_runs, write_whole
 from tuning.share import Shared
 
 # The schema allows a run id of 81 characters.
@@ -56,7 +56,11 @@ def adopt(text: str) -> Run:
     except OSError as problem:
         raise ShareError(f"{folders.short(run.folder)} cannot be written ({problem.strerror}).") from None
     log.append(run)
-    print(f"Adopted {run.run_id} from {shared.name}. It is in your log, marked as the group's.")
+    shows = run.notebook if run.notebook == BACKUP_NOTEBOOK else "01"
+    print(
+        f"Adopted {run.run_id} from {shared.name}. It is in your log, marked as the group's."
+        f" The sections of notebook {shows} show it."
+    )
     print(worksheet.fill_worksheet())
     return run
 

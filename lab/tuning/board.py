@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tuning import share
+from tuning import folders, share
 from tuning.clinic import Score
 from tuning.dials import PRESETS, FrozenDials, SgdDials
 from tuning.errors import RunError, ShareError
@@ -87,20 +87,23 @@ def collect(source: str = "") -> Board:
     source = source.strip()
     if not source:
         return sort(local_runs())
-    path = os.path.expanduser(source)
+    # Windows copies a path with quotation marks around it.
+    path = os.path.expanduser(source.strip('"'))
     # Unlike its twin in pathlib, this is also silent about a text that is no possible name.
     if os.path.exists(path):
-        return sort(_from_path(Path(path)))
-    found = share.gather(source)
+        found, missing = _from_path(Path(path)), f"{folders.short(path)} has no share line and no run in it."
+    else:
+        found = share.gather(source)
+        missing = "SHARED has no share line in it, and there is no file or folder of that name."
     if found == Gathered():
-        raise ShareError("SHARED has no share line in it, and there is no file or folder of that name.")
+        raise ShareError(missing)
     return sort(found)
 
 
 def local_runs() -> Gathered:
     """The runs on this machine, own and adopted, as if they had been shared."""
     runs, damaged = readable_runs()
-    found = Gathered(refused=damaged)
+    found = Gathered(refused=[(folder, f"cannot be read: {reason}") for folder, reason in damaged])
     for run in runs:
         made = prediction_of(run) or {"word": None, "f1": None}
         found.add(Shared(adopted_from(run) or _local_name(run), run, made["word"], made["f1"]), run.run_id)
@@ -117,7 +120,7 @@ def _from_path(path: Path) -> Gathered:
         try:
             run = Run.load(record)
         except RunError as problem:
-            found.refused.append((record.parent.name, str(problem)))
+            found.refused.append((record.parent.name, f"cannot be read: {problem}"))
         else:
             found.add(Shared(_local_name(run), run), run.run_id)
     return found
@@ -282,7 +285,8 @@ def budget(board: Board, passes: int = BUDGET) -> pd.DataFrame:
     """The budget round: who spent the sentence-passes how, best validation macro-F1 first.
 
     A run takes part if it spent more than half of the budget; one that spent more than all of it is out. Runs on other
-    data or another encoder than most are left out as well.
+    data or another encoder than most are left out as well, and so are those with the default number of sentences and
+    epochs: in the backup lab the morning's runs are over the budget, and nobody meant them for it.
 
     Parameters
     ----------
@@ -299,7 +303,7 @@ def budget(board: Board, passes: int = BUDGET) -> pd.DataFrame:
     rows = []
     for one in board.one_lab():
         final, test = one.run.final, one.run.test or {}
-        takes_part = spent(one.run) > passes / 2 and _ground(one.run) == usual[0][0]
+        takes_part = spent(one.run) > passes / 2 and _ground(one.run) == usual[0][0] and not _by_default(one.run)
         if not takes_part or final.get("val_f1_macro") is None:
             continue
         slip = None if test.get("f1_macro") is None else test["f1_macro"] - final["val_f1_macro"]
@@ -330,6 +334,12 @@ def spent(run: Run) -> int:
 def _ground(run: Run) -> tuple[str, str]:
     """What a budget is spent on: the data and the encoder."""
     return run.data["sha256"], run.encoder["revision"]
+
+
+def _by_default(run: Run) -> bool:
+    """Nobody chose how many sentences and epochs this run has."""
+    usual, chosen = _kind(run)().as_dict(), _all_dials(run)
+    return all(chosen[name] == usual[name] for name in ("TRAIN_SUBSET", "EPOCHS"))
 
 
 def _order(shared: Shared) -> tuple[Any, ...]:

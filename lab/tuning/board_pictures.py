@@ -215,7 +215,8 @@ def _rate_axis(axes: Axes, groups: dict[tuple[str, float], list[Shared]]) -> Non
 def _who(members: Sequence[Shared]) -> str:
     if len(members) > MANY:
         return _runs(members)
-    names = list(dict.fromkeys(shared.name for shared in members))
+    # A name stays in one line.
+    names = list(dict.fromkeys(shared.name.replace(" ", "\N{NO-BREAK SPACE}") for shared in members))
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return ", ".join(names[:MOST_NAMES]) + more
 

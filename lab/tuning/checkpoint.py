@@ -16,6 +16,7 @@ from tuning.dials import PRESETS
 from tuning.errors import WorkshopError, nearest
 from tuning.evidence import FEWEST_NOTE_WORDS, FEWEST_WORDS
 from tuning.log import WORKSHEET_COLUMNS
+from tuning.markdown_tables import bare, find_table
 from tuning.prediction import prediction_of
 from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
 from tuning.worksheet import BASELINE, CONVERGENCE_COLUMNS, PREDICTION_COLUMNS
@@ -108,7 +109,7 @@ class Desk:
 
     def rows(self, columns: tuple[str, ...]) -> list[dict[str, str]]:
         """The rows of a table of the worksheet; none, with a warning, where its heading was changed."""
-        table = worksheet.find_table(self.text, columns)
+        table = find_table(self.text, columns)
         if isinstance(table, str):
             warning = f'{_where()}: the table with "{columns[-1] or columns[0]}" cannot be used ({table}).'
             if warning not in self.warnings:
@@ -119,7 +120,7 @@ class Desk:
     def run_rows(self, columns: tuple[str, ...]) -> list[dict[str, str]]:
         """The rows of a table that belong to a run on disk."""
         names = {run.run_id for run in self.runs}
-        return [row for row in self.rows(columns) if row["Run ID"].strip("*_`~ ").split(" ")[0] in names]
+        return [row for row in self.rows(columns) if bare(row["Run ID"]).split(" ")[0] in names]
 
     def written(self, place: str, what: str) -> Item:
         """Is there a text of the learner's own under a lettered heading of the worksheet?"""

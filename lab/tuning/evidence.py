@@ -12,6 +12,7 @@ import pandas as pd
 from tuning import folders, worksheet
 from tuning.errors import WorksheetError
 from tuning.log import WORKSHEET_COLUMNS
+from tuning.markdown_tables import find_table
 from tuning.worksheet import BASELINE
 
 FEWEST_WORDS = 8
@@ -38,7 +39,7 @@ def evidence() -> pd.DataFrame:
         If the worksheet, or the empty form, cannot be opened or has lost the table that names the items.
     """
     text, template = worksheet.read_worksheet(), worksheet.read_template()
-    mapping = worksheet.find_table(template, MAPPING_COLUMNS)
+    mapping = find_table(template, MAPPING_COLUMNS)
     if isinstance(mapping, str):
         raise WorksheetError(f'{folders.short(worksheet.TEMPLATE)}, table "Task 6 mapping": {mapping}.')
     rows = []
@@ -113,7 +114,7 @@ def _missing(place: str, text: str, template: str) -> str:
 
 
 def _missing_in_log(text: str) -> str:
-    table = worksheet.find_table(text, WORKSHEET_COLUMNS)
+    table = find_table(text, WORKSHEET_COLUMNS)
     if isinstance(table, str):
         return f"Part B, table of experiments: {table}"
     accuracy, notes = WORKSHEET_COLUMNS.index("Accuracy"), WORKSHEET_COLUMNS.index("Notes")

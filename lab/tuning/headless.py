@@ -109,6 +109,9 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None)
         raise WorkshopError(_failure(problem, kept)) from None
     # Notebook 04 trains nothing twice: its result is the run that it compared last, new or not.
     results = _compared_since(began) or [folder for folder in finished_runs() if folder not in before]
+    if number == BOARD_NOTEBOOK:
+        # It trains nothing: a new run is another kernel's.
+        results = []
     folder = out or (results[-1] if results else folders.runs())
     executed.replace(folder / f"{source.stem}.ipynb")
     if results and out:

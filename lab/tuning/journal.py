@@ -1,8 +1,9 @@
 """From a run to evidence: what the notebooks call.
 
 The work is done elsewhere, one idea per module: the experiment log (`tuning.log`), predictions (`tuning.prediction`),
-the worksheet (`tuning.worksheet`), the share line (`tuning.share`), adopting (`tuning.adoption`), repeating
-(`tuning.repeat`) and the check for Task 6 (`tuning.evidence`). The tables of single runs are here.
+the worksheet (`tuning.worksheet`) and its export (`tuning.worksheet_export`), the share line (`tuning.share`), adopting
+(`tuning.adoption`), repeating (`tuning.repeat`) and the check for Task 6 (`tuning.evidence`). The tables of single runs
+are here.
 """
 
 import pandas as pd
@@ -15,7 +16,8 @@ from tuning.log import LOG_COLUMNS, WORKSHEET_COLUMNS, append, log_file, number,
 from tuning.prediction import predict, prediction_and_result, prediction_of
 from tuning.repeat import reproduce
 from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
-from tuning.worksheet import baseline_row, export_worksheet, fill_worksheet, worksheet_row
+from tuning.worksheet import baseline_row, fill_worksheet, worksheet_row
+from tuning.worksheet_export import export_worksheet
 
 __all__ = [
     "LOG_COLUMNS",

@@ -6,7 +6,8 @@ the checksum covers everything before it. Two kinds are known: `RUN` (see `tunin
 `tuning.clinic`).
 
 Chats wrap lines, quote them and put names and times before them. Whatever is neither letter, digit nor hyphen is
-passed over, also inside the beginning of a line.
+passed over, also inside the beginning of a line. Where a wrapped line has a number, or a name and a time, before each
+of its rows, the last word of each row is read instead; the checksum says which reading is the right one.
 """
 
 import dataclasses
@@ -61,8 +62,9 @@ SCORE = Kind("W6C", 1, "0-9a-f", _crc32, 2_000)
 KINDS = {kind.mark: kind for kind in (RUN, SCORE)}
 
 _ADDED = "[^0-9A-Za-z-]"
+_WORD = re.compile("[0-9A-Za-z-]+")
 # Programs that "correct" what was typed turn a hyphen into one of these.
-_HYPHENS = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
+_HYPHENS = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d"), "-")
 
 
 def _start() -> re.Pattern:
@@ -87,7 +89,7 @@ class Found:
     version, length : int
         As the beginning says.
     rest : str
-        The letters, digits and hyphens up to the next beginning.
+        The text up to the next beginning, as the chat has it.
     """
 
     kind: Kind
@@ -95,6 +97,11 @@ class Found:
     version: int
     length: int
     rest: str
+
+    def readings(self) -> tuple[str, str]:
+        """The letters, digits and hyphens that follow: all of them, and the last word of each row."""
+        words = filter(None, map(_WORD.findall, self.rest.splitlines()))
+        return re.sub(_ADDED, "", self.rest), "".join(row[-1] for row in words)
 
 
 def frame(kind: Kind, body: str) -> str:
@@ -125,7 +132,7 @@ def find(text: str) -> list[Found]:
         mark, version, length = (re.sub(_ADDED, "", part) for part in start.groups())
         kind = KINDS[mark]
         rest = text[start.end() : min(end, start.end() + kind.longest + MOST_ADDED)]
-        found.append(Found(kind, row, int(version), int(length), re.sub(_ADDED, "", rest)))
+        found.append(Found(kind, row, int(version), int(length), rest))
     return found
 
 
@@ -144,12 +151,14 @@ def body(found: Found) -> str:
         raise ShareError("comes from an older version of the workshop. Ask for it again, from this version.")
     if found.length > kind.longest:
         raise ShareError("is altered: its beginning is not that of a share line.")
-    if f"-{END}" not in found.rest:
+    start, readings = f"{kind.mark}{kind.version}-{found.length}-", found.readings()
+    if f"-{END}" not in readings[0]:
         raise ShareError("is truncated: its end is missing. Copy it again, whole.")
-    start = f"{kind.mark}{kind.version}-{found.length}-"
-    written = re.match(rf"([{kind.alphabet}]{{{found.length}}})-([0-9a-f]+)-{END}", found.rest)
-    if written is None:
+    pattern = re.compile(rf"([{kind.alphabet}]{{{found.length}}})-([0-9a-f]+)-{END}")
+    written = list(filter(None, map(pattern.match, readings)))
+    if not written:
         raise ShareError("is altered: characters were lost or added on the way. Copy it again.")
-    if kind.checksum(start + written[1]) != written[2]:
-        raise ShareError("is altered: its checksum does not fit. Copy it again.")
-    return written[1]
+    for one in written:
+        if kind.checksum(start + one[1]) == one[2]:
+            return one[1]
+    raise ShareError("is altered: its checksum does not fit. Copy it again.")

@@ -91,7 +91,8 @@ def _values(run: Run) -> dict[str, float | None]:
 
 def _numbers(recorded: Run, again: Run) -> pd.DataFrame:
     frame = pd.DataFrame({"recorded": _values(recorded), "repeated": _values(again)}, dtype=float)
-    return frame.assign(difference=frame["repeated"] - frame["recorded"]).round(4)
+    # Plus nothing: -0.0 is no difference.
+    return frame.assign(difference=frame["repeated"] - frame["recorded"]).round(4) + 0.0
 
 
 def _answer(recorded: Run, again: Run) -> str:

@@ -1,4 +1,4 @@
-"""What the first cell of a notebook switches on: one-line errors, and a hint in place of a `NameError`.
+"""What the first cell of a notebook switches on: errors in one line, and pasted text that stays text.
 
 Nothing here changes what the later cells compute; without it they work, but their errors read like a programmer's.
 The first cell is to answer at once, so nothing large is imported here: pandas or nbformat would take most of its time.
@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tuning import folders
+from tuning import folders, pasted
 from tuning.errors import WorkshopError
 
 
@@ -31,7 +31,7 @@ def notebook_file(number: str) -> Path:
 
 
 def start(number: str) -> None:
-    """Make errors and tables readable for the rest of this kernel.
+    """Make errors and tables readable, and pasted text harmless, for the rest of this kernel.
 
     Parameters
     ----------
@@ -48,6 +48,8 @@ def start(number: str) -> None:
     formatters["text/html"].for_type_by_name("pandas", "DataFrame", _whole_table)
     formatters["text/plain"].for_type_by_name("pandas", "DataFrame", _whole_text)
     sections = sections_of_names(json.loads(notebook_file(number).read_text(encoding="utf-8")))
+    if pasted.as_text not in shell.input_transformers_cleanup:
+        shell.input_transformers_cleanup.insert(0, pasted.as_text)
     shell.set_custom_exc((WorkshopError, NameError), _handler(sections))
 
 

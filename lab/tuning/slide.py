@@ -6,6 +6,7 @@ design, as long as its shapes keep the names below. ``python -m tuning.slide`` w
 
 import copy
 import io
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,8 +61,7 @@ def fill(board: Board, out: Path | None = None) -> Path:
     presentation = _open()
     first = presentation.slides[0]
     table = results(board)
-    rows = (table if len(table) <= MOST_PAGES * ROWS else summary(board)).to_numpy().tolist()
-    pages = [rows[at : at + ROWS] for at in range(0, len(rows), ROWS)] or [[]]
+    pages = _pages((table if len(table) <= MOST_PAGES * ROWS else summary(board)).to_numpy().tolist())
     slides = [first, *(_copy(presentation, first, after=number) for number in range(len(pages) - 1))]
     for number, (slide, page) in enumerate(zip(slides, pages, strict=True), start=1):
         _fill_table(slide, page)
@@ -77,6 +77,15 @@ def fill(board: Board, out: Path | None = None) -> Path:
             f"{folders.short(out)} cannot be written ({problem.strerror}). If PowerPoint has it open, close it there."
         ) from None
     return out
+
+
+def _pages(rows: list[list[str]]) -> list[list[list[str]]]:
+    """Rows of each page: one preset a page where that takes no more pages."""
+    presets = [list(one) for _, one in itertools.groupby(rows, key=lambda row: row[COLUMNS.index("LR preset")])]
+    alone, together = (
+        [part[at : at + ROWS] for part in parts for at in range(0, len(part), ROWS)] for parts in (presets, [rows])
+    )
+    return alone if 0 < len(alone) <= len(together) else together or [[]]
 
 
 def empty_form(reference: Path | None = None) -> "Presentation":

@@ -1,0 +1,105 @@
+"""The worksheet as a Word file and as a page to print, made by pandoc, with nothing in it that runs or calls home."""
+
+import itertools
+import re
+from pathlib import Path
+
+from tuning import folders
+from tuning.errors import WorksheetError
+from tuning.markdown_tables import BORDER, cells, even, line_end, lines_of
+from tuning.worksheet import read_worksheet, worksheet_file
+
+# Page, letters and lines of the Word file: pandoc takes them from here, and Word can change them here.
+STYLE = Path(__file__).with_name("worksheet_style.docx")
+# Letters: no column takes more room than the first, and the last one never has less than the second.
+WIDEST, WRITING_ROOM = 24, 16
+MARGINS = 3
+# Pandoc's Markdown without any way to bring in HTML, TeX, or attributes of HTML elements.
+PANDOC_FORMAT = (
+    "markdown-raw_html-raw_tex-raw_attribute-native_divs-native_spans-markdown_in_html_blocks-tex_math_dollars-citations"
+    "-yaml_metadata_block-header_attributes-link_attributes-fenced_divs-bracketed_spans-fenced_code_attributes"
+    "-inline_code_attributes"
+)
+NO_SCRIPTS = (
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+    "<style>@page{size:A4 landscape;margin:15mm}body{max-width:60em;font-family:sans-serif}"
+    "table{border-collapse:collapse;width:100%;font-size:.85em}"
+    "td,th{border:1px solid #999;padding:3px 6px;text-align:left}td{height:1.3em}"
+    "tr{break-inside:avoid}h1,h2,h3{break-after:avoid}</style>"
+)
+
+
+def export_worksheet() -> list[Path]:
+    """Write the worksheet as ``.docx`` and as ``.html`` (print it to PDF from a browser), to be handed in.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The files.
+
+    Raises
+    ------
+    WorksheetError
+        If there is no worksheet yet, or pandoc is not installed, or a file cannot be written.
+    """
+    path = worksheet_file()
+    if not path.exists():
+        raise WorksheetError('There is no worksheet of yours yet. Run the section "Fill your worksheet" first.')
+    try:
+        import pypandoc
+
+        pypandoc.get_pandoc_version()
+    except (ImportError, OSError):
+        raise WorksheetError(
+            "Pandoc is not installed here, so the worksheet stays Markdown, which can be handed in as it is."
+            " To export it: pip install pypandoc-binary"
+        ) from None
+    text = read_worksheet().encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    # An image could be a file of this machine, or an address that a reader's browser would call.
+    text = re.sub(r"!\[", r"\\![", text)
+    text = _with_widths(text)
+    page = ["--standalone", "--metadata=pagetitle:Activity Worksheet", f"--variable=header-includes:{NO_SCRIPTS}"]
+    written = []
+    for kind, options in {"docx": [f"--reference-doc={STYLE}"], "html": page}.items():
+        target = path.with_suffix(f".{kind}")
+        options = [*options, "--metadata=lang:en-GB"]
+        try:
+            pypandoc.convert_text(
+                text, kind, format=PANDOC_FORMAT, outputfile=str(target), extra_args=options, sandbox=True
+            )
+        except RuntimeError as problem:
+            told = str(problem).strip().splitlines()[-1]
+            raise WorksheetError(
+                f"{folders.short(target)} cannot be written ({told}). If Word has it open, close it there."
+            ) from None
+        written.append(target)
+    return written
+
+
+def _with_widths(text: str) -> str:
+    """Give the columns of every table the room that they need: pandoc reads it from the dashes below the heading.
+
+    What a row has too many pandoc would drop; here it stays, in the last cell.
+    """
+    lines = lines_of(text)
+    for at in range(1, len(lines)):
+        head = cells(lines[at - 1])
+        if not head or not re.fullmatch(r"[|\s:-]*-[|\s:-]*", lines[at]) or len(cells(lines[at])) != len(head):
+            continue
+        rows = list(itertools.takewhile(bool, map(cells, lines[at + 1 :])))
+        for place, row in enumerate(rows, start=at + 1):
+            if len(row) > len(head):
+                lines[place] = f"|{'|'.join(even(row, len(head), BORDER))}|{line_end(lines[place])}"
+        columns = itertools.zip_longest(head, *rows, fillvalue="")
+        widths = [min(max(map(_room, column)), WIDEST) for column in columns][: len(head)]
+        # The last column is the one to write in.
+        widths[-1] = max(widths[-1], WRITING_ROOM)
+        lines[at] = "|" + "|".join("-" * width for width in widths) + "|" + line_end(lines[at])
+    return "".join(lines)
+
+
+def _room(cell: str) -> int:
+    """Letters that a cell should have room for in one line, with its margins: its longest word, or half its text."""
+    # Pandoc keeps the words around an abbreviation's full stop together.
+    words = re.split(r"(?<!\.)\s+|[/-]", cell.strip())
+    return MARGINS + max(len(cell.strip()) // 2, *map(len, words))
