@@ -141,6 +141,23 @@ def split(data: Data, seed: int = SPLIT_SEED) -> Splits:
     return Splits(*(frame[frame["split"] == part].reset_index(drop=True) for part in PARTS))
 
 
+def check_parts(splits: Splits, data: Data) -> None:
+    """Make sure that the parts were cut from these sentences, for cells can be run in any order.
+
+    Raises
+    ------
+    DataError
+        If a sentence with its label is not among the data.
+    """
+    there = data.frame["sentence"] + "\t" + data.frame["label"]
+    for part in (splits.train, splits.validation):
+        if not (part["sentence"] + "\t" + part["label"]).isin(there).all():
+            raise DataError(
+                f"{data.path.name} was loaded after the parts were cut, from other sentences."
+                ' Run the notebook again from the section "Data".'
+            )
+
+
 def subset(frame: pd.DataFrame, size: int, seed: int = SPLIT_SEED) -> pd.DataFrame:
     """Take `size` sentences, stratified by label; smaller subsets lie inside larger ones.
 

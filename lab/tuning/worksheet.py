@@ -20,7 +20,7 @@ from tuning.diagnosis import convergence
 from tuning.errors import WorksheetError
 from tuning.log import WORKSHEET_COLUMNS, baseline_values, number, signed, worksheet_values
 from tuning.prediction import prediction_of, result_word
-from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
+from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs, write_whole
 
 TEMPLATE = folders.ROOT / "handouts" / "Activity_Worksheet.md"
 PREDICTION_COLUMNS = (
@@ -82,6 +82,10 @@ class Table:
     def run_ids(self) -> set[str]:
         """The runs that have a row, struck through or not."""
         return {_bare(_bare(row[0]).split(" ")[0]) for row in self.rows}
+
+
+# A link may lead to a page or a place in this one; "javascript:" and its like are taken out.
+_OTHER_LINK = re.compile(r'href="(?!https?://|mailto:|#)[^"]*"', re.IGNORECASE)
 
 
 def worksheet_file() -> Path:
@@ -308,6 +312,9 @@ def export_worksheet() -> list[Path]:
                 f"{folders.short(target)} cannot be written ({told}). If Word has it open, close it there."
             ) from None
         written.append(target)
+    page_file = path.with_suffix(".html")
+    page_text = page_file.read_text(encoding="utf-8")
+    write_whole(page_file, _OTHER_LINK.sub('href="#"', page_text))
     return written
 
 
@@ -410,8 +417,11 @@ def _ending(line: str) -> str:
 
 def _write(path: Path, text: str) -> None:
     part = path.with_name(f"{path.name}.part")
-    part.write_bytes(text.encode("utf-8", "surrogateescape"))
-    part.replace(path)
+    try:
+        part.write_bytes(text.encode("utf-8", "surrogateescape"))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _back_up(path: Path) -> None:
@@ -421,7 +431,12 @@ def _back_up(path: Path) -> None:
     number = 1
     while (kept := folder / f"{stem}{'' if number == 1 else f'-{number}'}.md").exists():
         number += 1
-    kept.write_bytes(path.read_bytes())
+    try:
+        kept.write_bytes(path.read_bytes())
+    except OSError:
+        # Half a copy must not be taken for one.
+        kept.unlink(missing_ok=True)
+        raise
 
 
 def _difference(old: str, new: str, path: Path) -> str:
