@@ -179,7 +179,7 @@ def test_nothing_leaves_the_machine_while_the_script_trains(watched, tmp_path):
 @pytest.mark.full
 @pytest.mark.parametrize("number", ["01", "02", "03", "04"])
 def test_nothing_leaves_the_machine_while_a_notebook_runs(watched, tmp_path, number):
-    """Notebook 01 may ask the Hub whether it answers, as its first cell says; with the embedded encoder nothing else."""
+    """Notebook 01 may ask the Hub whether it answers, as its first cell says; no more than that."""
     settings = {
         "01": ("MODEL=embedded", "TRAIN_SUBSET=48", "EPOCHS=1"),
         "02": (),
@@ -266,7 +266,8 @@ def test_an_exported_worksheet_has_nothing_that_runs(make_run, keep_run):
     keep_run(make_run())
     journal.fill_worksheet()
     path = worksheet.worksheet_file()
-    bad = '<script>alert(1)</script> <img src=x onerror=alert(2)> [x](javascript:alert(3)) `<script>`{=html}\n<iframe src="//x">'
+    bad = """<script>alert(1)</script> <img src=x onerror=alert(2)> [x](javascript:alert(3)) `<script>`{=html}
+<iframe src="//x">"""
     path.write_text(path.read_text(encoding="utf-8") + f"\n\n{bad}\n", encoding="utf-8")
     journal.export_worksheet()
     html = path.with_suffix(".html").read_text(encoding="utf-8")
