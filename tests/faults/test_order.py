@@ -82,13 +82,16 @@ class Desk:
         config.InteractiveShell.colors = "nocolor"
         self.shell = InteractiveShell.instance(config=config)
         self.number = number
+        self.at_first = {*self.shell.user_ns}
         notebook = nbformat.read(notebook_file(number), as_version=4)
         self.sources = {cell["id"]: cell.source for cell in notebook.cells if cell.cell_type == "code"}
         self.names = set(sections_of_names(notebook))
         self.sources[PARAMETERS[number]] += f"\n{opening}"
 
     def start(self) -> None:
-        self.shell.reset()
+        # What its own reset would do as well is to collect garbage, half a second each time.
+        for name in self.shell.user_ns.keys() - self.at_first:
+            del self.shell.user_ns[name]
         self.shell.set_custom_exc((), None)
         # In a new kernel the import of the package does this; here it is imported already.
         session.one_line_errors()
