@@ -98,9 +98,25 @@ WRONG = {
     ),
     "unclosed quote at the end": (table(*rows(), '"Up,positive'), "the table cannot be read (EOF inside string"),
     "unclosed quote at the start": (table('"Up,positive', *rows(form="{i},{label}")), "the table cannot be read"),
+    "unclosed quote that the next one closes": (
+        table(*rows(), '"Up,positive', "Firm 13 is down.,negative", 'It said "so.,neutral', *rows(2, "{i},{label}")),
+        "row 38 has other rows inside one of its cells. Look for a quotation mark that is never closed",
+    ),
+    "unclosed quote behind the label": (
+        table('negative,"Down', "positive,Firm 1 is up.", 'neutral,So "it" is.', header="label,sentence"),
+        "row 2 has other rows inside one of its cells.",
+    ),
+    "blank lines above a wrong row": (
+        "\n" + table("Up.,positive", "", "  ", "Flat.,mixed").replace("\n", "\r\n"),
+        "row 6 has the label 'mixed'",
+    ),
+    "blank lines and a cell of two lines": (
+        table('"Up\n\nand up.",positive', "", "Flat.,mixed"),
+        "row 4 has the label 'mixed'",
+    ),
     "unclosed quote that another one closes": (
         table('"Up,positive', *rows(200, "Firm {i} is {label}.,{label}"), 'It said "so.,neutral'),
-        "row 2 has a sentence of 17,893 characters (limit 5,000). Look for a quotation mark that is never closed",
+        "row 2 has other rows inside one of its cells. Look for a quotation mark that is never closed",
     ),
     "more cells than columns": (table(*rows(), "Up, and up.,positive"), "(Expected 2 fields in line 38, saw 3)."),
     "more cells than columns from the start": (

@@ -169,30 +169,16 @@ class Kernel:
 
 
 @pytest.mark.slow
-def test_cells_run_too_early_say_what_to_run_first(tmp_path):
-    with Kernel(tmp_path) as kernel:
-        assert kernel.run("preflight")[0]
-        told = {name: kernel.run(name) for name in reversed(kernel.code_cells()[1:])}
-    for name, (good, text) in told.items():
-        assert "Traceback" not in text, name
-        if not good:
-            assert len(text.strip().splitlines()) == 1, (name, text)
-            assert "Run the section" in text or "first" in text, (name, text)
-    assert told["trainer"][1].startswith('model is not there yet. Run the section "Metrics and baseline" first')
-    assert "There is no recorded run yet" in told["convergence"][1]
-
-
-@pytest.mark.slow
 def test_after_a_restart_every_later_cell_works_alone_and_nothing_is_trained_again(finished):
     before = sorted(path.name for path in finished.glob("*/run.json"))
     with Kernel(finished) as kernel:
         cells = kernel.code_cells()
         later = cells[cells.index(FIRST_AFTER_TRAINING) :]
-        needs_neighbour = {"one-more-epoch", "brain-wipe-pairs", "try-probabilities"}
+        needs_neighbour = {"brain-wipe-pairs", "try-probabilities"}
         for name in reversed([name for name in later if name not in needs_neighbour]):
             good, text = kernel.run(name)
             assert good, (name, text)
-        for name in ("one-more-epoch", "brain-wipe-pairs", "try-probabilities"):
+        for name in needs_neighbour:
             good, text = kernel.run(name)
             assert good, (name, text)
     assert sorted(path.name for path in finished.glob("*/run.json")) == before

@@ -222,22 +222,6 @@ def test_a_plan_is_made_trained_and_held_against_what_happened(kernel):
     assert text["plan-train"].strip() == "Nothing planned was trained."
 
 
-@pytest.mark.slow
-def test_cells_run_too_early_say_what_to_run_first(kernel):
-    """In a fresh kernel, after its first cell, each cell alone: one line that names the section."""
-    with Live(Path(kernel.environment["WORKSHOP_RUNS"])) as fresh:
-        fresh.client.allow_errors = True
-        code = [(at, cell) for at, cell in enumerate(fresh.notebook.cells) if cell.cell_type == "code"]
-        names = [cell["id"] for _, cell in code]
-        for at, cell in code[: names.index("preflight") + 1]:
-            fresh.client.execute_cell(cell, at)
-        for at, cell in reversed(code[names.index("run-one") : names.index("plan-train") + 1]):
-            fresh.client.execute_cell(cell, at)
-            told = "".join("\n".join(output.get("traceback", [])) for output in cell.outputs).strip()
-            assert len(told.splitlines()) == 1, (cell["id"], told)
-            assert 'Run the section "' in told, (cell["id"], told)
-
-
 @pytest.mark.parametrize(
     ("settings", "told"),
     [

@@ -57,7 +57,7 @@ def test_packages_that_are_missing_or_not_the_tested_ones_are_named(monkeypatch)
 
 @pytest.mark.parametrize(("free", "status"), [(5e9, "OK"), (1e9, "WARN")])
 def test_memory(monkeypatch, free, status):
-    monkeypatch.setattr(preflight.psutil, "virtual_memory", lambda: types.SimpleNamespace(available=free))
+    monkeypatch.setattr(machine.psutil, "virtual_memory", lambda: types.SimpleNamespace(available=free))
     assert line("memory").status == status
 
 

@@ -8,6 +8,7 @@ The settings below must be in place before those libraries are first imported.
 """
 
 import os
+import sys
 import warnings
 
 # Worker threads that sleep while they wait: with a second busy process on two cores, spinning threads made
@@ -24,3 +25,8 @@ os.environ.setdefault("DATASETS_VERBOSITY", "error")
 
 # The workshop shows its own progress in plain text, so that notebooks carry no widgets: nothing is missing.
 warnings.filterwarnings("ignore", message="IProgress not found")
+
+if "IPython" in sys.modules:
+    from tuning.session import one_line_errors
+
+    one_line_errors()

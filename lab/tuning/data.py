@@ -8,6 +8,7 @@ import csv
 import dataclasses
 import hashlib
 import io
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -38,6 +39,7 @@ FEWEST_PER_LABEL = 10
 _SENTENCE_HEADERS = ("sentence", "text", "headline", "tweet", "content")
 _LABEL_HEADERS = ("label", "sentiment", "class", "polarity")
 _SPLIT_HEADERS = ("split", "part", "fold")
+_BLANK_LINE = re.compile(r"(?:\A|[\r\n])[ \t]*(?:\r\n|\r|\n)")
 _LABEL_WORDS = {"neg": "negative", "neu": "neutral", "pos": "positive"} | {label: label for label in LABELS}
 _SPLIT_WORDS = {"val": "validation", "valid": "validation", "dev": "validation"} | {part: part for part in PARTS}
 
@@ -139,6 +141,23 @@ def split(data: Data, seed: int = SPLIT_SEED) -> Splits:
     return Splits(*(frame[frame["split"] == part].reset_index(drop=True) for part in PARTS))
 
 
+def check_parts(splits: Splits, data: Data) -> None:
+    """Make sure that the parts were cut from these sentences, for cells can be run in any order.
+
+    Raises
+    ------
+    DataError
+        If a sentence with its label is not among the data.
+    """
+    there = data.frame["sentence"] + "\t" + data.frame["label"]
+    for part in (splits.train, splits.validation):
+        if not (part["sentence"] + "\t" + part["label"]).isin(there).all():
+            raise DataError(
+                f"{data.path.name} was loaded after the parts were cut, from other sentences."
+                ' Run the notebook again from the section "Data".'
+            )
+
+
 def subset(frame: pd.DataFrame, size: int, seed: int = SPLIT_SEED) -> pd.DataFrame:
     """Take `size` sentences, stratified by label; smaller subsets lie inside larger ones.
 
@@ -211,6 +230,7 @@ def _phrasebank(agreement: str) -> Data:
     # Not splitlines: it takes some characters of latin-1 for the end of a line.
     lines = (line.strip() for line in raw.decode("latin-1").split("\n"))
     table = pd.DataFrame([line.rsplit("@", 1) for line in lines if line], columns=["sentence", "label"])
+    table.index += 1
     return Data(_check(table, member), path, hashlib.sha256(raw).hexdigest(), (PHRASEBANK_LICENCE,), "phrasebank")
 
 
@@ -279,7 +299,49 @@ def _parse(text: str, name: str) -> pd.DataFrame:
         raise DataError(
             f"{name}: its rows have more cells than its header. Put sentences that hold a separator in double quotes."
         )
+    table.index = _row_numbers(text, separator, len(table))
+    _refuse_swallowed_rows(table, separator, name)
     return table
+
+
+def _row_numbers(text: str, separator: str, rows: int) -> list[int]:
+    """Where each row stands in the file as a spreadsheet shows it: blank lines have numbers too, the header is 1."""
+    if _BLANK_LINE.search(text):
+        try:
+            records = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+            numbers = [number for number, cells in enumerate(records, start=1) if "".join(cells).strip() or cells[1:]]
+        except csv.Error:
+            numbers = []
+        if len(numbers) == rows + 1:
+            return numbers[1:]
+    return list(range(2, rows + 2))
+
+
+def _refuse_swallowed_rows(table: pd.DataFrame, separator: str, name: str) -> None:
+    """A quotation mark that only a later row closes makes one cell of all rows between: their labels would be lost."""
+    label = _column(table, _LABEL_HEADERS)
+    if label is None:
+        return
+    at, wide = table.columns.get_loc(label), len(table.columns)
+
+    def holds_a_row(cell: str, place: int) -> bool:
+        first, *whole, last = (line.split(separator) for line in cell.splitlines())
+        # The first line lacks the cells before this one, and the last those after it.
+        pieces = [(first, place, wide - place), *((cells, 0, wide) for cells in whole), (last, 0, place + 1)]
+        return any(
+            len(cells) == length > at - lacking >= 0 and cells[at - lacking].strip().casefold() in _LABEL_WORDS
+            for cells, lacking, length in pieces
+        )
+
+    for place, column in enumerate(table.columns):
+        cells = table[column].fillna("")
+        several = cells[cells.str.contains("[\r\n]", regex=True)]
+        for row, cell in several.items():
+            if len(cell.splitlines()) > 1 and holds_a_row(cell, place):
+                raise DataError(
+                    f"{name}: row {row} has other rows inside one of its cells."
+                    " Look for a quotation mark that is never closed, or closed too late."
+                )
 
 
 def _column(frame: pd.DataFrame, accepted: tuple[str, ...]) -> str | None:
@@ -288,7 +350,8 @@ def _column(frame: pd.DataFrame, accepted: tuple[str, ...]) -> str | None:
 
 
 def _check(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    frame = pd.DataFrame(index=range(len(table)))
+    # Until all is checked a row is called by its place in the file.
+    frame = pd.DataFrame(index=table.index)
     for wanted, accepted in (("sentence", _SENTENCE_HEADERS), ("label", _LABEL_HEADERS)):
         column = _column(table, accepted)
         if column is None:
@@ -309,7 +372,7 @@ def _check(table: pd.DataFrame, name: str) -> pd.DataFrame:
         column = _column(table, (extra,))
         if column is not None:
             frame[extra] = table[column].to_numpy()
-    return frame
+    return frame.reset_index(drop=True)
 
 
 def _check_sentences(sentences: pd.Series, name: str) -> None:
@@ -367,8 +430,7 @@ def _words(column: pd.Series, accepted: dict[str, str], name: str, what: str) ->
 
 
 def _rows(flags: pd.Series) -> str:
-    # Row 1 of the file is its header, as a spreadsheet shows it.
-    numbers = [int(index) + 2 for index in flags[flags].index[:3]]
+    numbers = flags[flags].index[:3]
     many = int(flags.sum())
     told = ", ".join(map(str, numbers)) + (f" and {many - 3} more" if many > 3 else "")
     return f"row {told} has" if many == 1 else f"rows {told} have"

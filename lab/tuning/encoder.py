@@ -66,6 +66,8 @@ class Encoder:
         Learning rate of each preset.
     banner : str
         What to tell the learner when it is not the one asked for; empty otherwise.
+    asked : str
+        What the dial ``MODEL`` said when it was found; empty where no dial did.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Encoder:
     revision: str
     rates: dict[str, float]
     banner: str = ""
+    asked: str = ""
 
     def rate(self, preset: str | float) -> float:
         """Learning rate of a preset; a number is its own rate."""
@@ -106,16 +109,16 @@ def find(model: str = "distilbert", on_progress: hub.Progress | None = None) -> 
         If `model` is neither a known name nor a folder.
     """
     if model == "embedded":
-        return _embedded()
+        return dataclasses.replace(_embedded(), asked=model)
     if model == "distilbert":
-        return _distilbert(on_progress)
+        return dataclasses.replace(_distilbert(on_progress), asked=model)
     folder = Path(model).expanduser()
     candidates = [folder, folders.LAB / folder, folders.ROOT / folder]
     found = next((path.resolve() for path in candidates if path.is_dir()), None)
     if found is None:
         hint = nearest(model, ("distilbert", "embedded"))
         raise DialError(f"MODEL = {model!r} is no folder here.{hint} Allowed: distilbert, embedded or a folder's path.")
-    return _own(found)
+    return dataclasses.replace(_own(found), asked=model)
 
 
 def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
@@ -130,7 +133,7 @@ def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedToke
     Returns
     -------
     model : transformers.PreTrainedModel
-        In float32, evaluation mode.
+        In float32, evaluation mode; ``start`` is what it began from: the encoder's revision and the seed.
     tokenizer : transformers.PreTrainedTokenizerBase
 
     Raises
@@ -138,6 +141,7 @@ def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedToke
     EncoderError
         If the files cannot be loaded.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForSequenceClassification, set_seed
 
     set_seed(seed)
@@ -151,9 +155,10 @@ def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedToke
             local_files_only=True,
             dtype="float32",
         )
-    except (OSError, ValueError, RuntimeError) as problem:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as problem:
         first = str(problem).strip().splitlines()[0][:150]
         raise EncoderError(f"{folders.short(encoder.folder)}: this encoder cannot be loaded ({first}).") from None
+    model.start = (encoder.revision, seed)
     return model.eval(), tokenizer(encoder)
 
 

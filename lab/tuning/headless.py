@@ -5,6 +5,7 @@ line.
 """
 
 import argparse
+import errno
 import logging
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 import nbformat
 import papermill
+from nbclient.exceptions import DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
@@ -107,6 +109,12 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None)
     except PapermillExecutionError as problem:
         kept = executed.replace(executed.with_name(f"{source.stem}.failed.ipynb"))
         raise WorkshopError(_failure(problem, kept)) from None
+    except DeadKernelError:
+        raise WorkshopError(
+            "the notebook's kernel was ended by the system, most likely for lack of memory. Close other programs, turn"
+            ' BATCH_SIZE or MAX_LENGTH down, set MODEL = "embedded", or take the backup lab (notebook 02). Run it again'
+            " to go on after the last whole epoch."
+        ) from None
     # Notebook 04 trains nothing twice: its result is the run that it compared last, new or not.
     results = _compared_since(began) or [folder for folder in finished_runs() if folder not in before]
     if number == BOARD_NOTEBOOK:
@@ -199,6 +207,11 @@ def main(argv: list[str] | None = None) -> int:
         report(folder)
     except WorkshopError as problem:
         print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except OSError as problem:
+        if problem.errno != errno.ENOSPC:
+            raise
+        print("error: the disk is full. Free some space, then run this again.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Stopped by hand.", file=sys.stderr)

@@ -104,6 +104,50 @@ def describe(precision: str, torch_is_used: bool = True) -> dict[str, Any]:
     }
 
 
+def free_memory() -> float:
+    """Bytes that this process may still take: what the system has free, or less where a container sets a limit.
+
+    A container's programs see the memory of the whole machine, and are ended without a word at their own limit.
+    """
+    found = [float(psutil.virtual_memory().available), *_left_in_container()]
+    if sys.platform == "linux":
+        import resource
+
+        used = psutil.Process().memory_info()
+        for kind, taken in ((resource.RLIMIT_AS, used.vms), (resource.RLIMIT_DATA, used.data)):
+            limit = resource.getrlimit(kind)[0]
+            if limit != resource.RLIM_INFINITY:
+                found.append(float(limit - taken))
+    return max(min(found), 0.0)
+
+
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
+# Limit and use, and in the file of details the part of the use that the system takes back when it is needed.
+_VERSION_2 = ("memory.max", "memory.current", "file")
+_VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_cache")
+
+
+def _left_in_container() -> list[float]:
+    try:
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        _, kinds, path = line.split(":", 2)
+        if kinds not in ("", "memory"):
+            continue
+        base = CONTROL_GROUPS / kinds
+        # Inside a container its own folder is the root.
+        for folder in (base / path.lstrip("/"), base):
+            with contextlib.suppress(OSError, ValueError):
+                limit, used, given_back = _VERSION_1 if kinds else _VERSION_2
+                details = dict(row.split() for row in (folder / "memory.stat").read_text().splitlines())
+                most = int((folder / limit).read_text())
+                found.append(float(most - int((folder / used).read_text()) + int(details.get(given_back, 0))))
+    return found
+
+
 def peak_memory_mb() -> float | None:
     """Highest resident memory of this process so far, in MB (10^6 bytes); None where the system does not tell."""
     if sys.platform == "win32":

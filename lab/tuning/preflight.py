@@ -15,8 +15,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
-
 from tuning import folders, hub, machine
 from tuning.dials import ROOM_CARD, Dials, parse_settings
 from tuning.errors import DataError, DialError, EncoderError, RunError
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from tuning.planning import Plan
 
 NEEDED = ("torch", "transformers", "datasets", "evaluate", "accelerate", "scikit-learn", "pandas", "matplotlib")
-LEAST_MEMORY_GB = 2.0
+LEAST_MEMORY_GB = 2.5
 LEAST_DISK_GB = 1.0
 MINUTES = 10.0
 # The first cell is not kept waiting; the command has the time.
@@ -106,12 +104,12 @@ def _pins() -> dict[str, str]:
 
 
 def _memory() -> Check:
-    free = psutil.virtual_memory().available / 1e9
+    free = machine.free_memory() / 1e9
     if free < LEAST_MEMORY_GB:
         return Check(
             "WARN",
             f"{free:.1f} GB of memory is free and {LEAST_MEMORY_GB:g} GB is wanted: close other programs,"
-            " or use the backup lab (notebook 02).",
+            ' set MODEL = "embedded" in Dials, or use the backup lab (notebook 02).',
         )
     return Check("OK", f"{free:.1f} GB of memory is free")
 

@@ -115,7 +115,7 @@ class Run:
             record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
         except OSError as problem:
             raise RunError(f"{folders.short(path)}: this run cannot be opened ({problem.strerror}).") from None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise RunError(f"{folders.short(path)}: this run is damaged (not JSON). Train again.") from None
         check(record, folders.short(path))
         return cls(**record)

@@ -53,6 +53,18 @@ def start(number: str) -> None:
     shell.set_custom_exc((WorkshopError, NameError), _handler(sections))
 
 
+def one_line_errors() -> None:
+    """Show the workshop's own errors as one line, for a learner who begins in the middle of a notebook.
+
+    It is called when the package is imported; :func:`start` then adds the hints about names.
+    """
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if shell is not None:
+        shell.set_custom_exc((WorkshopError,), _handler({}))
+
+
 def _whole_table(frame: Any) -> str | None:
     """A table in HTML: a sentence in it is there to be read to its end."""
     import pandas as pd

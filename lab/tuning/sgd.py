@@ -17,9 +17,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import SGDClassifier
 
 from tuning import folders, journal, machine, metrics
-from tuning.data import LABELS, Data, Splits, flip_labels, label_counts, subset
+from tuning.data import LABELS, Data, Splits, check_parts, flip_labels, label_counts, subset
 from tuning.diagnosis import diagnose
 from tuning.dials import SgdDials
+from tuning.errors import RunError
 from tuning.metrics import CHECK_SIZE
 from tuning.run import Run, finite, new_folder, save_predictions
 
@@ -40,6 +41,8 @@ class Features:
     dials : SgdDials
         The dials that these were made with.
     validation_ids : list
+    made_for : tuple
+        The dials that decided what stands in them; `dials` may be replaced for another rate.
     """
 
     train: sparse.csr_array
@@ -51,6 +54,7 @@ class Features:
     vectorizer: TfidfVectorizer
     dials: SgdDials
     validation_ids: list
+    made_for: tuple
 
 
 def rate(preset: str | float) -> float:
@@ -80,7 +84,12 @@ def features(splits: Splits, dials: SgdDials) -> Features:
         vectorizer,
         dials,
         validation["id"].tolist(),
+        _decisive(dials),
     )
+
+
+def _decisive(dials: SgdDials) -> tuple:
+    return dials.TRAIN_SUBSET, dials.LABEL_NOISE, dials.NOISY_VALIDATION, dials.DATA, dials.AGREEMENT
 
 
 def _codes(labels) -> np.ndarray:
@@ -137,8 +146,20 @@ def train(features: Features, data: Data, splits: Splits, notebook: str = "02") 
     -------
     Run
         Recorded under ``lab/runs/``.
+
+    Raises
+    ------
+    RunError
+        If the features were made for other dials or other sentences than the record would say, or if the run cannot be
+        written.
     """
     dials = features.dials
+    if features.made_for != _decisive(dials) or features.validation_ids != splits.validation["id"].tolist():
+        raise RunError(
+            "The dials or the sentences were changed after the features were made. Run the notebook again from the"
+            ' section "Dials" (menu: Run, then Run Selected Cell and All Below).'
+        )
+    check_parts(splits, data)
     model = classifier(dials)
     run = _start(features, data, splits, notebook)
     began = time.perf_counter()
@@ -158,9 +179,16 @@ def train(features: Features, data: Data, splits: Splits, notebook: str = "02") 
         run.outcome = "interrupted"
         print("Stopped by hand. What was recorded so far is kept.")
     run.timing["train_seconds"] = time.perf_counter() - began
-    _finish(run, model, features)
-    run.timing["total_seconds"] = time.perf_counter() - began
-    run.save()
+    try:
+        _finish(run, model, features)
+        run.timing["total_seconds"] = time.perf_counter() - began
+        run.save()
+    except OSError as problem:
+        # A disk that is full; the run takes a second to train again.
+        raise RunError(
+            f"{folders.short(run.folder)} cannot be written ({problem.strerror}). Free some space, then run this cell"
+            " again."
+        ) from None
     journal.append(run)
     return run
 

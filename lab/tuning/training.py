@@ -7,6 +7,7 @@ it: tokenising, the settings that are the same in every run, the recorder, resum
 
 import argparse
 import dataclasses
+import errno
 import hashlib
 import json
 import math
@@ -24,7 +25,7 @@ import pandas as pd
 import torch
 from datasets import Dataset
 from filelock import Timeout
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from transformers import (
     DataCollatorWithPadding,
     PreTrainedModel,
@@ -40,7 +41,7 @@ from transformers import (
 from tuning import encoder as encoders
 from tuning import folders, freezing, journal, machine, metrics, processes, resume
 from tuning.batching import LengthGroupedTrainer
-from tuning.data import LABELS, Data, Splits, label_counts, load, split, subset
+from tuning.data import LABELS, Data, Splits, check_parts, label_counts, load, split, subset
 from tuning.diagnosis import diagnose
 from tuning.dials import Dials, parse_settings
 from tuning.energy import Meter
@@ -65,6 +66,13 @@ if TYPE_CHECKING:
 EVAL_BATCH = 64
 NUMBER_FORMATS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 EXPLODED = 100.0
+NUMBERS_KEPT = 17
+OUT_OF_DISK = ("No space left", "PytorchStreamWriter failed", "unexpected pos", "iostream error")
+OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
+SMALLER = (
+    'Close other notebooks, turn BATCH_SIZE or MAX_LENGTH down, set MODEL = "embedded", or take the backup lab'
+    " (notebook 02)."
+)
 # Often enough to keep the peak low, and rare enough to cost nothing.
 STEPS_BETWEEN_TIDYING = 10
 
@@ -393,6 +401,7 @@ def start_run(
     fingerprint : str
         Hash of all that decides the numbers: dials, data, encoder, versions, precision, threads and processes.
     """
+    check_parts(splits, data)
     here = machine.describe(precision)
     used = subset(splits.train, dials.TRAIN_SUBSET)
     run = Run(
@@ -503,6 +512,10 @@ class Recording:
                 yield from self._keep(trainer, tokens)
         except Timeout:
             raise RunError(f"{self.run.run_id} is being trained by another notebook at this moment.") from None
+        except (MemoryError, OSError, RuntimeError, SafetensorError) as problem:
+            if not (told := what_ran_out(problem)):
+                raise
+            raise RunError(told) from None
         resume.tidy(self.folder)
         forget_old_weights()
 
@@ -522,6 +535,8 @@ class Recording:
         if not run.baseline:
             run.baseline, _ = measure(model, tokens, tokenizer, self.precision)
         machine.give_memory_back()
+        if told := room_in_memory(model, tokens):
+            print(told)
         set_seed(run.seed)
         train_began = time.perf_counter()
         try:
@@ -548,10 +563,18 @@ class Recording:
         again = 'Run the notebook again from the section "Dials" (menu: Run, then Run Selected Cell and All Below).'
         if self.run.outcome != "interrupted" or self.run.final:
             raise RunError(f"This run is finished and recorded as {self.run.run_id}. {again}")
+        start = (self.encoder.revision, self.run.seed)
+        format_chosen = self.dials.PRECISION == "auto" or precision_for(self.dials, trainer.model) == self.precision
+        if getattr(trainer.model, "start", start) != start or not format_chosen:
+            raise RunError(f"The model was built for other dials than these. {again}")
         if movement(trainer.model, self.encoder)["all"] > 0:
             raise RunError(f"The model has been trained already, so this would be no fresh start. {again}")
         if tokens.dials != self.dials:
             raise RunError(f"The dials were changed after the sentences were tokenised. {again}")
+        if self.encoder.asked not in ("", self.dials.MODEL):
+            raise RunError(f"The dial MODEL was changed after the encoder was found. {again}")
+        if trainer.train_dataset is not tokens.train or self.recorder not in trainer.callback_handler.callbacks:
+            raise RunError(f"The Trainer was made for another run than this one. {again}")
         promised = settings(self.dials, self.run.learning_rate) | {"seed": self.run.seed}
         changed = [name for name, value in promised.items() if getattr(trainer.args, name) != value]
         if changed:
@@ -581,6 +604,46 @@ class Recording:
             print("The disk is full by now: this run's record is kept, its weights are not.")
         labels = [LABELS[index] for index in tokens.validation["labels"]]
         save_predictions(self.folder, tokens.validation["id"], labels, logits)
+
+
+def what_ran_out(problem: BaseException) -> str:
+    """Say it in a line where training failed because memory or disk was full; empty where it failed otherwise."""
+    text = str(problem)
+    if isinstance(problem, MemoryError) or any(words in text for words in OUT_OF_MEMORY):
+        return f"The memory of this machine is full, so training stopped. {SMALLER}"
+    if getattr(problem, "errno", None) == errno.ENOSPC or any(words in text for words in OUT_OF_DISK):
+        return (
+            "The disk became full while this run was written. Free some space, then run the notebook again from the"
+            ' section "Dials": it goes on after the last whole epoch.'
+        )
+    return ""
+
+
+def room_in_memory(model: PreTrainedModel, tokens: Tokens) -> str:
+    """Look, before the first step, whether training will fit into the memory that is free.
+
+    Counted are the gradients, AdamW's two moving averages, and what a batch of the longest sentences keeps for the
+    backward pass: some 17 numbers per token, layer and unit of width (Korthikanti et al. 2022, Reducing Activation
+    Recomputation in Large Transformer Models, section 4.1).
+
+    Returns
+    -------
+    str
+        What to tell the learner if it will not; empty otherwise.
+    """
+    if model.device.type != "cpu":
+        return ""
+    longest = max(map(len, tokens.train["input_ids"]))
+    config = model.config
+    kept = NUMBERS_KEPT * longest * tokens.dials.BATCH_SIZE * config.hidden_size * config.num_hidden_layers
+    needed = 4 * (3 * model.num_parameters() + kept)
+    free = machine.free_memory()
+    if free >= needed:
+        return ""
+    return (
+        f"There may be too little memory: training needs about {needed / 1e9:.1f} GB more, {free / 1e9:.1f} GB is free."
+        f" If the kernel dies, that is why. {SMALLER}"
+    )
 
 
 def _quiet(trainer: Trainer) -> None:
@@ -632,7 +695,7 @@ def encoder_of(run: Run) -> "Encoder":
     found = encoders.find(model)
     if found.revision != run.encoder["revision"]:
         raise EncoderError(f"{run.run_id}: its encoder, {run.encoder['name']}, is not here any more. Train again.")
-    return found
+    return dataclasses.replace(found, asked=run.dials["MODEL"])
 
 
 def open_test(run: Run) -> pd.DataFrame:

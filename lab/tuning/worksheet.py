@@ -258,8 +258,11 @@ def _cell(value: str) -> str:
 
 def _write(path: Path, text: str) -> None:
     part = path.with_name(f"{path.name}.part")
-    part.write_bytes(text.encode("utf-8", "surrogateescape"))
-    part.replace(path)
+    try:
+        part.write_bytes(text.encode("utf-8", "surrogateescape"))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _back_up(path: Path) -> None:
@@ -269,7 +272,12 @@ def _back_up(path: Path) -> None:
     number = 1
     while (kept := folder / f"{stem}{'' if number == 1 else f'-{number}'}.md").exists():
         number += 1
-    kept.write_bytes(path.read_bytes())
+    try:
+        kept.write_bytes(path.read_bytes())
+    except OSError:
+        # Half a copy must not be taken for one.
+        kept.unlink(missing_ok=True)
+        raise
 
 
 def _difference(old: str, new: str, path: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tuning import folders
 from tuning.errors import WorksheetError
 from tuning.markdown_tables import BORDER, cells, even, line_end, lines_of
+from tuning.run import write_whole
 from tuning.worksheet import read_worksheet, worksheet_file
 
 # Page, letters and lines of the Word file: pandoc takes them from here, and Word can change them here.
@@ -27,6 +28,8 @@ NO_SCRIPTS = (
     "td,th{border:1px solid #999;padding:3px 6px;text-align:left}td{height:1.3em}"
     "tr{break-inside:avoid}h1,h2,h3{break-after:avoid}</style>"
 )
+# A link may lead to a page or a place in this one; "javascript:" and its like are taken out.
+OTHER_LINK = re.compile(r'href="(?!https?://|mailto:|#)[^"]*"', re.IGNORECASE)
 
 
 def export_worksheet() -> list[Path]:
@@ -73,6 +76,8 @@ def export_worksheet() -> list[Path]:
                 f"{folders.short(target)} cannot be written ({told}). If Word has it open, close it there."
             ) from None
         written.append(target)
+    page_file = path.with_suffix(".html")
+    write_whole(page_file, OTHER_LINK.sub('href="#"', page_file.read_text(encoding="utf-8")))
     return written
 
 

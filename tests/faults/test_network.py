@@ -263,3 +263,45 @@ def test_the_hubs_own_cache_is_used_where_it_has_the_pinned_revision(stored, rep
     for file in repository.files:
         (snapshot / file.name).write_bytes((stored / file.name).read_bytes())
     assert encoders.find("distilbert").source == "hub cache"
+
+
+# What a whole run meets, not only the download
+
+
+PLACES = {
+    "a proxy that nobody runs": {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"},
+    "a proxy that is no address": {"HTTPS_PROXY": "socks9://here", "ALL_PROXY": "nonsense"},
+    "a name that does not resolve": {"HF_ENDPOINT": "http://hub.invalid"},
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_proxy_variables_and_lying_names_end_in_the_banner(repository, monkeypatch, place):
+    monkeypatch.delenv("NO_PROXY")
+    monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
+    for name, value in PLACES[place].items():
+        monkeypatch.setenv(name, value)
+    found = find_in_time()
+    assert (found.source, found.asked) == ("embedded", "distilbert")
+    assert found.banner
+    assert not names_in(cache()) - {"tokenizer.json.part"}
+
+
+def test_a_name_that_leads_to_another_server_is_found_out(stored, repository, monkeypatch, tmp_path):
+    """DNS that lies: the name of the Hub leads to a server that has files, but other ones."""
+    liar = tmp_path / "liar"
+    liar.mkdir()
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (liar / name).write_bytes(b'{"model_type": "distilbert", "dim": 768}')
+    with serving(liar) as server:
+        real = socket.getaddrinfo
+        monkeypatch.setattr(
+            socket,
+            "getaddrinfo",
+            lambda host, port, *rest, **more: real("127.0.0.1", server.server_port, *rest, **more),
+        )
+        monkeypatch.setenv("NO_PROXY", "*")
+        monkeypatch.setenv("HF_ENDPOINT", f"http://huggingface.invalid:{server.server_port}")
+        assert_embedded_with_banner(find_in_time(), "not the published file")
+        assert server.asked
+    assert names_in(cache()) == set()

@@ -1,0 +1,156 @@
+"""A disk that is full: one clear line, and what existed is as it was."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from machines import copy_of_the_workshop
+
+from tuning import data as sentences
+from tuning import folders, journal, log, resume, sgd, training, worksheet
+from tuning.dials import Dials, SgdDials
+from tuning.errors import WorksheetError, WorkshopError
+from tuning.run import Run, readable_runs
+
+SMALL = {"TRAIN_SUBSET": 32, "EPOCHS": 3, "MAX_LENGTH": 16, "PRECISION": "fp32", "LR_PRESET": 1e-3}
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Callable[[float], Path]]:
+    """Make a disk of so many megabytes: a real one, so that the system itself refuses to write."""
+    with contextlib.ExitStack() as stack:
+
+        def make(megabytes: float) -> Path:
+            if not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("mount") is None:
+                pytest.skip("a small tmpfs needs root and mount")
+            folder = tmp_path / f"disk-{megabytes}"
+            folder.mkdir()
+            size = f"size={int(megabytes * 1e6)}"
+            done = subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", folder], capture_output=True, text=True)
+            if done.returncode:
+                pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.strip()}")
+            stack.callback(subprocess.run, ["umount", "--lazy", folder], check=True)
+            return folder
+
+        yield make
+
+
+def fill(folder: Path, leave: int = 0) -> Path:
+    """Use up a disk, but for so many bytes."""
+    filler = folder / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(100_000))
+    with filler.open("r+b") as file:
+        file.truncate(max(filler.stat().st_size - leave, 0))
+    return filler
+
+
+def line_of(act, *args) -> str:
+    with pytest.raises(WorkshopError) as caught:
+        act(*args)
+    (line,) = str(caught.value).splitlines()
+    return line
+
+
+def content(folder: Path) -> dict[Path, bytes]:
+    """Everything on a disk, but the locks and what fills it."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock" and path.name != "filler")
+    return {path: path.read_bytes() for path in files}
+
+
+def test_installing_is_refused_before_anything_is_written(small_disk):
+    folder = copy_of_the_workshop(small_disk(60))
+    before = content(folder)
+    command = [sys.executable, "workshop.py", "check"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("WORKSHOP")}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "too little disk space" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert {path: raw for path, raw in content(folder).items() if ".workshop" not in path.parts} == before
+
+
+def test_the_log_stays_whole(small_disk, make_run, monkeypatch):
+    monkeypatch.setenv("WORKSHOP_RUNS", str(small_disk(1)))
+    journal.append(make_run(run_id="run-1"))
+    before = content(folders.runs())
+    filler = fill(folders.runs())
+    told = line_of(journal.append, make_run(run_id="run-2"))
+    assert "No space left on device" in told
+    assert content(folders.runs()) == before
+    filler.unlink()
+    journal.append(make_run(run_id="run-2"))
+    assert log.read_log()["Run ID"].tolist() == ["run-1", "run-2"]
+
+
+def test_the_worksheet_stays_whole(small_disk, make_run, keep_run, monkeypatch):
+    monkeypatch.setenv("WORKSHOP_WORK", str(small_disk(1)))
+    keep_run(make_run(run_id="run-1"))
+    journal.fill_worksheet()
+    before = content(folders.work())
+    keep_run(make_run(run_id="run-2"))
+    filler = fill(folders.work())
+    with pytest.raises(WorksheetError, match="No space left on device"):
+        journal.fill_worksheet()
+    assert content(folders.work()) == before
+    filler.unlink()
+    assert "run-2" in journal.fill_worksheet()
+    assert "| run-2 |" in worksheet.worksheet_file().read_text(encoding="utf-8")
+
+
+def test_a_run_of_the_backup_lab_that_cannot_be_written_is_one_line(small_disk, monkeypatch):
+    monkeypatch.setenv("WORKSHOP_RUNS", str(small_disk(1)))
+    data = sentences.load()
+    splits = sentences.split(data)
+    features = sgd.features(splits, SgdDials(TRAIN_SUBSET=60, EPOCHS=1))
+    sgd.train(features, data, splits)
+    before = content(folders.runs())
+    filler = fill(folders.runs())
+    told = line_of(sgd.train, features, data, splits)
+    assert "cannot be written (No space left on device). Free some space" in told
+    assert content(folders.runs()) == before
+    filler.unlink()
+    sgd.train(features, data, splits)
+    assert len(readable_runs()[0]) == len(log.read_log()) == 2
+
+
+def test_a_disk_without_room_for_a_run_refuses_it_before_training(small_disk, tiny_distilbert, monkeypatch):
+    monkeypatch.setenv("WORKSHOP_RUNS", str(small_disk(20)))
+    told = line_of(training.fit, Dials(MODEL=str(tiny_distilbert), **SMALL), "script", True)
+    assert told.startswith("There is no room for this run: it needs 54 MB of disk, ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "left", [6_000_000, *(pytest.param(left, marks=pytest.mark.full) for left in (200_000, 2_000_000, 9_000_000))]
+)
+def test_a_disk_that_fills_while_a_checkpoint_is_written(small_disk, tiny_distilbert, monkeypatch, left):
+    """Something else takes the room between the look at the disk and the writing."""
+    monkeypatch.setenv("WORKSHOP_RUNS", str(small_disk(120)))
+    dials = Dials(MODEL=str(tiny_distilbert), **SMALL)
+    earlier = training.fit(dials, quiet=True)
+    before = content(earlier.folder)
+    rows = log.read_log()["Run ID"].tolist()
+    whole = resume.mark_whole
+    with monkeypatch.context() as patch:
+        patch.setattr(resume, "check_room", lambda *args: "")
+        patch.setattr(resume, "room_for", lambda *args, **more: True)
+        patch.setattr(resume, "mark_whole", lambda *args: (whole(*args), fill(folders.runs(), left)))
+        told = line_of(training.fit, dials, "script", True)
+    assert told.startswith("The disk became full while this run was written.")
+    assert content(earlier.folder) == before
+    assert log.read_log()["Run ID"].tolist() == rows
+    (folders.runs() / "filler").unlink()
+    # The first checkpoint was whole, so nothing before it is lost.
+    again = training.fit(dials, quiet=True)
+    assert (again.steps, again.final) == (earlier.steps, earlier.final)
+    assert len(pd.read_csv(log.log_file())) == 2
+    assert not list(folders.runs().rglob("*.part"))
+    assert Run.load(again.folder).outcome == "completed"
