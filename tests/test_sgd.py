@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_info
 
 from tuning import data as sentences
 from tuning import folders, metrics, reference, sgd
@@ -100,6 +101,20 @@ def test_a_run_is_recorded_like_those_of_the_main_lab(data, splits):
 def test_the_same_seed_gives_the_same_numbers(data, splits):
     first, second = (train(data, splits, EPOCHS=1, TRAIN_SUBSET=80, GROUP=7) for _ in range(2))
     assert (first.steps, first.final) == (second.steps, second.final)
+
+
+def test_training_keeps_to_one_thread_so_that_a_busy_core_does_not_stall_it(data, splits, monkeypatch):
+    threads = []
+    measure = sgd._measure
+
+    def watched(*given, **named):
+        threads.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return measure(*given, **named)
+
+    monkeypatch.setattr(sgd, "_measure", watched)
+    train(data, splits, EPOCHS=1, TRAIN_SUBSET=80)
+    sgd.scores(sgd.features(splits, SgdDials(EPOCHS=1, TRAIN_SUBSET=80)))
+    assert set(threads) <= {1}
 
 
 def test_the_decaying_schedule_divides_by_the_root_of_the_step(data, splits):
