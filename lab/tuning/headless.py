@@ -54,7 +54,15 @@ class _Engine(NBClientEngine):
     @classmethod
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **kwargs: Any) -> nbformat.NotebookNode:
         """Run all cells of the notebook in one kernel."""
-        client = _Client(nb_man, kernel_name=kernel_name, startup_timeout=kwargs["start_timeout"], timeout=None)
+        client = _Client(
+            nb_man,
+            kernel_name=kernel_name,
+            startup_timeout=kwargs["start_timeout"],
+            timeout=None,
+            # Else the kernel warns in the middle of the progress bar that its connection, which never leaves this
+            # machine, is not encrypted.
+            extra_arguments=["--log-level=ERROR"],
+        )
         return client.execute()
 
 
