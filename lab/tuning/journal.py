@@ -5,6 +5,8 @@ the worksheet (`tuning.worksheet`), the share line (`tuning.share`), adopting (`
 (`tuning.repeat`) and the check for Task 6 (`tuning.evidence`). The tables of single runs are here.
 """
 
+from pathlib import Path
+
 import pandas as pd
 
 from tuning import folders, share
@@ -82,6 +84,7 @@ def labs_compared() -> pd.DataFrame:
                 "lab": "backup" if run.notebook == BACKUP_NOTEBOOK else "main",
                 "model": run.encoder["name"],
                 "preset": run.preset,
+                "trained on": _trained_on(run),
                 "accuracy": number(final.get("val_accuracy"), 3) + _interval(final.get("val_accuracy_interval")),
                 "macro-F1": number(final.get("val_f1_macro"), 3) + _interval(final.get("val_f1_macro_interval")),
                 "seconds": number(seconds, 1),
@@ -90,6 +93,14 @@ def labs_compared() -> pd.DataFrame:
         )
     frame = pd.DataFrame(rows)
     return frame.sort_values("macro-F1", ascending=False).set_index("run") if rows else frame
+
+
+def _trained_on(run: Run) -> str:
+    """The sentences and labels of a run: rows that differ here answer different questions."""
+    words = f"{run.data.get('train_used', '?')} sentences, {Path(run.dials['DATA']).name}"
+    if noise := run.dials.get("LABEL_NOISE"):
+        words += f", {noise:.0%} of labels wrong" + (", validation too" if run.dials.get("NOISY_VALIDATION") else "")
+    return words
 
 
 def validation_and_test(run: Run) -> pd.DataFrame:
