@@ -1,6 +1,7 @@
 """Notebook 02 executed for real, and in an environment that holds nothing but its own requirements."""
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -15,6 +16,10 @@ from tuning.run import Run
 from tuning.session import notebook_file
 
 NOTEBOOK = notebook_file("02")
+# Where the system can do that, not even the machine's own address answers.
+ALONE = ("unshare", "--map-root-user", "--net")
+CAN_BE_ALONE = shutil.which("unshare") and subprocess.run([*ALONE, "true"], capture_output=True).returncode == 0
+NO_NETWORK = ALONE if CAN_BE_ALONE else ()
 
 
 def forbidden_modules(folder: Path) -> Path:
@@ -25,10 +30,10 @@ def forbidden_modules(folder: Path) -> Path:
     return folder
 
 
-def execute(python: str, runs: Path, *options: str) -> subprocess.CompletedProcess:
+def execute(python: str, runs: Path, *options: str, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
     path = os.pathsep.join([str(forbidden_modules(runs / "forbidden")), str(folders.LAB)])
     environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": path}
-    command = [python, "-m", "tuning.headless", "--notebook", "02", *options]
+    command = [*before, python, "-m", "tuning.headless", "--notebook", "02", *options]
     return subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
 
 
@@ -64,7 +69,7 @@ def test_it_runs_in_an_environment_of_its_own_without_torch(tmp_path):
     subprocess.run(install, cwd=folders.ROOT, check=True)
     lacks = "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is not None)"
     assert subprocess.run([python, "-c", lacks]).returncode == 0
-    done = execute(python, tmp_path / "runs")
+    done = execute(python, tmp_path / "runs", before=NO_NETWORK)
     assert done.returncode == 0, done.stderr[-2000:]
 
 
