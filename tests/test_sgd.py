@@ -59,7 +59,7 @@ SENSIBLE = {
     1.9: RIGHT,
     7.2: RIGHT,
     27.0: RIGHT,
-    100.0: HIGH | RIGHT,
+    100.0: HIGH,
 }
 
 
