@@ -1,6 +1,7 @@
 """Notebook 02 executed for real, and in an environment that holds nothing but its own requirements."""
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -15,11 +16,24 @@ from tuning.run import Run
 from tuning.session import notebook_file
 
 NOTEBOOK = notebook_file("02")
+# Where the system can do that, not even the machine's own address answers.
+ALONE = ("unshare", "--map-root-user", "--net")
+CAN_BE_ALONE = shutil.which("unshare") and subprocess.run([*ALONE, "true"], capture_output=True).returncode == 0
+NO_NETWORK = ALONE if CAN_BE_ALONE else ()
 
 
-def execute(python: str, runs: Path, *options: str) -> subprocess.CompletedProcess:
-    environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}
-    command = [python, "-m", "tuning.headless", "--notebook", "02", *options]
+def forbidden_modules(folder: Path) -> Path:
+    """A folder for the Python path in which the large packages are traps: whoever imports one fails."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("torch", "transformers", "datasets", "evaluate"):
+        (folder / f"{name}.py").write_text(f"raise SystemError('the backup lab imports {name}')\n")
+    return folder
+
+
+def execute(python: str, runs: Path, *options: str, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+    path = os.pathsep.join([str(forbidden_modules(runs / "forbidden")), str(folders.LAB)])
+    environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": path}
+    command = [*before, python, "-m", "tuning.headless", "--notebook", "02", *options]
     return subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
 
 
@@ -27,6 +41,7 @@ def execute(python: str, runs: Path, *options: str) -> subprocess.CompletedProce
 def test_the_notebook_runs_and_makes_three_runs(tmp_path):
     done = execute(sys.executable, tmp_path, "--preset", "TOO_HIGH", "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr[-2000:]
+    assert "encryption" not in done.stdout + done.stderr
     assert Run.load(tmp_path / "out").preset == "TOO_HIGH"
     assert sorted(Run.load(path.parent).preset for path in tmp_path.glob("2*/run.json")) == [
         "JUST_RIGHT",
@@ -52,8 +67,9 @@ def test_it_runs_in_an_environment_of_its_own_without_torch(tmp_path):
     python = str(tmp_path / "env" / ("Scripts" if os.name == "nt" else "bin") / "python")
     install = [python, "-m", "pip", "install", "-q", "-r", "requirements-backup.txt", "-c", "constraints.txt"]
     subprocess.run(install, cwd=folders.ROOT, check=True)
-    assert subprocess.run([python, "-c", "import torch"], capture_output=True).returncode != 0
-    done = execute(python, tmp_path / "runs")
+    lacks = "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is not None)"
+    assert subprocess.run([python, "-c", lacks]).returncode == 0
+    done = execute(python, tmp_path / "runs", before=NO_NETWORK)
     assert done.returncode == 0, done.stderr[-2000:]
 
 

@@ -199,6 +199,19 @@ def test_a_damaged_run_does_not_stand_in_the_way_of_the_others(make_run, keep_ru
     assert journal.labs_compared().index.tolist() == ["run-2"]
 
 
+def test_the_table_of_both_labs_says_what_each_run_was_trained_on(make_run, keep_run):
+    keep_run(make_run(run_id="run-1"))
+    noisy = make_run(run_id="run-2")
+    noisy.notebook = "02"
+    noisy.dials |= {"LABEL_NOISE": 0.25, "NOISY_VALIDATION": True}
+    keep_run(noisy)
+    table = journal.labs_compared()
+    assert table["lab"].to_dict() == {"run-1": "main", "run-2": "backup"}
+    assert (
+        table.loc["run-2", "trained on"] == table.loc["run-1", "trained on"] + ", 25% of labels wrong, validation too"
+    )
+
+
 def test_a_worksheet_held_by_another_notebook_is_one_line(make_run, keep_run, monkeypatch):
     keep_run(make_run())
     folders.work().mkdir()

@@ -13,6 +13,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from tuning import metrics
 from tuning.data import LABELS
@@ -328,7 +329,7 @@ def walks(model: "TwoWeights", paths: dict[str, "Walk"]) -> Picture:
             map_panel.plot(*lowest, color=RED, marker="*", markersize=15, linestyle="none", label="lowest point")
             map_panel.set_xlim(-reach, reach)
             map_panel.set_ylim(-reach, reach)
-            map_panel.set_title(f"{title}\nrate {path.rate:.3g}")
+            map_panel.set_title(f"{title}\nrate {path.rate:.4g}")
             map_panel.set_xlabel(f"weight of “{model.words[0]}”")
             loss_panel.plot(path.losses, color=BLUE, linewidth=2)
             loss_panel.axhline(float(model.loss(lowest)), color=RED, linestyle=":", linewidth=1.5)
@@ -337,7 +338,13 @@ def walks(model: "TwoWeights", paths: dict[str, "Walk"]) -> Picture:
         panels[0][0].legend(loc="lower left")
         panels[1][0].set_ylabel("loss")
         # A step that is too long can raise the loss tenfold: only a log scale shows that beside the others.
-        panels[1][0].set_yscale("log")
+        highest = max(path.losses.max() for path in paths.values())
+        if highest > 2:
+            panels[1][0].set_yscale("log")
+        if 2 < highest < 100:
+            panels[1][0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            panels[1][0].yaxis.set_major_formatter("{x:g}")
+            panels[1][0].yaxis.set_minor_locator(NullLocator())
     ends = "; ".join(f"{title}: loss {path.losses[0]:.2f} to {path.losses[-1]:.2f}" for title, path in paths.items())
     return Picture(figure, f"Paths of SGD on the loss surface. {ends}. Lowest possible {model.loss(lowest):.2f}.")
 
@@ -368,6 +375,7 @@ def compare(runs: dict[str, Run]) -> Picture:
                 points = [(at, row[key]) for at, row in marks if row.get(key) is not None]
                 if points:
                     panel.plot(*zip(*points, strict=True), color=colour, marker=marker, linewidth=2, label=label)
+            top.axhline(np.log(len(LABELS)), color=GREY, linewidth=1, linestyle=":")
             top.set_title(f"{title}\nrate {run.learning_rate:g}")
             bottom.set_xlabel("epoch")
             bottom.set_ylim(0, 1)
@@ -406,7 +414,7 @@ def first_epoch(runs: dict[str, Run]) -> Picture:
             losses = np.array([step["loss"] for step in steps])
             panel.plot([step["step"] for step in steps], losses, color=BLUE, linewidth=1)
             panel.axhline(np.log(len(LABELS)), color=GREY, linewidth=1, linestyle=":")
-            panel.set_title(title)
+            panel.set_title(f"{title}: {losses.min():.2f} to {losses.max():.2f}")
             panel.set_ylim(0, max(1.3, float(losses.max()) * 1.05))
             panel.set_ylabel("loss")
             words.append(f"{title}: from {losses.min():.2f} to {losses.max():.2f}")

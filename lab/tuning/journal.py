@@ -6,6 +6,8 @@ the worksheet (`tuning.worksheet`) and its export (`tuning.worksheet_export`), t
 are here.
 """
 
+from pathlib import Path
+
 import pandas as pd
 
 from tuning import folders, share
@@ -84,6 +86,7 @@ def labs_compared() -> pd.DataFrame:
                 "lab": "backup" if run.notebook == BACKUP_NOTEBOOK else "main",
                 "model": run.encoder["name"],
                 "preset": run.preset,
+                "trained on": _trained_on(run),
                 "accuracy": number(final.get("val_accuracy"), 3) + _interval(final.get("val_accuracy_interval")),
                 "macro-F1": number(final.get("val_f1_macro"), 3) + _interval(final.get("val_f1_macro_interval")),
                 "seconds": number(seconds, 1),
@@ -92,6 +95,14 @@ def labs_compared() -> pd.DataFrame:
         )
     frame = pd.DataFrame(rows)
     return frame.sort_values("macro-F1", ascending=False).set_index("run") if rows else frame
+
+
+def _trained_on(run: Run) -> str:
+    """The sentences and labels of a run: rows that differ here answer different questions."""
+    words = f"{run.data.get('train_used', '?')} sentences, {Path(run.dials['DATA']).name}"
+    if noise := run.dials.get("LABEL_NOISE"):
+        words += f", {noise:.0%} of labels wrong" + (", validation too" if run.dials.get("NOISY_VALIDATION") else "")
+    return words
 
 
 def validation_and_test(run: Run) -> pd.DataFrame:

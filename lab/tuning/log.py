@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from tuning import folders
 from tuning.energy import footprint
 from tuning.errors import RunError
-from tuning.run import Run, adopted_from, readable_runs, write_whole
+from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs, write_whole
 
 WORKSHEET_COLUMNS = (
     "Run ID",
@@ -124,7 +124,7 @@ def baseline_values(run: Run) -> dict[str, str]:
         "Accuracy": number(before.get("val_accuracy"), 3),
         "F1-macro": number(before.get("val_f1_macro"), 3),
         "Gen. gap": signed(before.get("gap_accuracy"), 3),
-        "Notes": "untrained head",
+        "Notes": "all weights zero" if run.notebook == BACKUP_NOTEBOOK else "untrained head",
     }
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import SGDClassifier
+from threadpoolctl import threadpool_limits
 
 from tuning import folders, journal, machine, metrics
 from tuning.data import LABELS, Data, Splits, check_parts, flip_labels, label_counts, subset
@@ -26,6 +27,10 @@ from tuning.run import Run, finite, new_folder, save_predictions
 
 # Log-loss gradients are bounded, so a visible harm needs rates of hundreds on these sentences.
 RATES = {"TOO_LOW": 1e-3, "JUST_RIGHT": 10.0, "TOO_HIGH": 300.0}
+
+# An update is too small to share out, and threads that wait for a core which another program keeps busy turn the
+# seconds of a run into half a minute. The numbers are the same.
+_one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,6 +134,7 @@ def logits(model: SGDClassifier, vectors: sparse.csr_array) -> np.ndarray:
     return metrics.log_softmax(yes)
 
 
+@_one_thread
 def train(features: Features, data: Data, splits: Splits, notebook: str = "02") -> Run:
     """Train one model and record every step and epoch.
 
@@ -193,6 +199,7 @@ def train(features: Features, data: Data, splits: Splits, notebook: str = "02") 
     return run
 
 
+@_one_thread
 def scores(features: Features) -> dict:
     """Train one model without recording it and give its scores: for tables of many small variations.
 
