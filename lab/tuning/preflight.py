@@ -206,7 +206,8 @@ def _folder() -> Check:
 
 
 def _from_home(path: Path) -> str:
-    return f"~/{path.relative_to(Path.home()).as_posix()}" if path.is_relative_to(Path.home()) else path.as_posix()
+    home = folders.home()
+    return f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) else path.as_posix()
 
 
 def _files() -> Check:
