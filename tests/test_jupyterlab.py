@@ -127,9 +127,14 @@ def menu(page: Any, name: str, command: str) -> None:
     page.locator(f".lm-Menu-item[data-command='{command}']:visible").click()
 
 
+def run_all(page: Any) -> None:
+    """Run all cells; gives back once they wait for their turn."""
+    menu(page, "Run", "runmenu:run-all")
+    page.locator(".jp-InputPrompt", has_text="[*]").first.wait_for(state="attached")
+
+
 def wait_until_idle(page: Any) -> None:
     """Wait until no cell runs or waits."""
-    page.locator(".jp-InputPrompt", has_text="[*]").first.wait_for(state="attached")
     page.wait_for_function(
         "![...document.querySelectorAll('.jp-InputPrompt')].some(prompt => prompt.innerText.includes('*'))"
     )
@@ -170,7 +175,7 @@ def look_at(page: Any, code: str, file: Path) -> None:
 
     image = under(page, code).locator("img").last
     image.scroll_into_view_if_needed()
-    expect(image).to_be_in_viewport(ratio=0.9)
+    expect(image).to_be_in_viewport(ratio=0.9, timeout=PATIENCE)
     page.wait_for_timeout(500)  # the browser paints what has just been scrolled to a moment later
     page.screenshot(path=file)
 
@@ -185,7 +190,7 @@ def test_notebook_01_with_its_worksheet_a_live_curve_and_a_kernel_that_is_lost(l
     assert worksheet.bounding_box()["x"] >= notebook.bounding_box()["x"] + notebook.bounding_box()["width"]
     assert page.locator(".jp-Dialog").count() == 0, "nobody is asked anything"
 
-    menu(page, "Run", "runmenu:run-all")
+    run_all(page)
 
     def checkpoint_is_there() -> bool:
         if found := any(runs.glob("*/checkpoints/*/whole.json")):
@@ -201,7 +206,7 @@ def test_notebook_01_with_its_worksheet_a_live_curve_and_a_kernel_that_is_lost(l
     assert not any(runs.glob("*/run.json"))
     (half,) = {path.parents[2] for path in runs.glob("*/checkpoints/*/whole.json")}
 
-    menu(page, "Run", "runmenu:run-all")
+    run_all(page)
     second = pictures_while(page, TRAINING, lambda: (half / "run.json").exists())
     wait_until_idle(page)
     assert first, "the curve appears while the model trains"
@@ -224,7 +229,7 @@ def test_notebooks_02_and_03_run_from_their_first_cell_to_their_last(lab, tmp_pa
         ("03", "boards.collect(SHARED)", "can be compared"),
     ):
         page = one.page(notebook_file(number).name)
-        menu(page, "Run", "runmenu:run-all")
+        run_all(page)
         wait_until_idle(page)
         assert told in text(under(page, code))
         assert everything(page).locator("img").count() > 0
