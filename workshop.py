@@ -66,6 +66,8 @@ CHILD_VARIABLES = {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_DISABLE_TELEMETRY": "1"
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+# Windows hears of a Ctrl-C between two waits only, so that one wait there may not last for ever.
+LOOK_UP = 0.2 if os.name == "nt" else None
 KILLED = -9  # how Popen reports SIGKILL, which is what a system short of memory sends
 
 
@@ -1020,12 +1022,12 @@ def call(command: Sequence[str], folder: Path | None = None) -> int:
     On Ctrl-C the terminal tells the program too: it is given the time to save its work or, like JupyterLab,
     to ask back. Only the third Ctrl-C ends it by force.
     """
-    presses = 0
+    presses, process = 0, None
 
     def count(number: int, frame: object) -> None:
         nonlocal presses
         presses += 1
-        if presses == 3:
+        if presses >= 3 and process:
             process.kill()
 
     # Counted from before the program starts: a Ctrl-C in the moment between would leave it running alone.
@@ -1033,7 +1035,9 @@ def call(command: Sequence[str], folder: Path | None = None) -> int:
     try:
         process = subprocess.Popen(command, cwd=folder, env=child_environment())
         try:
-            process.wait()
+            while process.returncode is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(LOOK_UP)
         finally:
             if process.poll() is None:
                 process.terminate()

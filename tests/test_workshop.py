@@ -1093,9 +1093,17 @@ def test_ctrl_c_leaves_the_last_word_to_a_program_that_has_said_it(ready):
 
 
 @POSIX_ONLY
-def test_third_ctrl_c_ends_a_program_that_does_not_listen(ready):
+@pytest.mark.parametrize("look_up", [None, 0.1], ids=["as on Linux", "as on Windows"])
+def test_third_ctrl_c_ends_a_program_that_does_not_listen(ready, look_up):
     ready.write("lab/tuning/headless.py", "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n" + WAITING)
-    call = ready.start("run")
+    code = f"import sys, workshop; workshop.LOOK_UP = {look_up}; sys.exit(workshop.main(['run']))"
+    call = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ready.folder,
+        env=ready.environment(PYTHONPATH=""),
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
     call.stdout.readline()
     for _ in range(3):
         assert call.poll() is None

@@ -243,7 +243,7 @@ def _distilbert_in(folder: Path, source: str) -> Encoder:
 
 
 def _cached() -> Path | None:
-    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    home = Path(os.environ.get("HF_HOME") or folders.home() / ".cache" / "huggingface")
     base = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     folder = base / f"models--{DISTILBERT.name.replace('/', '--')}" / "snapshots" / DISTILBERT.revision
     return folder if folder.is_dir() else None

@@ -1,5 +1,7 @@
 """The workshop's scores as an `evaluate` metric, kept here so that no call to the Hub is needed."""
 
+import tempfile
+
 import datasets
 import evaluate
 import numpy as np
@@ -27,7 +29,8 @@ class SentimentScores(evaluate.Metric):
         return {"accuracy": scores.accuracy, "f1_macro": scores.f1_macro} | per_label
 
 
-_SCORES = SentimentScores(keep_in_memory=True)
+# It makes a folder even if it keeps nothing there, and a home folder may be locked, or there may be none.
+_SCORES = SentimentScores(keep_in_memory=True, cache_dir=tempfile.gettempdir())
 
 
 def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:

@@ -28,6 +28,11 @@ def share() -> Path:
     return Path(os.environ.get("WORKSHOP_SHARE") or ROOT / "share")
 
 
+def home() -> Path:
+    """The home folder; ``~`` where there is none, as in some containers, and nothing lies inside that."""
+    return Path(os.path.expanduser("~"))
+
+
 def short(path: Path | str) -> str:
     """Write `path` relative to the repository where it lies inside it, else to the home folder, for messages.
 
@@ -37,7 +42,7 @@ def short(path: Path | str) -> str:
         The path with forward slashes.
     """
     path = Path(path)
-    for base, prefix in ((ROOT, ""), (Path.home(), "~/")):
+    for base, prefix in ((ROOT, ""), (home(), "~/")):
         if path.is_relative_to(base):
             return prefix + path.relative_to(base).as_posix()
     return path.as_posix()

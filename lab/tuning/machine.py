@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from tuning import folders
 from tuning.run import write_whole
 
 PACKAGES = (
@@ -215,9 +216,10 @@ def choose_precision(dial: str, hidden: int, intermediate: int) -> str:
 
 
 def memory_folder() -> Path:
-    """Where is kept what was measured about this machine, so that it is measured once."""
-    base = os.environ.get("WORKSHOP_CACHE") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "workshop-6w"
+    """Where is kept what was measured about this machine, so that it is measured once; not in the home folder, which
+    may be locked or missing.
+    """
+    return Path(os.environ.get("WORKSHOP_CACHE") or folders.ROOT / ".workshop")
 
 
 def _memory_file() -> Path:

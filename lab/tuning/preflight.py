@@ -83,7 +83,11 @@ def _packages() -> Check:
         if version != pinned.get(name, version):
             other.append(f"{name} {version} (tested: {pinned[name]})")
     if missing:
-        return Check("FAIL", f"not installed: {', '.join(missing)}. Run: python3 workshop.py check")
+        return Check(
+            "FAIL",
+            f"not in this Python: {', '.join(missing)}. Choose the workshop's kernel (.venv); if there is none, run:"
+            " python3 workshop.py check",
+        )
     if other:
         return Check("WARN", f"other versions than the tested ones: {', '.join(other)}")
     return Check("OK", f"all packages are there, in the tested versions: {', '.join(found)}")
@@ -204,7 +208,8 @@ def _folder() -> Check:
 
 
 def _from_home(path: Path) -> str:
-    return f"~/{path.relative_to(Path.home()).as_posix()}" if path.is_relative_to(Path.home()) else path.as_posix()
+    home = folders.home()
+    return f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) else path.as_posix()
 
 
 def _files() -> Check:
