@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import program
+from matplotlib.text import Text
 from PIL import Image, ImageChops
 
 from tuning import activities, board, deck, deck_design, deck_pictures, documents, table_fit
@@ -93,7 +94,11 @@ def test_an_activity_opens_with_its_tasks_and_minutes(shown, planned, name):
     assert any(text.startswith(f"{activity.minutes} minutes, ") for text in texts(shown[number]))
     (table,) = [shape.table for shape in shown[number].shapes if shape.has_table]
     rows = [[cell.text for cell in row.cells] for row in table.rows][1:]
-    assert rows == [[f"{at}. {task.name}", str(task.minutes)] for at, task in enumerate(activity.tasks, start=1)]
+    assert [row[1:] for row in rows] == [
+        [f"{at}. {task.name}", str(task.minutes)] for at, task in enumerate(activity.tasks, start=1)
+    ]
+    begins = itertools.accumulate((task.minutes for task in activity.tasks), initial=planned[number].slot.start)
+    assert [row[0] for row in rows] == [documents.clock(minute) for minute in begins][:-1]
 
 
 def test_every_picture_and_table_has_alt_text(shown):
@@ -111,6 +116,15 @@ def test_no_letter_is_smaller_than_the_smallest(shown):
     assert min(sizes) == 100 * deck_design.SMALLEST
     scales = [part.xpath(".//a:normAutofit") for part in xml]
     assert not any(scales), "a box that shrinks its text would hide that the text does not fit"
+
+
+@pytest.mark.parametrize("name", deck_pictures.PICTURES)
+def test_no_letter_in_a_picture_is_smaller_than_the_smallest(name):
+    figure = deck_pictures.PICTURES[name]().figure
+    figure.draw_without_rendering()
+    assert tuple(figure.get_size_inches()) == deck_pictures.SIZE, "the sizes of its letters are those on the slide"
+    sizes = {text.get_fontsize() for text in figure.findobj(Text) if text.get_text() and text.get_visible()}
+    assert min(sizes) >= deck_design.SMALLEST
 
 
 def test_text_stays_text(shown):
@@ -140,8 +154,9 @@ def test_the_budget_is_the_boards(shown, planned):
     assert f"{board.BUDGET:,} sentence-passes" in " ".join(texts(slide))
     (table,) = [shape.table for shape in slide.shapes if shape.has_table]
     rows = [[cell.text for cell in row.cells] for row in table.rows][1:]
-    products = [int(sentences) * int(epochs) for sentences, epochs, *_ in rows if sentences.isdigit()]
-    assert set(products) == {board.BUDGET}
+    counted = [(sentences.replace(",", ""), epochs) for sentences, epochs, *_ in rows]
+    products = [int(sentences) * int(epochs) for sentences, epochs in counted if sentences.isdigit()]
+    assert products == [board.BUDGET] * 3
 
 
 def test_the_group_results_have_the_same_design():
@@ -299,6 +314,10 @@ Say.
         ((":::", ""), "the slide “One” has no notes"),
         (("BODY", "| a |\n|---|\n| b |\n\nBelow."), "3 headings|2 headings became 3 slides"),
         (("BODY", "| a |\n|---|\n" + "| b |\n" * 20), "the table on “One” does not fit its slide"),
+        (
+            ("minutes=WRAP}\n\nBODY", f"minutes=15 cards=true}}\n\n**B** {'long ' * 300}"),
+            "the cards on “One” do not fit",
+        ),
         (("BODY", "Text with ![a picture](pictures/labels.png) in it."), "a picture on “One” was lost"),
     ],
 )

@@ -21,10 +21,11 @@ def filled(make_run):
 
 
 def tables(presentation) -> list[list[list[str]]]:
+    """The tables of results; the last page has one of its own for the conclusion."""
     found = []
     for page in presentation.slides:
         for shape in page.shapes:
-            if shape.has_table:
+            if shape.name == slide.TABLE:
                 found.append([[cell.text for cell in row.cells] for row in shape.table.rows])
     return found
 

@@ -313,6 +313,9 @@ function begin() {
   fillKey(byId("case-key"));
   // Not by submitting: JupyterLab shows pages in a frame that blocks forms.
   byId("commit").addEventListener("click", commit);
+  byId("questions").addEventListener("change", () => {
+    byId("missing").textContent = "";
+  });
   byId("group").addEventListener("input", nameTyped);
   byId("copy").addEventListener("click", copyLine);
   byId("anew").addEventListener("click", startAnew);

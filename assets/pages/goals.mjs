@@ -127,6 +127,6 @@ export function reading({ walk, place }) {
   if (late < 0.9 * early) return "Moving: the loss is still falling.";
   const downhill = losses.slice(-width - 1).every((loss, at, recent) => at === 0 || loss < recent[at - 1]);
   if (downhill) return "Creeping: downhill, by very little.";
-  if (late > 1.1 * early && late > 0.5 * first) return "Climbing: it gains more than it loses.";
+  if (late > 1.1 * early && late > 0.5 * first) return "Climbing: the steps up are longer than the steps down.";
   return "Hovering: it moves and gets no lower.";
 }

@@ -238,7 +238,9 @@ function drawChart() {
   if (width < 50) return;
   chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const small = 16 * unit();
-  const [left, right, top, bottom] = [2.9 * small, width - 4.1 * small, 0.5 * small, height - 1.5 * small];
+  // A phone has room for the number alone.
+  const rateLabel = (rate) => `${width > 28 * small ? "rate " : ""}${tickText(Number(rate.toPrecision(2)))}`;
+  const [left, right, top, bottom] = [2.9 * small, width - (width > 28 * small ? 6.2 : 4.1) * small, 0.5 * small, height - 1.5 * small];
   const last = horizon();
   const x = (step) => left + ((right - left) * step) / last;
   const { y, marks, ceiling } = lossScale(top, bottom);
@@ -279,8 +281,6 @@ function drawChart() {
   chart.replaceChildren(...parts);
   chart.setAttribute("aria-label", `Loss against step. ${spoken()}`);
 }
-
-const rateLabel = (rate) => tickText(Number(rate.toPrecision(2)));
 
 /** Labels from bottom to top, each at least `gap` above the one before. */
 function apart(labels, gap, lowest) {

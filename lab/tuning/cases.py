@@ -48,6 +48,8 @@ PLAN = (
     ("practice", ("just right", "too low", "too high", "too low")),
 )
 DIGITS = 4
+# Macro-F1 that far above the majority class's: the scores did go up.
+LEARNED = 0.1
 
 
 def recorded() -> dict[str, Run]:
@@ -181,11 +183,17 @@ def _against(run: Run) -> dict[str, dict[str, str]]:
     lowest, last = _two(min(validation, default=None)), _two(validation[-1] if validation else None)
     f1, majority = _two(end["val_f1_macro"]), _two(run.majority["f1_macro"])
     scores = f"macro-F1 ended at {f1}, with {majority} for the majority class"
+    # Not the two losses themselves: rounded, they may differ in the last digit from those of the reasons.
+    fell = "training loss came down by " + _share_lost(start["train_loss"], end["train_loss"])
+    learned = (end["val_f1_macro"] or 0) > run.majority["f1_macro"] + LEARNED
+    turned = (
+        f"A rate that fits keeps what it gained. Here validation loss was {lowest} at its lowest and {last} at the end."
+    )
     return {
         "too low": {
-            "just right": f"A rate that fits takes the marks clearly down. Here {marks}.",
+            "just right": f"A rate that fits takes the marks clearly down. Here {fell}.",
             "too high": f"A rate that is too high leaves a jump at the start, and weights far from home. Here {moved}.",
-            "overfitting": f"Overfitting needs training sentences learnt by heart. Here {marks}.",
+            "overfitting": f"Overfitting needs training sentences learnt by heart. Here {fell}.",
         },
         "just right": {
             "too low": f"A rate that is too low leaves the scores where they were. Here {scores}.",
@@ -194,8 +202,9 @@ def _against(run: Run) -> dict[str, dict[str, str]]:
             f" {_two(start['val_loss'])} and ended at {last}; its lowest mark is {lowest}.",
         },
         "too high": {
-            "too low": f"Both may end near guessing. A rate that is too low hardly moves the weights; here {moved}.",
-            "just right": f"A rate that fits takes the scores up. Here {scores}.",
+            "too low": ("" if learned else "Both may end near guessing. ")
+            + f"A rate that is too low hardly moves the weights; here {moved}.",
+            "just right": turned if learned else f"A rate that fits takes the scores up. Here {scores}.",
             "overfitting": f"Overfitting takes training loss near zero. Here {marks}.",
         },
         "overfitting": {
@@ -204,6 +213,10 @@ def _against(run: Run) -> dict[str, dict[str, str]]:
             "too high": f"There is no jump at the start, and {marks}: the steps fit. What happened came later.",
         },
     }
+
+
+def _share_lost(start: float, end: float | None) -> str:
+    return "nothing" if end is None or end >= start else f"{1 - end / start:.1%}"
 
 
 def _two(value: float | None) -> str:

@@ -43,6 +43,12 @@ DPI = 150
 
 # The band with a slide's one sentence to take away.
 BAND = (deck_design.LEFT, 6.0, deck_design.ACROSS, 0.75)
+# Between two cards, inside them left and right, in inches; their heading, and the space below it, in points.
+GUTTER = 0.3
+CARD_SIDES = (0.3, 0.2)
+CARD_TOP = 0.2
+CARD_HEADING, CARD_SPACE = 24, 6
+POINTS = 72
 
 _READ = "markdown-implicit_figures"
 _COVERS = ("Title Slide", "Section Header")
@@ -69,6 +75,10 @@ class Page:
         Whether it gives the answers to Activity 1.
     takeaway : str
         The sentence in the band at the foot of the slide; empty for none.
+    cards : bool
+        Whether each of its paragraphs stands on a card, with its bold words as the heading.
+    under : str
+        What stands below the title of a half of the day.
     """
 
     title: str
@@ -79,6 +89,8 @@ class Page:
     alt: list[str] = dataclasses.field(default_factory=list)
     reveal: bool = False
     takeaway: str = ""
+    cards: bool = False
+    under: str = ""
 
 
 def build(folder: Path = FOLDER) -> list[Path]:
@@ -276,7 +288,15 @@ def _page(title: str, attributes: dict[str, str], slots: dict[str, Slot], before
         minutes = int(attributes.get("minutes", 0))
     except ValueError:
         raise DocumentError(f"{folders.short(SOURCE)}: “{title}” has minutes or widths that are no numbers.") from None
-    return Page(title, slot, minutes, widths=widths, reveal="reveal" in attributes)
+    return Page(
+        title,
+        slot,
+        minutes,
+        widths=widths,
+        reveal="reveal" in attributes,
+        cards="cards" in attributes,
+        under=attributes.get("under", ""),
+    )
 
 
 def _give_minutes(pages: list[Page]) -> None:
@@ -376,6 +396,10 @@ def _finish(presentation: "Presentation", pages: list[Page]) -> None:
         _lay_out(shown, page)
         if shown.slide_layout.name in ("Comparison", "Section Header"):
             _open(shown)
+        if page.under:
+            _write_under(shown, page.under)
+        if page.cards:
+            _deal(shown, page)
         if page.takeaway:
             _take_away(shown, page.takeaway)
         if shown.slide_layout.name not in _COVERS:
@@ -437,8 +461,12 @@ def _cell(cell: Any) -> table_fit.Cell:
 
 def _room(shape: Any, page: Page) -> float:
     """How high a table may be, in inches."""
-    end = BAND[1] - 0.2 if page.takeaway else deck_design.BODY[1] + deck_design.BODY[3]
-    return end - shape.top / INCH
+    return _end(page) - shape.top / INCH
+
+
+def _end(page: Page) -> float:
+    """How far down a slide's content may go, in inches."""
+    return BAND[1] - 0.2 if page.takeaway else deck_design.BODY[1] + deck_design.BODY[3]
 
 
 def _place(shape: Any, shown: Any) -> None:
@@ -481,34 +509,104 @@ def _open(shown: Any) -> None:
         paragraph.add_run().text = name
 
 
+def _write_under(shown: Any, text: str) -> None:
+    """Fill the place below the title of a cover: pandoc leaves it out."""
+    from pptx.oxml.ns import qn
+
+    (place,) = [holder for holder in shown.slide_layout.placeholders if holder.placeholder_format.idx == 1]
+    holder = copy.deepcopy(place._element)
+    holder.spPr[:] = []
+    holder.txBody.find(qn("a:lstStyle"))[:] = []
+    shown.shapes._spTree.append(holder)
+    holder._nvXxPr.cNvPr.set("id", str(1 + max(shape.shape_id for shape in shown.shapes)))
+    next(shape for shape in shown.placeholders if shape._element is holder).text_frame.text = text
+
+
+def _deal(shown: Any, page: Page) -> None:
+    """Put each paragraph of a slide on a card, two or three beside each other."""
+    from pptx.dml.color import MSO_THEME_COLOR
+    from pptx.enum.text import MSO_ANCHOR
+    from pptx.util import Inches, Pt
+
+    (body,) = [holder for holder in shown.placeholders if holder.placeholder_format.idx == 1]
+    paragraphs = body.text_frame.paragraphs
+    body._element.getparent().remove(body._element)
+    across = 3 if len(paragraphs) % 3 == 0 else 2
+    down = -(-len(paragraphs) // across)
+    left, top, width, _ = deck_design.BODY
+    wide = (width - GUTTER * (across - 1)) / across
+    high = (_end(page) - top - GUTTER * (down - 1)) / down
+    size = _card_size(paragraphs, wide - sum(CARD_SIDES), high - 1.5 * CARD_TOP)
+    if size is None:
+        raise DocumentError(f"{folders.short(SOURCE)}: the cards on “{page.title}” do not fit their slide.")
+    for number, paragraph in enumerate(paragraphs):
+        row, column = divmod(number, across)
+        box = (left + column * (wide + GUTTER), top + row * (high + GUTTER), wide, high)
+        frame = _panel(shown, "Card", box, MSO_THEME_COLOR.ACCENT_1)
+        frame.vertical_anchor, frame.margin_top = MSO_ANCHOR.TOP, Inches(CARD_TOP)
+        heading, text = frame.paragraphs[0], frame.add_paragraph()
+        text.space_before = Pt(CARD_SPACE)
+        for run in paragraph.runs:
+            added = (heading if run.font.bold else text).add_run()
+            added.text = run.text.strip()
+            added.font.size = Pt(CARD_HEADING if run.font.bold else size)
+            added.font.bold = run.font.bold
+            added.font.color.theme_color = MSO_THEME_COLOR.TEXT_2 if run.font.bold else MSO_THEME_COLOR.TEXT_1
+
+
+def _card_size(paragraphs: Any, wide: float, high: float) -> int | None:
+    """The largest size at which the text of every card fits below its heading; None where none does."""
+    for size in range(LARGEST_TABLE, SMALLEST - 1, -1):
+        tall = []
+        for paragraph in paragraphs:
+            lines = 0.0
+            for bold, points in ((True, CARD_HEADING), (False, size)):
+                words = "".join(run.text for run in paragraph.runs if bool(run.font.bold) is bold)
+                lines += points * table_fit.lines(table_fit.Cell(words, bold), wide / table_fit.SAFE, points)
+            tall.append((lines * table_fit.LINE + CARD_SPACE) / POINTS)
+        if max(tall) <= high:
+            return size
+    return None
+
+
 def _take_away(shown: Any, text: str) -> None:
     """Put the sentence to take away into a band above the foot."""
     from pptx.dml.color import MSO_THEME_COLOR
-    from pptx.enum.shapes import MSO_SHAPE
-    from pptx.enum.text import MSO_ANCHOR, PP_ALIGN
-    from pptx.oxml.ns import qn
-    from pptx.util import Inches, Pt
+    from pptx.util import Pt
 
-    box = [Inches(value) for value in BAND]
-    for name, width, colour in (
-        ("Takeaway", box[2], MSO_THEME_COLOR.BACKGROUND_2),
-        ("Accent", Inches(0.09), MSO_THEME_COLOR.ACCENT_2),
-    ):
-        shape = shown.shapes.add_shape(MSO_SHAPE.RECTANGLE, box[0], box[1], width, box[3])
-        shape.name = name
+    frame = _panel(shown, "Takeaway", BAND, MSO_THEME_COLOR.ACCENT_2)
+    frame.paragraphs[0].add_run().text = text
+    font = frame.paragraphs[0].runs[0].font
+    font.size, font.bold, font.color.theme_color = Pt(22), True, MSO_THEME_COLOR.TEXT_2
+
+
+def _panel(shown: Any, name: str, box: tuple[float, ...], accent: Any) -> Any:
+    """Add a pale box with an upright line in an accent colour, and return its empty text."""
+    from pptx.dml.color import MSO_THEME_COLOR
+    from pptx.enum.shapes import MSO_SHAPE
+    from pptx.enum.text import MSO_ANCHOR
+    from pptx.oxml.ns import qn
+    from pptx.util import Inches
+
+    left, top, width, height = (Inches(value) for value in box)
+    shapes = []
+    for called, wide, colour in ((name, width, MSO_THEME_COLOR.BACKGROUND_2), ("Accent", Inches(0.09), accent)):
+        shape = shown.shapes.add_shape(MSO_SHAPE.RECTANGLE, left, top, wide, height)
+        shape.name = called
         shape.fill.solid()
         shape.fill.fore_color.theme_color = colour
         shape.line.fill.background()
         # The theme's own look for shapes has a shadow.
         shape._element.remove(shape._element.find(qn("p:style")))
-        if name == "Takeaway":
-            frame = shape.text_frame
-            frame.word_wrap, frame.vertical_anchor = True, MSO_ANCHOR.MIDDLE
-            frame.margin_left, frame.margin_right = Inches(0.3), Inches(0.2)
-            frame.text = text
-            font = frame.paragraphs[0].runs[0].font
-            font.size, font.bold, font.color.theme_color = Pt(22), True, MSO_THEME_COLOR.TEXT_2
-            frame.paragraphs[0].alignment = PP_ALIGN.LEFT
+        # And their text would stand in the middle.
+        body = shape.text_frame._txBody
+        body.remove(body.find(qn("a:p")))
+        body.add_p().get_or_add_pPr().set("algn", "l")
+        shapes.append(shape)
+    frame = shapes[0].text_frame
+    frame.word_wrap, frame.vertical_anchor = True, MSO_ANCHOR.MIDDLE
+    frame.margin_left, frame.margin_right = (Inches(side) for side in CARD_SIDES)
+    return frame
 
 
 def _foot(shown: Any, text: str) -> None:

@@ -54,6 +54,8 @@ INDENT = 0.4
 BODY = (LEFT, 1.75, ACROSS, 4.95)
 FOOTER = (LEFT, 6.95, 9.6, 0.4)
 NUMBER = (11.583, 6.95, 1.0, 0.4)
+# Where the loss falls on the covers.
+CURVE = (6.1, 2.75, 6.3, 3.7)
 _XML = (
     'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"'
     ' xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main"'
@@ -229,12 +231,15 @@ def _cover(layout: Any, holders: dict[int, Any]) -> None:
     tree = layout.shapes._spTree
     tree.insert(2, _curve(3001, noisy=True))
     tree.insert(3, _curve(3002, noisy=False))
-    tree.insert(4, _box(3003, "Ball", (11.73, 5.9, 0.34, 0.34), "accent2", shape="ellipse"))
+    left, top, width, height = CURVE
+    size = 0.36
+    ball = (left + width - size / 2, top + height * _fall(1) - size / 2, size, size)
+    tree.insert(4, _box(3003, "Ball", ball, "accent2", shape="ellipse"))
     tree.insert(5, _box(3004, "Accent", (LEFT, 1.0, 0.9, 0.1), "accent2"))
-    _move(holders[0], (LEFT, 1.3, 11.0, 1.7))
+    _move(holders[0], (LEFT, 1.3, 11.6, 1.4))
     _letters(holders[0], 54, "bg1", bold=True, anchor="t")
-    _move(holders[1], (LEFT, 3.3, 5.2, 2.4))
-    _letters(holders[1], 24, "bg2", anchor="t")
+    _move(holders[1], (LEFT, 3.0, 5.0, 2.6))
+    _letters(holders[1], 26, "bg2", anchor="t", space=10)
     for index in (11, 12):
         holders[index]._element.getparent().remove(holders[index]._element)
 
@@ -269,7 +274,7 @@ def _activity(layout: Any, holders: dict[int, Any]) -> None:
     _letters(holders[0], 34, "bg1", bold=True, anchor="t")
     _move(holders[1], (0.6, 3.6, PANEL - 0.95, 3.2))
     _letters(holders[1], 22, "bg2", anchor="t", space=14)
-    right, wide = PANEL + 0.6, WIDTH - PANEL - 1.2
+    right, wide = PANEL + 0.6, WIDTH - PANEL - 1.1
     _move(holders[3], (right, 0.8, wide, 0.75))
     _letters(holders[3], 26, "accent1", bold=True, anchor="ctr")
     # Nothing is ever put here: the panel holds words alone.
@@ -384,19 +389,24 @@ def _box(number: int, name: str, box: tuple[float, ...], colour: str, alpha: int
     )
 
 
+def _fall(along: float) -> float:
+    return 1 - math.exp(-3.6 * along)
+
+
 def _curve(number: int, noisy: bool) -> Any:
-    """A loss that falls from the top right corner of nothing to the ball: pale and noisy, or its average."""
-    left, top, width, height = 6.6, 2.95, 5.3, 3.2
-    points = 90 if noisy else 60
+    """A loss that falls to the ball: pale and noisy, or its average."""
+    left, top, width, height = CURVE
+    points = 110 if noisy else 60
     path = []
     for at in range(points + 1):
         along = at / points
-        fall = 1 - math.exp(-3.6 * along)
-        wave = 0.2 * math.exp(-1.4 * along) * math.sin(37 * along) * math.sin(91 * along + 1) if noisy else 0
-        path.append((round(914400 * width * along), round(914400 * height * min(max(fall + wave, 0), 1))))
+        wave = 0.14 * math.exp(-1.4 * along) * math.sin(37 * along) * math.sin(91 * along + 1) if noisy else 0
+        path.append((round(914400 * width * along), round(914400 * height * (_fall(along) + wave))))
     steps = "".join(f'<a:lnTo><a:pt x="{x}" y="{y}"/></a:lnTo>' for x, y in path[1:])
     wide, high = round(914400 * width), round(914400 * height)
-    line, colour, alpha = (1.5, "bg1", 30) if noisy else (5, "accent1", 100)
+    # The theme's blue is too dark for a dark ground.
+    line, look = (1.5, '<a:alpha val="38000"/>') if noisy else (6, '<a:lumMod val="60000"/><a:lumOff val="40000"/>')
+    colour = "bg1" if noisy else "accent1"
     return _element(
         f"""<p:sp {_XML}><p:nvSpPr><p:cNvPr id="{number}" name="Loss curve"/><p:cNvSpPr/>
         <p:nvPr userDrawn="1"/></p:nvSpPr><p:spPr><a:xfrm><a:off x="{round(914400 * left)}" y="{round(914400 * top)}"/>
@@ -404,6 +414,5 @@ def _curve(number: int, noisy: bool) -> Any:
         <a:custGeom><a:avLst/><a:gdLst/><a:ahLst/><a:cxnLst/><a:rect l="0" t="0" r="r" b="b"/><a:pathLst>
         <a:path w="{wide}" h="{high}" fill="none"><a:moveTo><a:pt x="{path[0][0]}" y="{path[0][1]}"/></a:moveTo>{steps}
         </a:path></a:pathLst></a:custGeom><a:noFill/><a:ln w="{round(12700 * line)}" cap="rnd"><a:solidFill>
-        <a:schemeClr val="{colour}"><a:alpha val="{alpha}000"/></a:schemeClr></a:solidFill><a:round/></a:ln></p:spPr>
-        </p:sp>"""
+        <a:schemeClr val="{colour}">{look}</a:schemeClr></a:solidFill><a:round/></a:ln></p:spPr></p:sp>"""
     )

@@ -4,13 +4,16 @@ The file names are neutral: the name of a picture that learners see before the r
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from tuning import curves, data, documents, figures, reference, sgd
 from tuning.curves import BLUE, GREEN, GREY, ORANGE, RED, Picture
+from tuning.deck_design import SMALLEST
 from tuning.dials import PRESETS, SgdDials
 from tuning.surface import TwoWeights
 
@@ -18,13 +21,20 @@ INK = "#16232E"
 # As large as their place on a slide, so that the sizes of their letters are those of the slide.
 SIZE = (7.83, 4.95)
 STYLE = curves.STYLE | {
-    "axes.titlesize": 18,
+    "axes.titlesize": 19,
     "axes.titleweight": "bold",
-    "axes.labelsize": 15,
-    "xtick.labelsize": 14,
-    "ytick.labelsize": 14,
-    "font.size": 14,
+    "axes.labelsize": SMALLEST,
+    "xtick.labelsize": SMALLEST,
+    "ytick.labelsize": SMALLEST,
+    "font.size": SMALLEST,
 }
+
+
+def _new_figure(**layout: Any) -> tuple[Figure, Any]:
+    # Ticks keep the sizes of the style in which their axes were made, so it has to be this one.
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=SIZE, layout="constrained", dpi=100)
+        return figure, figure.subplots(**layout)
 
 
 def curves_unnamed() -> Picture:
@@ -41,7 +51,7 @@ def curves_named() -> Picture:
 
 def _four(title: Callable[[str], str], told: str) -> Picture:
     with mpl.rc_context(STYLE):
-        figure, panels = curves.new_figure(SIZE, nrows=2, ncols=2)
+        figure, panels = _new_figure(nrows=2, ncols=2)
         words = []
         for panel, (letter, name) in zip(panels.flat, figures.CURVES.items(), strict=True):
             run = reference.load(name)
@@ -49,15 +59,26 @@ def _four(title: Callable[[str], str], told: str) -> Picture:
             for line in panel.lines[2:4]:
                 line.set_markersize(6)
             panel.set_title(title(letter))
-            panel.set_ylabel("loss")
-            panel.locator_params(nbins=4)
+            panel.set_ylabel("")
+            panel.locator_params(axis="x", nbins=4)
+            panel.locator_params(axis="y", nbins=3)
             if panel in panels[1]:
-                panel.set_xlabel("step (one batch each)")
+                panel.set_xlabel("step")
+            handles, _ = panel.get_legend_handles_labels()
+            # Seen from the back of a room, the usual thin lines are lost.
+            handles[0].set(alpha=0.5, linewidth=1.2)
+            handles[-1].set(color=INK, linewidth=2)
             words.append(f"Curve {letter.upper()}: {curves.describe(run)}")
-        handles, _ = panels.flat[0].get_legend_handles_labels()
         labels = ["each step", "average", "training", "validation", "guessing"]
+        figure.supylabel("loss", fontsize=SMALLEST)
         figure.legend(
-            handles, labels, loc="outside lower center", ncols=5, columnspacing=0.9, handletextpad=0.4, fontsize=14.5
+            handles,
+            labels,
+            loc="outside lower center",
+            ncols=3,
+            columnspacing=1.5,
+            handletextpad=0.5,
+            fontsize=SMALLEST,
         )
     return Picture(figure, " ".join(words) + told)
 
@@ -73,14 +94,14 @@ def downhill() -> Picture:
     across = [np.linspace(low[axis] - margin, high[axis] + margin, 141) for axis in (0, 1)]
     heights = model.loss(np.stack(np.meshgrid(*across), axis=-1))
     with mpl.rc_context(STYLE):
-        figure, axes = curves.new_figure(SIZE)
+        figure, axes = _new_figure()
         axes.contourf(*across, heights, levels=24, cmap="Blues", alpha=0.55)
         axes.contour(*across, heights, levels=24, colors="white", linewidths=0.8)
         axes.plot(*path.weights.T, color=INK, marker="o", markersize=4, linewidth=1.8)
         axes.plot(0, 0, color=ORANGE, marker="o", markersize=15, markeredgecolor=INK)
         axes.plot(*lowest, color=RED, marker="*", markersize=24, markeredgecolor="white", linestyle="none")
-        axes.annotate("start", (0, 0), (14, 8), textcoords="offset points", fontsize=17, weight="bold")
-        axes.annotate("lowest point", lowest, (-128, -30), textcoords="offset points", fontsize=17, weight="bold")
+        axes.annotate("start", (0, 0), (14, 8), textcoords="offset points", fontsize=19, weight="bold")
+        axes.annotate("lowest point", lowest, (-150, -32), textcoords="offset points", fontsize=19, weight="bold")
         axes.set_xlabel(f"weight of the word “{model.words[0]}”")
         axes.set_ylabel(f"weight of the word “{model.words[1]}”")
         axes.grid(visible=False)
@@ -99,7 +120,7 @@ def luck() -> Picture:
     majority = next(iter(presets.values()))[0].majority["f1_macro"]
     looks = dict(zip(PRESETS, ((GREEN, "s"), (BLUE, "o"), (RED, "^")), strict=True))
     with mpl.rc_context(STYLE):
-        figure, axes = curves.new_figure(SIZE)
+        figure, axes = _new_figure()
         shown = {preset: presets[preset] for preset in reversed(PRESETS) if preset in presets}
         for row, (preset, runs) in enumerate(shown.items()):
             scores = [run.final["val_f1_macro"] for run in runs]
@@ -108,12 +129,12 @@ def luck() -> Picture:
             # Equal scores would hide each other.
             lift = np.linspace(-0.12, 0.12, len(scores)) if len(scores) > 1 else [0]
             axes.plot(scores, row + np.array(lift), marker, color=colour, markersize=13, markeredgecolor="white")
-        axes.set_yticks(range(len(shown)), list(shown), fontsize=16)
+        axes.set_yticks(range(len(shown)), list(shown), fontsize=SMALLEST)
         axes.axvline(majority, color=GREY, linestyle="--", linewidth=2)
-        axes.text(majority + 0.01, len(presets) - 0.42, "always the majority class", color=GREY, fontsize=15)
+        axes.text(majority + 0.01, len(presets) - 0.42, "always the majority class", color=GREY, fontsize=SMALLEST)
         axes.set_ylim(-0.6, len(presets) - 0.25)
         axes.set_xlim(0, 1)
-        axes.set_xlabel("macro-F1 on validation; one mark per seed")
+        axes.set_xlabel("macro-F1 on validation, one mark per seed")
         axes.grid(axis="y", visible=False)
     told = "; ".join(
         f"{preset} {documents.spread((run.final['val_f1_macro'] for run in runs), '.2f')}, {len(runs)} seeds"
@@ -129,17 +150,17 @@ def labels() -> Picture:
     shares = {label: 100 * int(counts[label]) / int(counts.sum()) for label in looks}
     squares = [label for label, share in shares.items() for _ in range(round(share))]
     with mpl.rc_context(STYLE):
-        figure, axes = curves.new_figure(SIZE)
+        figure, axes = _new_figure()
         for at, label in enumerate(squares):
             colour, sign = looks[label]
             across, down = at % 10, at // 10
             axes.add_patch(Rectangle((across, -down), 0.88, 0.88, color=colour, alpha=0.9))
-            axes.text(across + 0.44, 0.42 - down, sign, color="white", ha="center", va="center", fontsize=15)
+            axes.text(across + 0.44, 0.42 - down, sign, color="white", ha="center", va="center", fontsize=SMALLEST)
         for place, (label, share) in enumerate(shares.items()):
             colour, sign = looks[label]
             axes.add_patch(Rectangle((10.8, -1.0 - 1.6 * place), 0.88, 0.88, color=colour, alpha=0.9))
-            axes.text(11.24, -0.58 - 1.6 * place, sign, color="white", ha="center", va="center", fontsize=15)
-            axes.text(12.0, -0.58 - 1.6 * place, f"{label} {share:.0f}%", va="center", fontsize=19)
+            axes.text(11.24, -0.58 - 1.6 * place, sign, color="white", ha="center", va="center", fontsize=SMALLEST)
+            axes.text(12.0, -0.58 - 1.6 * place, f"{label} {share:.0f}%", va="center", fontsize=20)
         axes.set_xlim(-0.1, 16.2)
         axes.set_ylim(-9.1, 1)
         axes.set_aspect("equal")

@@ -217,6 +217,14 @@ def _ksbs(path: Path) -> str:
     return table(("code", "what it is about"), activities.KSBS.items())
 
 
+def _ksbs_short(path: Path) -> str:
+    """The codes for a slide: those that are about the same thing share a row."""
+    shared: dict[str, list[str]] = {}
+    for code, about in activities.KSBS.items():
+        shared.setdefault(about, []).append(code)
+    return table(("code", "what it is about"), [(", ".join(codes), about) for about, codes in shared.items()])
+
+
 def _emoji(path: Path) -> str:
     return table(("sign", "meaning"), activities.EMOJI.items())
 
@@ -403,9 +411,11 @@ def _opening(name: str) -> Callable[[Path], str]:
         activity = activities.load(name)
         begins = next(slot.start for slot in day() if slot.activity == activity)
         heading = f"{activity.minutes} minutes, {clock(begins)} to {clock(begins + activity.minutes)}"
-        tasks = table(
-            ("task", "min"), [(f"{at}. {task.name}", task.minutes) for at, task in enumerate(activity.tasks, 1)]
-        )
+        rows, now = [], begins
+        for at, task in enumerate(activity.tasks, 1):
+            rows.append((clock(now), f"{at}. {task.name}", task.minutes))
+            now += task.minutes
+        tasks = table(("from", "task", "min"), rows)
         codes = " · ".join(activity.ksbs)
         return (
             f":::: columns\n::: column\n{(chr(10) * 2).join(activity.questions)}\n\n**{codes}**\n:::\n"
@@ -451,6 +461,7 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "day-with-tasks": _day_with_tasks,
     "activities": _activities,
     "ksbs": _ksbs,
+    "ksbs-short": _ksbs_short,
     "emoji": _emoji,
     "options": _options,
     "presets": _presets,

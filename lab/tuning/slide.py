@@ -29,6 +29,12 @@ FONT_SIZE = 18
 # Smaller than its place on the slide, so that its words come out larger.
 PICTURE_SIZE = (8.6, 3.9)
 CURVES_BOX = (0.3, 1.25, 12.73, 5.8)
+# On the last page: a question, and room for the answer of the room.
+QUESTIONS = (
+    ("What we saw", "Which learning rate would you choose, and on what evidence?"),
+    ("How sure we are", "How much of the difference between groups is luck?"),
+    ("What we tell a stakeholder", "One sentence, and what would change our mind."),
+)
 NOTES = {
     "table": "First the score (macro-F1, against the majority class), only then the gap."
     " Which preset moved, which stalled, which collapsed? How far apart are groups with the same preset?",
@@ -104,14 +110,9 @@ def empty_form(reference: Path | None = None) -> "Presentation":
     table = _new_slide(presentation, "Group results", NOTES["table"])
     _add_table(table)
     curves = _new_slide(presentation, "Everybody's curves", NOTES["curves"])
-    _add_text(curves, PICTURE, CURVES_BOX, ["The picture of the board goes here (notebook 03, or a screenshot)."])
+    _add_frame(curves, "The picture of the board goes here: from notebook 03, or a screenshot.")
     conclusion = _new_slide(presentation, "What do we conclude?", NOTES["conclusion"])
-    prompts = [
-        "Which learning rate would you choose, and on what evidence?",
-        "How much of the difference between groups is luck?",
-        "What would you tell a stakeholder in one sentence?",
-    ]
-    _add_text(conclusion, CONCLUSION, CURVES_BOX, prompts, size=24)
+    _add_questions(conclusion)
     return presentation
 
 
@@ -150,42 +151,75 @@ def _add_table(slide: "Slide") -> None:
     _describe(frame, "Results of all groups, one row per run.")
     for column, width in zip(frame.table.columns, WIDTHS, strict=True):
         column.width = Inches(width)
+    _set_style(frame)
     for number, row in enumerate(frame.table.rows):
         row.height = Inches(0.43)
         for cell, heading in zip(row.cells, COLUMNS, strict=True):
-            head = number == 0
-            fill = deck_design.NAVY if head else deck_design.WHITE if number % 2 else deck_design.PALE
-            _style(cell, heading if head else "", fill, head)
+            _write(cell, "" if number else heading, FONT_SIZE)
+            cell.margin_top = cell.margin_bottom = Inches(0.03)
 
 
-def _style(cell: Any, text: str, fill: str, head: bool) -> None:
-    from pptx.dml.color import RGBColor
+def _set_style(frame: Any) -> None:
+    """Give a table the look of the deck's tables."""
+    frame._element.xpath(".//a:tableStyleId")[0].text = deck_design.TABLE_STYLE
+    frame.table.horz_banding = False
+
+
+def _write(cell: Any, text: str, size: int, bold: bool | None = None) -> None:
     from pptx.enum.text import MSO_ANCHOR
-    from pptx.util import Inches, Pt
+    from pptx.util import Pt
 
-    cell.fill.solid()
-    cell.fill.fore_color.rgb = RGBColor.from_string(fill)
-    cell.margin_top = cell.margin_bottom = Inches(0.03)
     cell.vertical_anchor = MSO_ANCHOR.MIDDLE
     run = cell.text_frame.paragraphs[0].add_run()
     run.text = text
-    run.font.size, run.font.bold = Pt(FONT_SIZE), head
-    run.font.color.rgb = RGBColor.from_string(deck_design.WHITE if head else deck_design.INK)
+    run.font.size, run.font.bold = Pt(size), bold
 
 
-def _add_text(slide: "Slide", name: str, box: tuple[float, ...], lines: list[str], size: int = FONT_SIZE) -> None:
+def _add_frame(slide: "Slide", text: str) -> None:
+    """Add the place of the picture: a pale box with a broken line around it."""
+    from pptx.dml.color import MSO_THEME_COLOR
+    from pptx.enum.dml import MSO_LINE
+    from pptx.enum.shapes import MSO_SHAPE
+    from pptx.oxml.ns import qn
     from pptx.util import Inches, Pt
 
-    shape = slide.shapes.add_textbox(*(Inches(value) for value in box))
-    shape.name = name
-    frame = shape.text_frame
-    frame.word_wrap = True
-    for number, line in enumerate(lines):
-        paragraph = frame.paragraphs[0] if number == 0 else frame.add_paragraph()
-        run = paragraph.add_run()
-        run.text = line
-        run.font.size = Pt(size)
-        paragraph.space_after = Pt(36 if size > FONT_SIZE else 0)
+    shape = slide.shapes.add_shape(MSO_SHAPE.RECTANGLE, *(Inches(value) for value in CURVES_BOX))
+    shape.name = PICTURE
+    # The theme's own look for shapes has a shadow.
+    shape._element.remove(shape._element.find(qn("p:style")))
+    shape.fill.solid()
+    shape.fill.fore_color.theme_color = MSO_THEME_COLOR.BACKGROUND_2
+    shape.line.color.theme_color = MSO_THEME_COLOR.ACCENT_6
+    shape.line.width, shape.line.dash_style = Pt(1.5), MSO_LINE.DASH
+    run = shape.text_frame.paragraphs[0].add_run()
+    run.text = text
+    run.font.size, run.font.color.theme_color = Pt(24), MSO_THEME_COLOR.TEXT_1
+
+
+def _add_questions(slide: "Slide") -> None:
+    """Add the table in which the room's conclusion is written, in front of everybody."""
+    from pptx.util import Inches, Pt
+
+    left, top, width, height = CURVES_BOX
+    frame = slide.shapes.add_table(
+        len(QUESTIONS) + 1, 2, *(Inches(value) for value in (left, top, width, height - 0.3))
+    )
+    frame.name = CONCLUSION
+    _describe(frame, "Three questions, and room for the answer to each.")
+    _set_style(frame)
+    for column, wide in zip(frame.table.columns, (4.4, width - 4.4), strict=True):
+        column.width = Inches(wide)
+    for number, (row, texts) in enumerate(
+        zip(frame.table.rows, (("the question", "our answer"), *QUESTIONS), strict=True)
+    ):
+        row.height = Inches((height - 0.9) / len(QUESTIONS) if number else 0.6)
+        heading, *rest = texts
+        _write(row.cells[0], heading, 22, bold=True)
+        if number:
+            asked = row.cells[0].text_frame.add_paragraph().add_run()
+            asked.text = rest[0]
+            asked.font.size, asked.font.bold = Pt(20), False
+        _write(row.cells[1], "" if number else rest[0], 22, bold=not number or None)
 
 
 def _fill_table(slide: "Slide", rows: list[list[str]]) -> None:
