@@ -91,10 +91,12 @@ def test_both_trackers_hold_what_the_log_holds_and_nothing_is_sent(run, monkeypa
     assert table["TensorBoard"].tolist() == pytest.approx(table["log"].tolist())
     assert table["Weights & Biases"].tolist() == pytest.approx(table["log"].tolist())
     assert len(tracking.in_tensorboard(run)["step/loss"]) == len(tracking.in_wandb(run)["step/loss"]) == 60
+    sentences = [text.encode() for text in load().frame["sentence"]]
     for file in tracking.folder().rglob("*"):
         content = str(file.relative_to(tracking.folder())).encode() + (file.read_bytes() if file.is_file() else b"")
         for private in ("somebody", socket.gethostname(), str(folders.ROOT), str(tmp_path)):
             assert len(private) < 4 or private.encode() not in content, (file, private)
+        assert not any(sentence in content for sentence in sentences), file
     # Handing over again replaces: no run is there twice.
     tracking.hand_over("wandb", run)
     assert len(list(tracking.folder().glob("wandb/offline-run-*"))) == 1
