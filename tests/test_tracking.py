@@ -3,7 +3,9 @@
 import importlib.util
 import json
 import re
+import shlex
 import socket
+import subprocess
 
 import pytest
 
@@ -84,7 +86,9 @@ def test_both_trackers_hold_what_the_log_holds_and_nothing_is_sent(run, monkeypa
 
     real = socket.socket.connect
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    print(tracking.hand_over("tensorboard", run))
+    command = tracking.hand_over("tensorboard", run).splitlines()[-1]
+    answer = subprocess.run([*shlex.split(command), "--inspect"], capture_output=True, text=True, check=True)
+    assert "step/loss" in answer.stdout
     print(tracking.hand_over("wandb", run))
     table = tracking.side_by_side(run)
     assert table.columns.tolist() == ["log", "TensorBoard", "Weights & Biases"]
