@@ -50,6 +50,18 @@ def test_the_record_tells_a_half_frozen_run_by_its_name(built):
     assert freezing.freeze(model, encoder, "head only").name == f"{encoder.name} (head only)"
 
 
+def test_the_share_that_learns_is_read_from_the_file(built):
+    encoder, model, _ = built
+    shares = [freezing.shares(encoder, trained) for trained in TRAINED_PARTS[:3]]
+    blocks = model.config.num_hidden_layers
+    assert [share for _, share in shares] == pytest.approx([0, 1 / blocks, 1])
+    assert shares[0][0] < shares[1][0] < shares[2][0] < 1
+    freezing.freeze(model, encoder, TRAINED_PARTS[2])
+    encoder_only = [(name, weight) for name, weight in model.base_model.named_parameters()]
+    learning = sum(weight.numel() for _, weight in encoder_only if weight.requires_grad)
+    assert shares[2][0] == pytest.approx(learning / sum(weight.numel() for _, weight in encoder_only), rel=0.02)
+
+
 def test_an_encoder_without_blocks_is_refused():
     model = torch.nn.Sequential(torch.nn.Linear(2, 2))
     with pytest.raises(EncoderError, match="blocks of this encoder cannot be told apart"):

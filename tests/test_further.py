@@ -3,16 +3,17 @@
 import numpy as np
 import pytest
 
+from tuning import cost, further, log, machine, schedules
 from tuning import encoder as encoders
-from tuning import further, machine, schedules
 from tuning.adoption import adopt
 from tuning.data import LABELS, load
-from tuning.dials import Dials, FrozenDials, FurtherDials
+from tuning.dials import TRAINED_PARTS, Dials, FrozenDials, FurtherDials
 from tuning.errors import RunError
 from tuning.run import COMPARISON_FILE, FURTHER_NOTEBOOK, last_run, save_predictions
 from tuning.share import line
 
 SETUP = FurtherDials()
+SPEED = cost.Speed(step=0.05, token=2e-4, read=1e-4, fixed=1.0, source="a test")
 
 
 @pytest.fixture
@@ -81,11 +82,15 @@ def trained(monkeypatch) -> list:
 
 def test_without_a_run_one_with_the_default_dials_is_trained(monkeypatch, kept, capsys):
     monkeypatch.setattr(encoders, "find", lambda model, find=encoders.find: find("embedded"))
+    monkeypatch.setattr("tuning.cost.probe", lambda dials, encoder: SPEED)
+    kept("run-1", notebook="02")
     asked = trained(monkeypatch)
     with pytest.raises(RunError, match="enough"):
         further.first(SETUP)
     assert asked == [Dials()]
-    assert "There is no run in your log yet, so Run 1 is trained now" in capsys.readouterr().out
+    told = capsys.readouterr().out.splitlines()
+    assert told[-2].startswith("There is no run of the main lab in your log yet, so Run 1 is trained now")
+    assert told[-1].startswith("To do: 1 run, about ")
 
 
 def test_an_adopted_run_is_trained_again_with_its_dials(monkeypatch, kept, make_run, capsys):
@@ -123,6 +128,42 @@ def test_a_run_of_the_backup_lab_is_no_run_1(kept):
     kept("run-1", notebook="02")
     with pytest.raises(RunError, match="is a run of the backup lab"):
         further.first(FurtherDials(RUN_1="run-1"))
+
+
+def test_a_run_that_trained_a_part_only_is_no_run_1(kept):
+    kept("run-1", dials={"TRAINED": "head only"}, notebook=FURTHER_NOTEBOOK)
+    with pytest.raises(RunError, match=r"run-1 trained a part of the model only \(head only\)"):
+        further.first(FurtherDials(RUN_1="run-1"))
+
+
+def test_a_forecast_counts_only_what_is_not_in_the_log(monkeypatch, kept):
+    monkeypatch.setattr("tuning.cost.known", lambda dials, encoder: SPEED)
+    run_1 = kept("run-1", minutes=9)
+    kept("run-2", dials={"SCHEDULER": "linear"}, notebook=FURTHER_NOTEBOOK)
+    constant, linear, cosine = ({"SCHEDULER": name} for name in ("constant", "linear", "cosine"))
+    one = cost.clock(SPEED.seconds(cost.work(Dials(MODEL="embedded"))))
+    told = further.forecast(run_1, FurtherDials(WATTS=40, PRICE_PER_HOUR=2), constant, linear, cosine)
+    assert told.startswith(f"To do: 1 run, about {one} (from a test), ")
+    assert "at 40 W" in told
+    assert "at 2 an hour" in told
+    assert further.forecast(run_1, SETUP, constant, linear) == "To do: no training. All of it is in your log already."
+    seeds = further.missing_seeds(run_1)
+    assert seeds == [{"GROUP": 1}, {"GROUP": 2}]
+    assert further.forecast(run_1, SETUP, linear, *seeds).startswith("To do: 2 runs, ")
+    work = cost.Work(steps=100, tokens=1000, read=0, epochs=0)
+    assert further.forecast(run_1, SETUP, more=[work, work]).startswith(
+        "To do: 2 trainings, most of them short, about 0:12"
+    )
+
+
+def test_freezing_is_forecast_shorter_the_less_learns(kept):
+    encoder = encoders.find("embedded")
+    parts = [FrozenDials(MODEL="embedded", TRAINED=part) for part in TRAINED_PARTS]
+    seconds = [cost.for_part(SPEED, dials, encoder).seconds(cost.work(dials, encoder)) for dials in parts]
+    assert seconds == sorted(seconds)
+    assert seconds[-1] == SPEED.seconds(cost.work(Dials(MODEL="embedded"), encoder))
+    # The way there is a third of the work with a token.
+    assert cost.for_part(SPEED, parts[0], encoder).token == pytest.approx(SPEED.token / 3)
 
 
 def test_a_variation_is_found_in_the_log_and_not_trained_again(kept, no_training):
@@ -185,8 +226,10 @@ def test_the_summary_has_a_row_for_each_run_and_its_assumptions(kept):
     table = further.summary(run_1, {"constant": run_1, "linear": linear}, setup)
     assert table.index.tolist() == ["Run 1", "linear"]
     assert table["changed"].tolist() == ["nothing", "SCHEDULER = linear"]
-    assert table["Wh"].tolist() == ["0.50", "0.50"]
-    assert table["money"].tolist() == ["0.0100", "0.0100"]
+    assert table["energy"].tolist() == ["0.50 Wh at 60 W"] * 2
+    assert table["money (at 1.2 an hour)"].tolist() == ["0.0100", "0.0100"]
+    linear.timing["energy_wh"] = 0.25
+    assert further.summary(run_1, {"linear": linear}, setup)["energy"].tolist()[1] == "0.25 Wh measured"
 
 
 def test_the_text_for_the_worksheet_is_kept_with_the_run(kept):
@@ -196,11 +239,32 @@ def test_the_text_for_the_worksheet_is_kept_with_the_run(kept):
         said = np.array([(label + (row < wrong)) % 3 for row, label in enumerate(truth)])
         ids = [f"s{row}" for row in range(60)]
         save_predictions(run.folder, ids, [LABELS[label] for label in truth], 5 * np.eye(3)[said])
-    text = further.for_worksheet(FurtherDials(OPTION="A"), run_1, {"linear": linear})
+    log.append(run_1)
+    log.append(linear)
+    text = further.for_worksheet(FurtherDials(OPTION="A", WATTS=60, PRICE_PER_HOUR=1.2), run_1, {"linear": linear})
     assert "Option: A, schedule comparison" in text
-    assert "from Run 1 (run-1): linear: SCHEDULER = linear (run-2)" in text
+    assert "from Run 1 (run-1): Run 2, linear: SCHEDULER = linear (run-2)" in text
     assert "What happened: linear is better than Run 1 by 15.0 points of macro-F1; between" in text
     assert (linear.folder / COMPARISON_FILE).read_text() == text + "\n"
+    # The log says the same, with the energy and cost that the notebook showed.
+    rows = log.read_log().set_index("Run ID")
+    assert rows.index.tolist() == ["run-1", "run-2"]
+    told = rows.loc["run-2", "Notes"]
+    assert told.startswith("Run 2 of option A; Run 1 is run-1. linear is better than Run 1 by 15.0 points of macro-F1;")
+    assert told.endswith(": shown.")
+    assert rows["Energy (Wh)"].tolist() == ["0.500", "0.500"]
+    assert rows["Energy from"].tolist() == ["60 W assumed"] * 2
+    assert rows["Cost"].tolist() == ["0.01000", "0.01000"]
+    assert rows["Cost from"].tolist() == ["1.2 an hour assumed"] * 2
+
+
+def test_a_learners_note_in_the_log_stays_and_a_lost_row_comes_back(kept):
+    run_1 = kept("run-1")
+    log.amend(run_1, "mine")
+    log.amend(run_1, "the notebook's", watts=40)
+    rows = log.read_log()
+    assert rows["Notes"].tolist() == ["mine"]
+    assert rows["Energy from"].tolist() == ["40 W assumed"]
 
 
 def test_the_introduction_warns_of_a_run_that_learned_nothing(kept):

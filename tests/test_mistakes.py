@@ -93,9 +93,14 @@ def test_five_sentences_to_discuss_are_mistakes_of_different_phenomena(half_righ
     assert found["phenomenon"].tolist() == mistakes.by_tag(frame, "phenomenon").index[:5].tolist()
 
 
-def test_data_without_tags_still_gives_sentences_and_says_what_is_missing(half_right):
+def test_data_without_tags_still_gives_sentences_and_says_what_is_missing(half_right, capsys):
     frame = mistakes.sentences(half_right[0]).drop(columns=["phenomenon", "style"])
     assert len(mistakes.to_discuss(frame)) == 5
+    capsys.readouterr()
+    assert mistakes.tagged(mistakes.sentences(half_right[0]))
+    assert capsys.readouterr().out == ""
+    assert not mistakes.tagged(frame)
+    assert "have no columns phenomenon and style, so this step is left out" in capsys.readouterr().out
     with pytest.raises(RunError, match="have no column phenomenon"):
         mistakes.tag_picture(frame)
 

@@ -134,7 +134,7 @@ def test_option_a_on_an_empty_log_makes_run_1_and_compares_three_schedules(runs)
     text = check_only("A", notebook.cells)
     assert "There is no" not in text["run-one"]
     assert "Run 1: completed, recorded as" in text["run-one"]
-    assert "To do: 4 x Run 1, about" in text["schedule-train"]
+    assert "To do: 4 runs, about" in text["schedule-train"]
     assert "average, two of the 3 seeds" in text["schedule-seeds"]
     assert len(pictures(notebook.cells)) == 2
     assert all(picture["metadata"]["image/png"]["alt"] for picture in pictures(notebook.cells))
@@ -149,6 +149,9 @@ def test_option_a_on_an_empty_log_makes_run_1_and_compares_three_schedules(runs)
     assert with_weights == [made[0].run_id]
     log = pd.read_csv(runs / "experiment_log.csv", dtype=str)
     assert len(log) == 5
+    noted = log.set_index("Scheduler")["Notes"].dropna()
+    assert [told.split(";")[0] for told in noted[["linear", "cosine"]]] == ["Run 2 of option A", "Run 3 of option A"]
+    assert made[0].run_id in noted["linear"]
 
 
 @pytest.mark.slow
@@ -188,7 +191,7 @@ def test_option_d_changes_one_thing_and_says_how_to_get_a_tracker(kernel):
     assert "BATCH_SIZE = 16" in text["track-result"]
     for cell, name in (("track-local", "TensorBoard"), ("track-wandb", "Weights & Biases")):
         assert name in text[cell]
-        assert len(text[cell].strip().splitlines()) in (1, 2)
+        assert len(text[cell].strip().splitlines()) in (1, 2, 3)
     assert "final/val_f1_macro" in text["track-both"]
 
 

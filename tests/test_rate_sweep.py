@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tuning import effects, rate_sweep
+from tuning import effects, folders, rate_sweep
+from tuning import encoder as encoders
 from tuning.dials import Dials
 from tuning.rate_sweep import Sweep
 
@@ -83,6 +84,19 @@ def test_a_real_sweep_raises_the_rate_by_the_same_factor_and_records_nothing():
     assert finished_runs() == []
 
 
+def test_what_the_range_test_has_to_do_is_a_sweep_and_three_runs(make_run):
+    embedded = encoders.find("embedded")
+    run = make_run(dials={"MODEL": "embedded", "TRAIN_SUBSET": 80, "EPOCHS": 1})
+    run.encoder |= {"source": "embedded", "revision": embedded.revision}
+    sweep, *runs = rate_sweep.works(run)
+    assert [work.steps for work in (sweep, *runs)] == [rate_sweep.STEPS, 10, 10, 10]
+    assert sweep.tokens == pytest.approx(10 * runs[0].tokens, rel=0.01)
+    assert sweep.read == 0
+    trials = effects.works(run)
+    assert len(trials) == len(effects.trials(run))
+    assert all(work.read < runs[0].read for work in trials)
+
+
 # Which dial first?
 
 
@@ -106,6 +120,33 @@ def test_trials_never_ask_for_what_a_dial_refuses(make_run, used):
     assert all(24 <= dials.TRAIN_SUBSET <= 800 for dials in planned.values())
     assert ("learning rate", "15") not in planned
     assert ("epochs", "0") not in planned
+
+
+def test_a_trial_that_was_made_is_not_made_again(make_run, monkeypatch, capsys):
+    embedded = encoders.find("embedded")
+    run = make_run(rate=1e-4, dials={"MODEL": "embedded", "TRAIN_SUBSET": 80})
+    run.encoder |= {"source": "embedded", "revision": embedded.revision}
+    made = []
+
+    def trial(dials, encoder):
+        if len(made) == 4:
+            raise KeyboardInterrupt
+        made.append(dials)
+        return 0.5 + len(made) / 100
+
+    monkeypatch.setattr(effects, "trial", trial)
+    folders.runs().mkdir(parents=True, exist_ok=True)
+    with pytest.raises(KeyboardInterrupt):
+        effects.effects(run)
+    left = len(effects.trials(run)) - 4
+    assert len(effects.works(run)) == left
+    monkeypatch.setattr(effects, "trial", lambda dials, encoder: 0.7)
+    frame = effects.effects(run)
+    assert capsys.readouterr().out.count("kept from an earlier go") == 4
+    assert frame["f1"].tolist() == pytest.approx([0.51, 0.52, 0.53, 0.54] + [0.7] * left)
+    assert frame["effect"].tolist()[1] == pytest.approx(1.0)
+    # Another run's trials are its own.
+    assert len(effects.works(make_run(run_id="another", encoder=run.encoder, dials=run.dials))) == left + 4
 
 
 def test_the_verdict_measures_every_dial_against_the_seed():

@@ -3,7 +3,9 @@
 import importlib.util
 import json
 import re
+import shlex
 import socket
+import subprocess
 
 import pytest
 
@@ -84,17 +86,21 @@ def test_both_trackers_hold_what_the_log_holds_and_nothing_is_sent(run, monkeypa
 
     real = socket.socket.connect
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    print(tracking.hand_over("tensorboard", run))
+    command = tracking.hand_over("tensorboard", run).splitlines()[-1]
+    answer = subprocess.run([*shlex.split(command), "--inspect"], capture_output=True, text=True, check=True)
+    assert "step/loss" in answer.stdout
     print(tracking.hand_over("wandb", run))
     table = tracking.side_by_side(run)
     assert table.columns.tolist() == ["log", "TensorBoard", "Weights & Biases"]
     assert table["TensorBoard"].tolist() == pytest.approx(table["log"].tolist())
     assert table["Weights & Biases"].tolist() == pytest.approx(table["log"].tolist())
     assert len(tracking.in_tensorboard(run)["step/loss"]) == len(tracking.in_wandb(run)["step/loss"]) == 60
+    sentences = [text.encode() for text in load().frame["sentence"]]
     for file in tracking.folder().rglob("*"):
         content = str(file.relative_to(tracking.folder())).encode() + (file.read_bytes() if file.is_file() else b"")
         for private in ("somebody", socket.gethostname(), str(folders.ROOT), str(tmp_path)):
             assert len(private) < 4 or private.encode() not in content, (file, private)
+        assert not any(sentence in content for sentence in sentences), file
     # Handing over again replaces: no run is there twice.
     tracking.hand_over("wandb", run)
     assert len(list(tracking.folder().glob("wandb/offline-run-*"))) == 1

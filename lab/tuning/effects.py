@@ -5,21 +5,24 @@ short to be results, so they are no runs of the log; their numbers are kept in `
 """
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from transformers import DataCollatorWithPadding, PrinterCallback, ProgressCallback, TrainingArguments, set_seed
 
+from tuning import cost, folders, further, metrics
 from tuning import encoder as encoders
-from tuning import folders, metrics
 from tuning.batching import LengthGroupedTrainer
 from tuning.curves import BLUE, GREY, ORANGE, STYLE, Picture, legend_below, new_figure
 from tuning.data import load, split
 from tuning.dials import Dials
-from tuning.further import dials_from
 from tuning.run import Run, write_whole
 from tuning.training import plumbing, precision_for, predict, settings, tokenise_splits
+
+if TYPE_CHECKING:
+    from tuning.encoder import Encoder
 
 MOST_SENTENCES, FEWEST_SENTENCES = 400, 24
 RATE_FACTOR = 3
@@ -28,19 +31,19 @@ FILE = "dial_effects.csv"
 ORDER = ("seed", "learning rate", "epochs", "training sentences")
 
 
-def trial(dials: Dials) -> float:
+def trial(dials: Dials, encoder: "Encoder") -> float:
     """Train once without recording it and give macro-F1 on validation.
 
     Parameters
     ----------
     dials : Dials
+    encoder : Encoder
 
     Returns
     -------
     float
         Between 0 and 1.
     """
-    encoder = encoders.find(dials.MODEL)
     model, tokenizer = encoders.build(encoder, dials.seed)
     tokens = tokenise_splits(split(load(dials.DATA, dials.AGREEMENT)), tokenizer, dials)
     precision = precision_for(dials, model)
@@ -74,7 +77,7 @@ def trials(run_1: Run) -> dict[tuple[str, str], Dials]:
     """
     used = run_1.data.get("train_used") or MOST_SENTENCES
     size = min(max(used // SIZE_FACTOR, FEWEST_SENTENCES), MOST_SENTENCES)
-    base = dataclasses.replace(dials_from(run_1.dials), LR_PRESET=run_1.learning_rate, TRAIN_SUBSET=size)
+    base = dataclasses.replace(further.dials_from(run_1.dials), LR_PRESET=run_1.learning_rate, TRAIN_SUBSET=size)
     turned = {"base": [base]}
     turned["seed"] = [dataclasses.replace(base, GROUP=group) for group in (1, 2, 3) if group != base.seed][:2]
     turned["learning rate"] = [
@@ -105,8 +108,16 @@ def _setting(dial: str, dials: Dials) -> str:
     return values.get(dial, ", ".join(f"{name} {value}" for name, value in values.items()))
 
 
+def works(run_1: Run) -> list[cost.Work]:
+    """What the trials around Run 1 have to do, without those whose numbers are kept."""
+    encoder, kept = further.encoder_of(run_1), _kept(run_1)
+    whole = [cost.work(dials, encoder) for turn, dials in trials(run_1).items() if turn not in kept]
+    # One look at validation in place of one before training, one after it and one after each epoch.
+    return [dataclasses.replace(work, read=work.read // (work.epochs + 2)) for work in whole]
+
+
 def effects(run_1: Run) -> pd.DataFrame:
-    """Make all trials around Run 1 and keep their numbers.
+    """Make all trials around Run 1 and keep their numbers; what is kept already is not made again.
 
     Parameters
     ----------
@@ -117,15 +128,28 @@ def effects(run_1: Run) -> pd.DataFrame:
     pandas.DataFrame
         One row per trial: ``dial``, ``set to``, ``f1`` and its ``effect``, the difference from the base in points.
     """
-    planned = trials(run_1)
+    planned, kept, encoder = trials(run_1), _kept(run_1), further.encoder_of(run_1)
     rows = []
     for number, ((dial, value), dials) in enumerate(planned.items(), start=1):
-        rows.append({"run": run_1.run_id, "dial": dial, "set to": value, "f1": trial(dials)})
-        print(f"trial {number} of {len(planned)}: {dial} {value}: macro-F1 {rows[-1]['f1']:.3f}")
-    frame = pd.DataFrame(rows)
-    frame["effect"] = 100 * (frame["f1"] - frame["f1"][0])
-    write_whole(folders.runs() / FILE, frame.to_csv(index=False, lineterminator="\n"))
+        known = kept.get((dial, value))
+        f1 = trial(dials, encoder) if known is None else known
+        rows.append({"run": run_1.run_id, "dial": dial, "set to": value, "f1": f1})
+        frame = pd.DataFrame(rows)
+        frame["effect"] = 100 * (frame["f1"] - frame["f1"][0])
+        write_whole(folders.runs() / FILE, frame.to_csv(index=False, lineterminator="\n"))
+        source = "" if known is None else ", kept from an earlier go"
+        print(f"trial {number} of {len(planned)}: {dial} {value}: macro-F1 {f1:.3f}{source}")
     return frame
+
+
+def _kept(run_1: Run) -> dict[tuple[str, str], float]:
+    """Macro-F1 of the trials around this run that were made before; none where the file is not as it was written."""
+    try:
+        frame = pd.read_csv(folders.runs() / FILE, dtype={"run": str, "dial": str, "set to": str})
+        frame = frame[frame["run"] == run_1.run_id].astype({"f1": float})
+        return dict(zip(zip(frame["dial"], frame["set to"], strict=True), frame["f1"], strict=True))
+    except (OSError, ValueError, KeyError):
+        return {}
 
 
 def picture(frame: pd.DataFrame) -> Picture:

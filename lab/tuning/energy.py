@@ -76,10 +76,9 @@ class Meter:
         from codecarbon import OfflineEmissionsTracker
 
         logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
-        # Offline, and in memory: nothing is sent and no file is written. The country only matters for the CO2.
-        tracker = OfflineEmissionsTracker(
-            country_iso_code="GBR", save_to_file=False, save_to_api=False, log_level="critical"
-        )
+        # Offline, and in memory: nothing is sent and no file is written, whatever this person's own settings for
+        # CodeCarbon say. The country only matters for the CO2.
+        tracker = OfflineEmissionsTracker(country_iso_code="GBR", output_methods=[], log_level="critical")
         tracker.start()
         # Only a tracker that has started knows what it reads from.
         if any(meter in str(getattr(tracker, "_hardware", "")) for meter in METERS):

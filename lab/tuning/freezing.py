@@ -6,10 +6,13 @@ BERT family works.
 """
 
 import dataclasses
+import math
 import re
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors import safe_open
 from transformers import BatchEncoding, PreTrainedModel
 
 from tuning.dials import EVERYTHING, TRAINED_PARTS
@@ -84,14 +87,44 @@ def freeze(model: PreTrainedModel, encoder: "Encoder", trained: str) -> "Encoder
     blocks = [place for place in places.values() if isinstance(place, int)]
     if not blocks:
         raise EncoderError(f"{encoder.name}: the blocks of this encoder cannot be told apart, so it cannot be frozen.")
-    learning = {
+    learning = _learning(trained, blocks)
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(places[name] in learning)
+    return dataclasses.replace(encoder, name=f"{encoder.name} ({trained})")
+
+
+def _learning(trained: str, blocks: Collection[int]) -> set[str | int]:
+    """The places that learn."""
+    return {
         HEAD_ONLY: {"head"},
         LAST_BLOCK: {"head", max(blocks)},
         WITHOUT_EMBEDDINGS: {"head", *blocks},
     }[trained]
-    for name, weight in model.named_parameters():
-        weight.requires_grad_(places[name] in learning)
-    return dataclasses.replace(encoder, name=f"{encoder.name} ({trained})")
+
+
+def shares(encoder: "Encoder", trained: str) -> tuple[float, float]:
+    """What share of an encoder's weights, and of its blocks, learns; read from the file, no model is built.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    trained : str
+        One of ``tuning.dials.TRAINED_PARTS`` but ``everything``.
+
+    Returns
+    -------
+    tuple of float
+        Both between 0 and 1; a head that comes later does not count.
+    """
+    with safe_open(encoder.folder / "model.safetensors", "pt") as file:
+        sizes = {name: math.prod(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    places = {name: part_of(name) for name in sizes}
+    blocks = {place for place in places.values() if isinstance(place, int)}
+    if not blocks:
+        return 1.0, 1.0
+    learning = _learning(trained, blocks)
+    weights = sum(size for name, size in sizes.items() if places[name] in learning)
+    return weights / sum(sizes.values()), len(blocks & learning) / len(blocks)
 
 
 def learning_parameters(model: PreTrainedModel) -> int:

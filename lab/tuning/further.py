@@ -6,7 +6,7 @@ the log like every other. What stands in the log already is not trained again.
 
 import dataclasses
 import shutil
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -70,27 +70,34 @@ def first(setup: FurtherDials) -> Run:
     Raises
     ------
     RunError
-        If ``RUN_1`` is no run of the main lab, or an adopted run used files of the group's own.
+        If ``RUN_1`` is no run of the main lab, or one that trained a part of the model only, or an adopted run used
+        files of the group's own.
     """
     if setup.DIALS:
-        return _first_with(Dials(**setup.DIALS))
+        return _first_with(Dials(**setup.DIALS), setup)
     if setup.RUN_1 is None and not any(run.notebook not in (BACKUP_NOTEBOOK, FURTHER_NOTEBOOK) for run in _all_runs()):
-        print("There is no run in your log yet, so Run 1 is trained now with the default dials.")
-        return _first_with(Dials())
+        print("There is no run of the main lab in your log yet, so Run 1 is trained now with the default dials.")
+        return _first_with(Dials(), setup)
     run = last_run(setup.RUN_1)
     if run.notebook == BACKUP_NOTEBOOK:
         raise RunError(f"{run.run_id} is a run of the backup lab. RUN_1 needs one of the main lab, notebook 01.")
+    if (part := run.dials.get("TRAINED", EVERYTHING)) != EVERYTHING:
+        raise RunError(
+            f"{run.run_id} trained a part of the model only ({part}). RUN_1 needs a run in which all of it learned."
+        )
     why = _not_from_here(run)
     if not why:
         return run
     print(f"{run.run_id} {why}. Run 1 is one with the same dials, made here.")
-    return _first_with(dials_from(run.dials))
+    return _first_with(dials_from(run.dials), setup)
 
 
-def _first_with(dials: Dials) -> Run:
+def _first_with(dials: Dials, setup: FurtherDials) -> Run:
     encoder = encoders.find(dials.MODEL)
     if encoder.banner:
         print(encoder.banner)
+    if _in_log(dials, encoder) is None:
+        print(f"To do: 1 run, {cost.estimate(dials, None, encoder, setup.WATTS, setup.PRICE_PER_HOUR)}.")
     return own(dials, "Run 1", encoder)
 
 
@@ -146,16 +153,23 @@ def vary(run_1: Run, title: str, **changes: Any) -> Run:
         If a value cannot be used.
     """
     encoder = encoder_of(run_1)
-    dials = dials_from(run_1.dials | changes)
-    # A preset may have got another rate since Run 1 was made.
-    if "LR_PRESET" not in changes and encoder.rate(dials.LR_PRESET) != run_1.learning_rate:
-        dials = dataclasses.replace(dials, LR_PRESET=run_1.learning_rate)
-    if _same_dials(run_1, dials) and run_1.learning_rate == encoder.rate(dials.LR_PRESET):
+    dials = _varied(run_1, changes, encoder)
+    if dials is None:
         return run_1
     run = own(dials, title, encoder, FURTHER_NOTEBOOK)
     if run.notebook == FURTHER_NOTEBOOK:
         shutil.rmtree(run.folder / "model", ignore_errors=True)
     return run
+
+
+def _varied(run_1: Run, changes: Mapping[str, Any], encoder: "Encoder") -> Dials | None:
+    """The dials of a variation; None where it is Run 1 itself."""
+    dials = dials_from(run_1.dials | changes)
+    # A preset may have got another rate since Run 1 was made.
+    if "LR_PRESET" not in changes and encoder.rate(dials.LR_PRESET) != run_1.learning_rate:
+        dials = dataclasses.replace(dials, LR_PRESET=run_1.learning_rate)
+    same = _same_dials(run_1, dials) and run_1.learning_rate == encoder.rate(dials.LR_PRESET)
+    return None if same else dials
 
 
 def encoder_of(run: Run) -> "Encoder":
@@ -188,12 +202,13 @@ def own(dials: Dials, title: str, encoder: "Encoder", notebook: str = "script") 
         return found
     from tuning import training
 
-    expected = cost.known(dials, encoder)
+    speed = cost.known(dials, encoder)
+    expected = None if speed is None else cost.for_part(speed, dials, encoder).seconds(cost.work(dials, encoder))
     run = training.fit(dials, notebook, watch=_watcher(title), encoder=encoder)
     if run.outcome == "interrupted":
         raise RunError(f"{title} was stopped by hand. Run this cell again to train it; what is finished stays.")
     took = cost.clock(run.timing["total_seconds"])
-    estimated = "" if expected is None else f", estimated {cost.clock(expected.seconds(cost.work(dials, encoder)))}"
+    estimated = "" if expected is None else f", estimated {cost.clock(expected)}"
     print(f"{title}: {run.outcome}, recorded as {run.run_id} ({took}{estimated})")
     return run
 
@@ -247,19 +262,31 @@ def introduction(run_1: Run) -> str:
     return "\n".join(lines)
 
 
-def forecast(run_1: Run, runs: float, setup: FurtherDials) -> str:
-    """What a number of runs like Run 1 will take here, before they are trained.
+def forecast(run_1: Run, setup: FurtherDials, *variations: Mapping[str, Any], more: Sequence[cost.Work] = ()) -> str:
+    """What variations of Run 1 will take here, before they are trained; what is in the log already does not count.
 
     Parameters
     ----------
     run_1 : Run
-    runs : float
-        How many times the work of Run 1.
     setup : FurtherDials
         With the assumptions.
+    *variations : mapping of str to Any
+        For each run the dials that it changes, as :func:`vary` takes them.
+    more : sequence of tuning.cost.Work
+        What else will be trained.
     """
-    one = cost.estimate(dials_from(run_1.dials), None, encoder_of(run_1), setup.WATTS, setup.PRICE_PER_HOUR)
-    return f"To do: {runs:g} x Run 1, {dataclasses.replace(one, seconds=runs * one.seconds)}."
+    encoder = encoder_of(run_1)
+    asked = [dials for change in variations if (dials := _varied(run_1, change, encoder)) is not None]
+    missing = [dials for dials in asked if _in_log(dials, encoder) is None]
+    if not missing and not more:
+        return "To do: no training. All of it is in your log already."
+    base = dials_from(run_1.dials)
+    speed = cost.known(base, encoder) or cost.probe(base, encoder)
+    seconds = sum(cost.for_part(speed, dials, encoder).seconds(cost.work(dials, encoder)) for dials in missing)
+    seconds += sum(speed.seconds(work) for work in more)
+    count = len(missing) + len(more)
+    what = f"{count} trainings, most of them short" if more else f"{count} run{'s' * (count != 1)}"
+    return f"To do: {what}, {cost.Estimate(seconds, speed.source, setup.WATTS, setup.PRICE_PER_HOUR)}."
 
 
 def summary(run_1: Run, others: Mapping[str, Run], setup: FurtherDials) -> pd.DataFrame:
@@ -281,6 +308,7 @@ def summary(run_1: Run, others: Mapping[str, Run], setup: FurtherDials) -> pd.Da
     rows = {}
     for title, run in {"Run 1": run_1, **_without(run_1, others)}.items():
         took = energy.footprint(run, setup.WATTS, setup.PRICE_PER_HOUR)
+        source = "measured" if took.measured else f"at {setup.WATTS:g} W"
         low, high = run.final.get("val_f1_macro_interval") or (None, None)
         rows[title] = {
             "changed": changed(run_1, run),
@@ -289,8 +317,8 @@ def summary(run_1: Run, others: Mapping[str, Run], setup: FurtherDials) -> pd.Da
             "val loss": log.number(run.final.get("val_loss"), 3),
             "verdict": run.diagnosis.get("verdict", ""),
             "seconds": log.number(took.seconds, 0),
-            "Wh": log.number(took.watt_hours, 2),
-            "money": log.number(took.money, 4),
+            "energy": f"{log.number(took.watt_hours, 2)} Wh {source}",
+            f"money (at {setup.PRICE_PER_HOUR:g} an hour)": log.number(took.money, 4),
             "run": run.run_id,
         }
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -309,23 +337,42 @@ def changed(run_1: Run, run: Run) -> str:
     return ", ".join(told) or "nothing"
 
 
-def compared(run_1: Run, others: Mapping[str, Run]) -> str:
-    """Each variation held against Run 1, sentence by sentence, in words.
+def compared(run_1: Run, others: Mapping[str, Run], setup: FurtherDials, of: str) -> str:
+    """Each variation held against Run 1, sentence by sentence, in words; the log's rows say the same.
+
+    Parameters
+    ----------
+    run_1 : Run
+    others : mapping of str to Run
+        By title: Run 2, Run 3 and so on.
+    setup : FurtherDials
+        With the assumptions about energy and cost, which the log takes over.
+    of : str
+        What they belong to, for the log's notes: ``option A``.
 
     Raises
     ------
     RunError
         If predictions are not here, or were made on different sentences.
     """
-    pairs = _without(run_1, others).items()
-    lines = [str(metrics.compare(run_1, run, ("Run 1", title))) for title, run in pairs]
+    lines = []
+    log.amend(run_1, "", setup.WATTS, setup.PRICE_PER_HOUR)
+    for number, (title, run) in enumerate(_without(run_1, others).items(), start=2):
+        found = metrics.compare(run_1, run, ("Run 1", title))
+        note = f"Run {number} of {of}; Run 1 is {run_1.run_id}. {found.sentence}"
+        log.amend(run, note, setup.WATTS, setup.PRICE_PER_HOUR)
+        lines.append(str(found))
     return "\n".join(lines) or "There is nothing to compare with Run 1."
+
+
+def _numbered(number: int, title: str) -> str:
+    return title if title == f"Run {number}" else f"Run {number}, {title}"
 
 
 def for_worksheet(setup: FurtherDials, run_1: Run, others: Mapping[str, Run]) -> str:
     """Text for Part D of the worksheet; what you expected and what you would do next is yours to write.
 
-    It is kept in the folder of the last of these runs, as ``comparison.md``.
+    It is kept in the folder of the last of these runs, as ``comparison.md``, and in the notes of the log.
 
     Parameters
     ----------
@@ -335,14 +382,17 @@ def for_worksheet(setup: FurtherDials, run_1: Run, others: Mapping[str, Run]) ->
         By title.
     """
     pairs = _without(run_1, others)
-    what = "; ".join(f"{title}: {changed(run_1, run)} ({run.run_id})" for title, run in pairs.items())
+    named = enumerate(pairs.items(), start=2)
+    what = "; ".join(
+        f"{_numbered(number, title)}: {changed(run_1, run)} ({run.run_id})" for number, (title, run) in named
+    )
     text = "\n".join(
         [
             "For Part D of your worksheet (add what you expected, and what you would do next):",
             f"Option: {setup.OPTION}, {TITLES[setup.OPTION]}",
             f"The question it answers: {QUESTIONS[setup.OPTION]}",
             f"What I changed, from Run 1 ({run_1.run_id}): {what or 'nothing'}. The sentences were the same.",
-            f"What happened: {compared(run_1, others)}",
+            f"What happened: {compared(run_1, others, setup, f'option {setup.OPTION}')}",
         ]
     )
     kept = list(pairs.values())[-1] if pairs else run_1
@@ -398,9 +448,16 @@ def seeds(run_1: Run, least: int = 3) -> list[Run]:
     list of Run
     """
     found = same_but_seed(run_1)
-    while len(found) < least:
-        group = another_seed(run_1, [run.seed for run in found])
-        found.append(vary(run_1, f"seed {group}", GROUP=group))
+    return found + [vary(run_1, f"seed {change['GROUP']}", **change) for change in missing_seeds(run_1, least)]
+
+
+def missing_seeds(run_1: Run, least: int = 3) -> list[dict[str, int]]:
+    """What :func:`seeds` will have to train: for each run the dial that it changes."""
+    taken = [run.seed for run in same_but_seed(run_1)]
+    found: list[dict[str, int]] = []
+    while len(taken) < least:
+        taken.append(another_seed(run_1, taken))
+        found.append({"GROUP": taken[-1]})
     return found
 
 

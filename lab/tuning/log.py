@@ -7,6 +7,7 @@ once, lose no row. A file that is no longer a log is kept under another name, ne
 import csv
 import io
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from tuning import folders
-from tuning.energy import footprint
+from tuning.energy import PRICE_PER_HOUR, WATTS, footprint
 from tuning.errors import RunError
 from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs, write_whole
 
@@ -128,10 +129,17 @@ def baseline_values(run: Run) -> dict[str, str]:
     }
 
 
-def log_values(run: Run) -> dict[str, str]:
-    """One row of the experiment log: the worksheet's columns, then what is needed to repeat the run."""
+def log_values(run: Run, watts: float = WATTS, price_per_hour: float = PRICE_PER_HOUR) -> dict[str, str]:
+    """One row of the experiment log: the worksheet's columns, then what is needed to repeat the run.
+
+    Parameters
+    ----------
+    run : Run
+    watts, price_per_hour : float
+        What energy and cost assume.
+    """
     dials, timing = run.dials, run.timing
-    group, took = adopted_from(run), footprint(run)
+    group = adopted_from(run)
     rest: dict[str, Any] = {
         "Source": "own" if group is None else f"group: {group}",
         "Outcome": run.outcome,
@@ -157,12 +165,19 @@ def log_values(run: Run) -> dict[str, str]:
         "Train seconds": number(timing.get("train_seconds"), 1),
         "Total seconds": number(timing.get("total_seconds"), 1),
         "Versions": " ".join(f"{name}={version}" for name, version in run.versions.items()),
-        "Energy (Wh)": number(took.watt_hours, 3),
-        "Energy from": "a meter" if took.measured else f"{took.watts:g} W assumed",
-        "Cost": number(took.money, 5),
-        "Cost from": f"{took.price_per_hour:g} an hour assumed",
     }
-    return worksheet_values(run) | {name: str(value) for name, value in rest.items()}
+    costs = _costs(run, watts, price_per_hour)
+    return worksheet_values(run) | {name: str(value) for name, value in rest.items()} | costs
+
+
+def _costs(run: Run, watts: float, price_per_hour: float) -> dict[str, str]:
+    took = footprint(run, watts, price_per_hour)
+    return {
+        "Energy (Wh)": number(took.watt_hours, 3),
+        "Energy from": "a meter" if took.measured else f"{watts:g} W assumed",
+        "Cost": number(took.money, 5),
+        "Cost from": f"{price_per_hour:g} an hour assumed",
+    }
 
 
 def append(run: Run) -> None:
@@ -177,12 +192,44 @@ def append(run: Run) -> None:
     RunError
         If the file cannot be written: the disk is full, or another program holds it.
     """
+    _rewrite(run, lambda rows: _with_row(rows, log_values(run)))
+
+
+def amend(run: Run, note: str = "", watts: float = WATTS, price_per_hour: float = PRICE_PER_HOUR) -> None:
+    """Let a run's row in the log say what a notebook showed: energy and cost under its assumptions, and a note.
+
+    Parameters
+    ----------
+    run : Run
+        Where its row is gone, it gets a new one.
+    note : str
+        Written only where no note stands: what a learner wrote stays.
+    watts, price_per_hour : float
+        The assumptions.
+
+    Raises
+    ------
+    RunError
+        As :func:`append`.
+    """
+
+    def change(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+        row = next((row for row in rows if row["Run ID"] == run.run_id), None)
+        if row is None:
+            rows.append(row := log_values(run))
+        row |= _costs(run, watts, price_per_hour) | {"Notes": row["Notes"] or note}
+        return rows
+
+    _rewrite(run, change)
+
+
+def _rewrite(run: Run, change: Callable[[list[dict[str, str]]], list[dict[str, str]]]) -> None:
     path = log_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(path.with_suffix(".lock"), timeout=LOCK_SECONDS, poll_interval=POLL_SECONDS):
             _clear_half_files(path)
-            write_whole(path, _text(_with_row(_rows_on_disk(path), log_values(run))))
+            write_whole(path, _text(change(_rows_on_disk(path))))
         # Whoever writes many rows in a row lets the others have a turn.
         time.sleep(2 * POLL_SECONDS)
     except Timeout:

@@ -65,6 +65,14 @@ def sentences(run: Run) -> pd.DataFrame:
     )
 
 
+def tagged(frame: pd.DataFrame) -> bool:
+    """Whether the sentences carry the bundled data's tags; where they do not, one line says what is left out."""
+    there = all(tag in frame for tag in TAGS)
+    if not there:
+        print(f"These sentences have no columns {' and '.join(TAGS)}, so this step is left out; the bundled ones have.")
+    return there
+
+
 def by_tag(frame: pd.DataFrame, tag: str) -> pd.DataFrame:
     """Share of errors for each value of a tag, with Wilson's 95% interval.
 

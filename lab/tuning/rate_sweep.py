@@ -8,6 +8,7 @@ weights that a high rate ruins early are not mended later. So the suggestion is 
 
 import dataclasses
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -21,8 +22,8 @@ from transformers import (
     set_seed,
 )
 
+from tuning import cost, further, reference
 from tuning import encoder as encoders
-from tuning import further, reference
 from tuning.batching import LengthGroupedTrainer
 from tuning.curves import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, legend_below, new_figure
 from tuning.data import load, split
@@ -30,8 +31,13 @@ from tuning.dials import Dials
 from tuning.run import Run, readable_runs
 from tuning.training import plumbing, precision_for, settings, tokenise_splits
 
+if TYPE_CHECKING:
+    from tuning.encoder import Encoder
+
 LOWEST_RATE, HIGHEST_RATE = 1e-7, 1.0
 STEPS = 100
+# Whole runs that test the suggestion: its lower end, its middle, its upper end.
+TESTS = 3
 # Share of each new loss in the moving average: about ten batches are averaged.
 NEW_SHARE = 0.15
 # The sweep ends early where the smoothed loss has grown to this many times its lowest value: all is lost by then.
@@ -137,7 +143,14 @@ class _SweepTrainer(LengthGroupedTrainer):
         return self.lr_scheduler
 
 
-def sweep(dials: Dials, steps: int = STEPS) -> Sweep:
+def works(run_1: Run) -> list[cost.Work]:
+    """What the range test has to do: a sweep, which is some steps and no evaluation, and the runs that test it."""
+    whole = cost.work(further.dials_from(run_1.dials), further.encoder_of(run_1))
+    sweep = dataclasses.replace(whole, steps=STEPS, tokens=round(STEPS * whole.tokens / whole.steps), read=0)
+    return [sweep, *TESTS * [whole]]
+
+
+def sweep(dials: Dials, steps: int = STEPS, encoder: "Encoder | None" = None) -> Sweep:
     """Train once, from the lowest rate to the highest; the model is thrown away and nothing is recorded.
 
     Parameters
@@ -145,13 +158,15 @@ def sweep(dials: Dials, steps: int = STEPS) -> Sweep:
     dials : Dials
         All but the rate, the schedule and the epochs count.
     steps : int
+    encoder : Encoder, optional
+        That of Run 1; by default the one that the dials ask for.
 
     Returns
     -------
     Sweep
         Shorter than `steps` where the loss exploded on the way.
     """
-    encoder = encoders.find(dials.MODEL)
+    encoder = encoder or encoders.find(dials.MODEL)
     model, tokenizer = encoders.build(encoder, dials.seed)
     tokens = tokenise_splits(split(load(dials.DATA, dials.AGREEMENT)), tokenizer, dials)
     precision = precision_for(dials, model)

@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,14 @@ def hand_over(tracker: str, *runs: Run) -> str:
     if not is_here(tracker):
         return how_to_get(tracker)
     write = {"tensorboard": to_tensorboard, "wandb": to_wandb}[tracker]
-    return "\n".join(f"{NAMES[tracker]} has {run.run_id}: {folders.short(write(run))}" for run in runs)
+    told = [f"{NAMES[tracker]} has {run.run_id}: {folders.short(write(run))}" for run in runs]
+    return "\n".join([*told, *([how_to_look()] if tracker == "tensorboard" else [])])
+
+
+def how_to_look() -> str:
+    """The command that shows TensorBoard's page, with this Python: a terminal may know another one."""
+    program, where = (f'"{path}"' if " " in str(path) else path for path in (sys.executable, folder() / "tensorboard"))
+    return f"{program} -m tensorboard.main --logdir {where}"
 
 
 def _needed(tracker: str) -> None:
