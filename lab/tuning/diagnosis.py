@@ -357,7 +357,7 @@ class _Facts:
         if self.answers:
             return max(self.answers, key=self.answers.get)
         usual = abs((self.run.majority.get("accuracy") or 0) - self.accuracy) < 0.01
-        return self.run.majority.get("label", "one label") if usual else "one label"
+        return (self.run.majority.get("label") or "one label") if usual else "one label"
 
     @property
     def one_class(self) -> bool:
