@@ -166,8 +166,10 @@ class _Facts:
 
     def __init__(self, run: Run) -> None:
         self.run = run = _without_odd_numbers(run)
-        all_losses = run.step_losses()
-        self.losses = all_losses[np.isfinite(all_losses)]
+        told = [(step["step"], step["loss"]) for step in run.steps if step["loss"] is not None]
+        # A record that was thinned lacks steps, most of them late ones: places in the run go by the steps' numbers.
+        self.places = np.array([place for place, _ in told], dtype=float)
+        self.losses = np.array([loss for _, loss in told], dtype=float)
         self.final = final = run.final
         last = run.epochs[-1] if run.epochs else {}
         self.end, self.val, self.f1, self.accuracy = (
@@ -209,7 +211,8 @@ class _Facts:
 
     @cached_property
     def _first(self) -> int:
-        return max(FIRST_STEPS, len(self.losses) // 10)
+        """How many of the recorded losses belong to the first steps; some always do."""
+        return max(int((self.places <= max(FIRST_STEPS, self.steps // 10)).sum()), 1)
 
     @cached_property
     def highest(self) -> float:
@@ -233,7 +236,7 @@ class _Facts:
 
     @property
     def late(self) -> float:
-        return float(self.losses[len(self.losses) // 2 :].mean())
+        return float(self.losses[self.places > self.places[-1] / 2].mean())
 
     @property
     def violent(self) -> bool:
@@ -422,17 +425,19 @@ class _Facts:
         return self.turned_up or (self.val > self.val_before and self.fell > HALF_WAY)
 
     @property
-    def gap_low(self) -> float:
-        """Lower end of the interval of the accuracy gap; minus one where there is none."""
+    def gap_interval(self) -> tuple[float, float] | None:
+        """The interval of the accuracy gap, where there is one."""
         match self.final.get("gap_accuracy_interval"):
-            case [int() | float() as low, _]:
-                return low
-        return -1.0
+            case [int() | float() as low, int() | float() as high]:
+                return low, high
+        return None
 
     # Words
 
     def moved(self) -> str:
-        return "" if self.movement is None else f" The pretrained weights moved by {self.movement:.1%} of their size."
+        if self.movement is None:
+            return ""
+        return f" The pretrained weights moved by {_percent(self.movement)} of their size."
 
     def scored(self) -> str:
         return f"Validation macro-F1 is {self.f1:.2f}, with {self.majority_f1:.2f} for the majority class."
@@ -450,6 +455,11 @@ class _Facts:
         names = " and ".join(self.missing)
         never = all(self.answers.get(label, 1) == 0 for label in self.missing)
         return f"{names.capitalize()} is {'never' if never else 'hardly ever'} predicted. {self.scored()}"
+
+
+def _percent(share: float) -> str:
+    """A share in percent; a small one keeps a digit, so that hardly anything does not read as nothing."""
+    return f"{100 * share:.1g}%" if 1e-6 < share < 0.001 else f"{share:.1%}"
 
 
 def _number(value: Any) -> float | None:
@@ -510,7 +520,9 @@ def _too_violent(facts: _Facts) -> Diagnosis:
             f"The step loss jumped to {facts.peak:.2f} early in the run, from about {facts.start:.2f}.{facts.moved()}"
         )
     else:
-        began = f"The pretrained weights moved by {facts.movement:.1%} of their size, far more than learning needs."
+        began = (
+            f"The pretrained weights moved by {_percent(facts.movement)} of their size, far more than learning needs."
+        )
     return _collapsed(facts, began) if facts.one_class else _too_high(facts, began)
 
 
@@ -559,7 +571,8 @@ def _nothing_learned(facts: _Facts) -> Diagnosis:
 
 
 def _overfitting(facts: _Facts) -> Diagnosis:
-    gap = "" if facts.gap is None else f" The accuracy gap is {facts.gap:+.2f}."
+    interval = "" if facts.gap_interval is None else " ({:+.2f} to {:+.2f})".format(*facts.gap_interval)
+    gap = "" if facts.gap is None else f" The accuracy gap is {facts.gap:+.2f}{interval}."
     if facts.turned_up:
         low = facts.lowest
         epoch = round(low["epoch"] or 1 + facts.val_rows.index(low))
@@ -583,8 +596,9 @@ def _just_right(facts: _Facts) -> Diagnosis:
         f"Training loss fell from {facts.start:.2f} to {facts.end:.2f} {how}.{facts.moved()}",
         facts.scored(),
     ]
-    if facts.gap is not None and facts.gap_low > 0:
-        reasons.append(f"The gap of {facts.gap:+.2f} is real (its interval starts at {facts.gap_low:+.2f}): watch it.")
+    interval = facts.gap_interval
+    if facts.gap is not None and interval and interval[0] > 0:
+        reasons.append(f"The gap of {facts.gap:+.2f} is real (its interval starts at {interval[0]:+.2f}): watch it.")
     more = "Epochs: it is still falling" if facts.falling else "Training sentences: more epochs would bring little"
     return Diagnosis("just right", reasons, f"{more}; leave the learning rate where it is.")
 
@@ -677,7 +691,8 @@ def convergence(run: Run) -> Convergence:
 
 def _slope(run: Run) -> tuple[float | None, float | None]:
     """Least-squares slope of the second half of the step losses, per 100 steps, with its standard error."""
-    half = [step for step in run.steps[len(run.steps) // 2 :] if step["loss"] is not None]
+    middle = run.steps[-1]["step"] / 2 if run.steps else 0
+    half = [step for step in run.steps if step["loss"] is not None and step["step"] > middle]
     if len(half) < FEWEST_STEPS:
         return None, None
     fit = stats.linregress([step["step"] for step in half], [step["loss"] for step in half])
