@@ -20,8 +20,9 @@ MOODS = (
     "portal",
     "json portal",
     "trickle",
+    "trickle from the start",
 )
-SLOWLY = {"trickle": 10, "hangs in the middle": 400_000}
+SLOWLY = {"trickle": 10, "trickle from the start": 10, "hangs in the middle": 400_000}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -59,7 +60,12 @@ class _Handler(BaseHTTPRequestHandler):
             raw = bytes(reversed(raw))
         if mood == "cut once" and large:
             self.server.mood = "well"
-        self._send(raw, body, cut=mood in ("cut", "cut once") and large, piece=SLOWLY.get(mood) if large else None)
+        self._send(
+            raw,
+            body,
+            cut=mood in ("cut", "cut once") and large,
+            piece=SLOWLY.get(mood) if large or mood == "trickle from the start" else None,
+        )
 
     def _send(self, raw: bytes, body: bool, *, cut: bool, piece: int | None) -> None:
         begin = 0
@@ -79,10 +85,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if piece:
-            # Ten bytes a second; or one large piece, and then nothing for as long as anybody waits.
+            # Twenty bytes a second; or one large piece, and then nothing for as long as anybody waits.
             for at in range(0, len(part), piece):
                 self.wfile.write(part[at : at + piece])
-                if self.server.closing.wait(1 if piece == SLOWLY["trickle"] else 60):
+                if self.server.closing.wait(60 if self.server.mood == "hangs in the middle" else 0.5):
                     return
             return
         self.wfile.write(part)

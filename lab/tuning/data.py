@@ -29,6 +29,8 @@ BUNDLED = folders.DATA / "financial_sentiment.csv"
 SPLIT_SEED = 42
 PHRASEBANK_FOLDER = "financial_phrasebank"
 PHRASEBANK_MEMBERS = {"50": "50Agree", "66": "66Agree", "75": "75Agree", "all": "AllAgree"}
+# A small file: whoever would wait longer for it is better served by the bundled sentences.
+PHRASEBANK_SECONDS = 60.0
 PHRASEBANK_LICENCE = (
     "Financial PhraseBank (Malo, Sinha, Takala, Korhonen and Wallenius, 2014) has the licence CC BY-NC-SA 3.0:"
     " not for commercial use, and what you make from it must be shared under the same terms."
@@ -220,7 +222,7 @@ def _phrasebank(agreement: str) -> Data:
     repository = phrasebank()
     try:
         with hub.progress_bar(repository.name) as show:
-            hub.fetch(repository, folder, on_progress=show)
+            hub.fetch(repository, folder, deadline=PHRASEBANK_SECONDS, on_progress=show)
     except hub.HubError as unreachable:
         return dataclasses.replace(load(), notices=(_phrasebank_banner(str(unreachable)),))
     path = folder / repository.files[0].name

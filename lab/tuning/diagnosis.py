@@ -1,28 +1,33 @@
 """Judge a run from its record: what went on, why we think so, and which dial to try next.
 
 The rules, in the order in which they are asked. They look at the record only, never at the preset's name. A label
-counts as *missing* when the model never predicts it on validation, or finds almost none of its sentences.
+counts as *missing* when the model never predicts it on validation, or finds almost none of its sentences. What a record
+lacks is done without: scores of the last epoch stand in for those after training, the first step for the start.
 
 1. *diverged*: the loss stopped being a finite number, or exploded, and the run was stopped.
 2. *unclear*: too few steps, or no scores, to say anything.
 3. *too high*, or *collapsed* if the model ends by giving one answer to all: the start was violent (within the first
    steps the loss jumped clearly above where it began, or the weights moved by a large share), and the run did not
-   settle: its later steps cost more than the start, or validation costs more than before training, or the scores are
-   no use.
+   settle: its later steps cost more than the start, or validation costs more than before training, or training loss did
+   not halve, or the scores are no use.
 4. The model learned *nothing from the sentences*: its training loss is not clearly below its start, or not clearly
-   below what answering with the shares of the labels costs, or it gives one answer to all. Then the traces tell why:
+   below what answering with the shares of the labels costs, or it gives one answer to all; and validation does not show
+   the contrary, as it can where labels of training sentences are wrong. Then the traces tell why:
 
    - *collapsed* or *too high*, if the loss ever jumped, rose from one epoch to the next, ended above its start, or if
      the weights have moved far while it was restless; *collapsed* also if it left its start and then lay flat;
    - *unclear*, if the run was short and its loss was falling fast;
    - *too low* otherwise: it hardly moves, or is still on its way.
 
-5. *overfitting*: validation loss turned up well above its lowest epoch while training loss went on falling and
-   macro-F1 gained nothing from it; or training loss fell by half and validation loss is above where it began.
-6. *just right*: training loss fell by a quarter at least, no label is missing, macro-F1 is clearly above the majority
-   class, and the two losses did not both rise again.
-7. What is left has learned, but not enough: *too high* if it was restless or rose again; *too low* if it never left its
-   calm, is still falling and has come less than half the way down; *unclear* otherwise, with the reason.
+5. *overfitting*: validation loss turned up well above its lowest epoch (further up if that was the epoch before: one
+   rise may be chance), while training loss went on falling and macro-F1 gained nothing from it; what F1 gained does not
+   count where the loss is up by half after several epochs. Or training loss fell by half and validation loss is above
+   where it began. A gap between the two accuracies is told with its interval, and proves nothing alone.
+6. *just right*: one of the two losses fell by a quarter at least, no label is missing, macro-F1 is clearly above the
+   majority class, and the losses did not both rise again.
+7. What is left has learned, but not enough: *too high* if it was restless, rose again, or came less than half the way
+   down although its weights went far; *too low* if it never left its calm, is still falling and has come less than half
+   the way down; *unclear* otherwise, with the reason.
 
 In a sweep of rates this gives too low, (unclear,) just right, (unclear,) too high or collapsed, diverged.
 *Overfitting* is about the number of epochs and sentences, not about the rate.
@@ -50,11 +55,13 @@ RESTLESS_SENTENCES = 32
 USUAL_BATCH = 8
 EXPLODED = 100.0
 JUMP = 1.6
+BUMP = 1.08
 BIG_MOVEMENT = 0.12
 RESTLESS = 1.25
 SOMEWHAT_RESTLESS = 1.05
 NOTED_MOVEMENT = 0.04
 TIMID_MOVEMENT = 0.02
+TINY_MOVEMENT = 0.003
 ROSE = 1.10
 ONE_CLASS = 0.97
 CLEAR_FALL = 0.10
@@ -66,11 +73,17 @@ MISSING_F1 = 0.10
 FAR_BELOW = 0.17
 GAINED_F1 = 0.05
 TURNED_UP = 0.15
+TURNED_UP_AT_ONCE = 0.30
+FAR_UP = 0.50
+FEW_EPOCHS = 3
+TINY_LOSS = 1e-6
 STILL_FALLING = 0.03
 SHORT_RUN = 60
 FAST_FALL = 0.0025
 WORKSHEET_DELTA = 0.01
 SPIKE = 2.5
+ABSURD = 1e9
+EPOCH_KEYS = ("epoch", "train_loss", "val_loss", "val_f1_macro", "val_accuracy", "seconds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,14 +143,14 @@ def diagnose(run: Run) -> Diagnosis:
     """
     facts = _Facts(run)
     if facts.diverged:
-        return _diverged(run)
+        return _diverged(facts)
     if len(facts.losses) < FEWEST_STEPS or None in facts.needed:
         return _too_little(facts)
     for applies, verdict in (
         (facts.violent and not facts.settled, _too_violent),
         (not facts.learned, _nothing_learned),
         (facts.overfitted, _overfitting),
-        (facts.useful and facts.fell > WELL_FALLEN and not facts.rebounded, _just_right),
+        (facts.useful and facts.well_fallen and not facts.rebounded, _just_right),
     ):
         if applies:
             return verdict(facts)
@@ -147,20 +160,24 @@ def diagnose(run: Run) -> Diagnosis:
 class _Facts:
     """The few numbers on which the rules stand, worked out from a record that may have holes.
 
-    Epoch 0, before training, counts as a row of the epochs' losses.
+    Epoch 0, before training, counts as a row of the epochs' losses. Where the scores after training lack one, that of
+    the last epoch stands in.
     """
 
     def __init__(self, run: Run) -> None:
-        self.run = run
-        all_losses = run.step_losses()
-        self.losses = all_losses[np.isfinite(all_losses)]
+        self.run = run = _without_odd_numbers(run)
+        told = [(step["step"], step["loss"]) for step in run.steps if step["loss"] is not None]
+        # A record that was thinned lacks steps, most of them late ones: places in the run go by the steps' numbers.
+        self.places = np.array([place for place, _ in told], dtype=float)
+        self.losses = np.array([loss for _, loss in told], dtype=float)
         self.final = final = run.final
-        self.end: float | None = final.get("train_loss")
-        self.val: float | None = final.get("val_loss")
-        self.f1: float | None = final.get("val_f1_macro")
-        self.accuracy: float | None = final.get("val_accuracy")
-        before = run.baseline.get("train_loss")
-        self.start: float | None = before if before else (float(self.losses[0]) if len(self.losses) else None)
+        last = run.epochs[-1] if run.epochs else {}
+        self.end, self.val, self.f1, self.accuracy = (
+            last.get(key) if final.get(key) is None else final[key]
+            for key in ("train_loss", "val_loss", "val_f1_macro", "val_accuracy")
+        )
+        first = float(self.losses[0]) if len(self.losses) else None
+        self.start: float | None = run.baseline.get("train_loss") or first or None
         self.movement: float | None = final.get("weight_movement")
         self.gap: float | None = final.get("gap_accuracy")
 
@@ -194,7 +211,8 @@ class _Facts:
 
     @cached_property
     def _first(self) -> int:
-        return max(FIRST_STEPS, len(self.losses) // 10)
+        """How many of the recorded losses belong to the first steps; some always do."""
+        return max(int((self.places <= max(FIRST_STEPS, self.steps // 10)).sum()), 1)
 
     @cached_property
     def highest(self) -> float:
@@ -218,7 +236,7 @@ class _Facts:
 
     @property
     def late(self) -> float:
-        return float(self.losses[len(self.losses) // 2 :].mean())
+        return float(self.losses[self.places > self.places[-1] / 2].mean())
 
     @property
     def violent(self) -> bool:
@@ -226,17 +244,32 @@ class _Facts:
 
     @property
     def settled(self) -> bool:
-        return self.late <= self.start and self.val <= self.val_before and self.learned and self.useful
+        came_back = self.late <= self.start and self.val <= self.val_before
+        return came_back and self.learned and self.useful and self.fell > HALF_WAY
 
     @property
     def calm(self) -> bool:
-        """Did the loss never rise noticeably above its start?"""
-        return self.restless_level <= SOMEWHAT_RESTLESS
+        """Did the loss never rise noticeably above its start?
+
+        Single batches differ, the more so the smaller they are: a loss that went up and down around its start without
+        ever leaving it was not driven up, and nor was that of weights that have hardly moved.
+        """
+        noise = self.restless_level <= RESTLESS and (self.at_start or 0 < (self.movement or 0) < TINY_MOVEMENT)
+        return self.restless_level <= SOMEWHAT_RESTLESS or noise
+
+    @property
+    def at_start(self) -> bool:
+        return self.late < ROSE * self.start and abs(self.end - self.start) < LEFT_START * self.start
 
     @property
     def timid(self) -> bool:
-        """Do the traces fit steps that were too short: a calm loss, and weights that stayed near their start?"""
-        return self.calm and (self.movement or 0) < TIMID_MOVEMENT
+        """Do the traces fit steps that were too short: a calm loss, and weights that stayed near their start?
+
+        Where nobody measured the weights, a bump in the first steps tells of long ones.
+        """
+        if self.movement is None:
+            return self.calm and (self.at_start or self.highest < BUMP * self.start)
+        return self.calm and self.movement < TIMID_MOVEMENT
 
     @property
     def restless(self) -> bool:
@@ -244,6 +277,11 @@ class _Facts:
         rose = any(late > ROSE * early for early, late in zip(self.train[1:], self.train[2:], strict=False))
         moved = (self.movement or 0) > NOTED_MOVEMENT and not self.calm
         return self.restless_level > RESTLESS or moved or rose or self.end > ROSE * self.start
+
+    @property
+    def strayed(self) -> bool:
+        """Did long steps bring little: weights far from their start, and training loss less than half the way down?"""
+        return (self.movement or 0) > NOTED_MOVEMENT and self.fell < HALF_WAY
 
     # What the epochs say
 
@@ -267,10 +305,20 @@ class _Facts:
         return (self.start - self.end) / self.start
 
     @property
+    def well_fallen(self) -> bool:
+        """Did one of the two losses fall by a good part?"""
+        return max(self.fell, (self.val_before - self.val) / self.val_before) > WELL_FALLEN
+
+    @property
     def blind(self) -> float:
         """What a model costs that answers with the labels' shares, whatever the sentence; the start where unknown."""
-        counts = [self.run.data.get("label_counts", {}).get(label) or 0 for label in LABELS]
-        return float(stats.entropy(counts)) if min(counts) > 0 else self.start
+        return float(stats.entropy(self.counts)) if min(self.counts) > 0 else self.start
+
+    @property
+    def counts(self) -> list[float]:
+        """Sentences of each label in the data; zeros where not recorded."""
+        known = self.run.data.get("label_counts") or {}
+        return [known.get(label) or 0 for label in LABELS]
 
     @property
     def falling(self) -> bool:
@@ -296,8 +344,7 @@ class _Facts:
     @cached_property
     def majority_f1(self) -> float:
         known = self.run.majority.get("f1_macro")
-        counts = [count or 0 for count in self.run.data.get("label_counts", {}).values()]
-        share = max(counts) / sum(counts) if sum(counts) else 1 / len(LABELS)
+        share = max(self.counts) / sum(self.counts) if sum(self.counts) else 1 / len(LABELS)
         return _one_class_f1(share) if known is None else known
 
     @cached_property
@@ -313,7 +360,7 @@ class _Facts:
         if self.answers:
             return max(self.answers, key=self.answers.get)
         usual = abs((self.run.majority.get("accuracy") or 0) - self.accuracy) < 0.01
-        return self.run.majority.get("label", "one label") if usual else "one label"
+        return (self.run.majority.get("label") or "one label") if usual else "one label"
 
     @property
     def one_class(self) -> bool:
@@ -326,7 +373,8 @@ class _Facts:
     def missing(self) -> list[str]:
         """Labels that are never predicted, or hardly ever found."""
         f1 = {label: value for label, value in (self.final.get("val_f1") or {}).items() if value is not None}
-        return [label for label in LABELS if self.answers.get(label, 1) == 0 or f1.get(label, 1) < MISSING_F1]
+        there = [label for label, count in zip(LABELS, self.counts, strict=True) if count or not any(self.counts)]
+        return [label for label in there if self.answers.get(label, 1) == 0 or f1.get(label, 1) < MISSING_F1]
 
     @property
     def leaves_out(self) -> bool:
@@ -342,7 +390,9 @@ class _Facts:
     @property
     def learned(self) -> bool:
         """Did the model take more from the sentences than how frequent the labels are?"""
-        return self.end < (1 - CLEAR_FALL) * min(self.start, self.blind) and not self.one_class
+        fell = self.end < (1 - CLEAR_FALL) * min(self.start, self.blind) and not self.one_class
+        # Wrong labels among the training sentences keep their loss high, however much was learned.
+        return fell or (self.useful and self.val < (1 - CLEAR_FALL) * min(self.val_before, self.blind))
 
     @property
     def lowest(self) -> dict[str, Any]:
@@ -356,7 +406,10 @@ class _Facts:
         low, last = self.lowest, self.val_rows[-1]
         went_on = (low["train_loss"] or math.inf) > self.end
         gained = (last["val_f1_macro"] or 0) > (low["val_f1_macro"] or 0) + GAINED_F1
-        return last["val_loss"] > (1 + TURNED_UP) * low["val_loss"] and went_on and not gained
+        # One epoch's rise may be chance; and far enough up, a few more hits do not outweigh the confident misses.
+        rise = last["val_loss"] / max(low["val_loss"], TINY_LOSS) - 1
+        clear = rise > (TURNED_UP if low is not self.val_rows[-2] else TURNED_UP_AT_ONCE)
+        return went_on and clear and (not gained or (rise > FAR_UP and len(self.val_rows) > FEW_EPOCHS))
 
     @property
     def rebounded(self) -> bool:
@@ -371,10 +424,20 @@ class _Facts:
     def overfitted(self) -> bool:
         return self.turned_up or (self.val > self.val_before and self.fell > HALF_WAY)
 
+    @property
+    def gap_interval(self) -> tuple[float, float] | None:
+        """The interval of the accuracy gap, where there is one."""
+        match self.final.get("gap_accuracy_interval"):
+            case [int() | float() as low, int() | float() as high]:
+                return low, high
+        return None
+
     # Words
 
     def moved(self) -> str:
-        return "" if self.movement is None else f" The pretrained weights moved by {self.movement:.1%} of their size."
+        if self.movement is None:
+            return ""
+        return f" The pretrained weights moved by {_percent(self.movement)} of their size."
 
     def scored(self) -> str:
         return f"Validation macro-F1 is {self.f1:.2f}, with {self.majority_f1:.2f} for the majority class."
@@ -394,12 +457,44 @@ class _Facts:
         return f"{names.capitalize()} is {'never' if never else 'hardly ever'} predicted. {self.scored()}"
 
 
+def _percent(share: float) -> str:
+    """A share in percent; a small one keeps a digit, so that hardly anything does not read as nothing."""
+    return f"{100 * share:.1g}%" if 1e-6 < share < 0.001 else f"{share:.1%}"
+
+
+def _number(value: Any) -> float | None:
+    """A number that can be reckoned with, or None."""
+    usable = isinstance(value, int | float) and abs(value) < ABSURD
+    return value if usable else None
+
+
+def _without_odd_numbers(run: Run) -> Run:
+    """Copy a record so that each row has all its keys, and None stands for whatever is no usable number.
+
+    Our own files are checked against the schema; a record that was put together by hand need not be.
+    """
+
+    def rows(found: list[dict[str, Any]], keys: tuple[str, ...]) -> list[dict[str, Any]]:
+        return [{key: _number(row.get(key)) for key in keys} for row in found]
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        return _number(value) if isinstance(value, int | float) else value
+
+    steps = rows(run.steps, ("step", "loss"))
+    for place, step in enumerate(steps, start=1):
+        step["step"] = step["step"] or place
+    parts = {part: plain(getattr(run, part) or {}) for part in ("dials", "data", "majority", "baseline", "final")}
+    return dataclasses.replace(run, steps=steps, epochs=rows(run.epochs, EPOCH_KEYS), **parts)
+
+
 def _one_class_f1(accuracy: float) -> float:
-    return 2 * accuracy / (1 + accuracy) / len(LABELS)
+    return 2 * accuracy / max(1 + accuracy, 1) / len(LABELS)
 
 
-def _diverged(run: Run) -> Diagnosis:
-    step = run.steps[-1]["step"] if run.steps else 0
+def _diverged(facts: _Facts) -> Diagnosis:
+    step = facts.steps if facts.run.steps else 0
     return Diagnosis(
         "diverged",
         [f"The loss stopped being a usable number at step {step}, so the run was stopped there."],
@@ -425,7 +520,9 @@ def _too_violent(facts: _Facts) -> Diagnosis:
             f"The step loss jumped to {facts.peak:.2f} early in the run, from about {facts.start:.2f}.{facts.moved()}"
         )
     else:
-        began = f"The pretrained weights moved by {facts.movement:.1%} of their size, far more than learning needs."
+        began = (
+            f"The pretrained weights moved by {_percent(facts.movement)} of their size, far more than learning needs."
+        )
     return _collapsed(facts, began) if facts.one_class else _too_high(facts, began)
 
 
@@ -433,7 +530,7 @@ def _collapsed(facts: _Facts, began: str) -> Diagnosis:
     return Diagnosis("collapsed", [began, facts.one_answer()], "Learning rate: ten to fifty times lower.")
 
 
-def _too_high(facts: _Facts, began: str) -> Diagnosis:
+def _too_high(facts: _Facts, began: str, change: str = "three to ten times lower") -> Diagnosis:
     return Diagnosis(
         "too high",
         [
@@ -441,7 +538,7 @@ def _too_high(facts: _Facts, began: str) -> Diagnosis:
             f"Over the second half of the run the step loss was {facts.late:.2f} on average, and validation loss ended"
             f" at {facts.val:.2f}. {facts.scored()}",
         ],
-        "Learning rate: three to ten times lower.",
+        f"Learning rate: {change}.",
     )
 
 
@@ -474,10 +571,11 @@ def _nothing_learned(facts: _Facts) -> Diagnosis:
 
 
 def _overfitting(facts: _Facts) -> Diagnosis:
-    gap = "" if facts.gap is None else f" The accuracy gap is {facts.gap:+.2f}."
+    interval = "" if facts.gap_interval is None else " ({:+.2f} to {:+.2f})".format(*facts.gap_interval)
+    gap = "" if facts.gap is None else f" The accuracy gap is {facts.gap:+.2f}{interval}."
     if facts.turned_up:
         low = facts.lowest
-        epoch = round(low["epoch"])
+        epoch = round(low["epoch"] or 1 + facts.val_rows.index(low))
         told = (
             f"Validation loss was lowest after epoch {epoch} ({low['val_loss']:.2f}) and rose to"
             f" {facts.val_rows[-1]['val_loss']:.2f}, while training loss fell to {facts.end:.2f}.{gap}"
@@ -498,7 +596,7 @@ def _just_right(facts: _Facts) -> Diagnosis:
         f"Training loss fell from {facts.start:.2f} to {facts.end:.2f} {how}.{facts.moved()}",
         facts.scored(),
     ]
-    interval = facts.final.get("gap_accuracy_interval")
+    interval = facts.gap_interval
     if facts.gap is not None and interval and interval[0] > 0:
         reasons.append(f"The gap of {facts.gap:+.2f} is real (its interval starts at {interval[0]:+.2f}): watch it.")
     more = "Epochs: it is still falling" if facts.falling else "Training sentences: more epochs would bring little"
@@ -508,16 +606,21 @@ def _just_right(facts: _Facts) -> Diagnosis:
 def _not_enough(facts: _Facts) -> Diagnosis:
     fell = f"Training loss fell from {facts.start:.2f} to {facts.end:.2f} in {facts.steps} steps"
     scores = facts.left_out() if facts.leaves_out else facts.scored()
-    if facts.rebounded:
-        return _too_high(facts, f"{fell}, but both losses had been lower after an earlier epoch.{facts.moved()}")
-    if facts.restless:
-        highest = f"single steps reached {facts.losses.max():.2f}"
-        return _too_high(facts, f"{fell}, but not steadily: {highest}.{facts.moved()}")
+    for applies, told in (
+        (facts.rebounded, "but both losses had been lower after an earlier epoch"),
+        (facts.restless, f"but not steadily: single steps reached {facts.losses.max():.2f}"),
+        (facts.strayed, "less than half the way, though the weights went far"),
+    ):
+        if applies:
+            return _too_high(facts, f"{fell}, {told}.{facts.moved()}", "about three times lower")
     if not facts.falling:
+        rate = "Learning rate: about three times lower"
+        more = "Training sentences: more" if facts.timid else rate
+        after = f"; after that, {rate.lower()}" if facts.timid else ""
         return Diagnosis(
             "unclear",
             [f"{fell}, and validation loss has stopped falling at {facts.val:.2f}.{facts.moved()}", scores],
-            "Training sentences: more, or another seed (GROUP); after that, a learning rate three times lower.",
+            f"{more}, or another seed (GROUP){after}.",
         )
     if facts.fell < HALF_WAY and facts.steps >= SHORT_RUN and facts.timid:
         return Diagnosis(
@@ -525,10 +628,11 @@ def _not_enough(facts: _Facts) -> Diagnosis:
             [f"{fell}: less than half the way, and it was still falling.{facts.moved()}", scores],
             "Learning rate: about three times higher; or more epochs.",
         )
+    instead = "; or, at no extra cost, a rate about three times higher" if facts.timid else ""
     return Diagnosis(
         "unclear",
         [f"{fell}, and it was still falling when the run ended.{facts.moved()}", scores],
-        "Epochs: one or two more at this learning rate. Then ask again.",
+        f"Epochs: one or two more at this learning rate{instead}. Then ask again.",
     )
 
 
@@ -548,12 +652,12 @@ def convergence(run: Run) -> Convergence:
     -------
     Convergence
     """
-    losses = [row["train_loss"] for row in run.epochs]
-    slope, error = _slope(run)
-    seconds = [row["seconds"] for row in run.epochs if row["seconds"] is not None]
-    epoch_seconds = float(np.mean(seconds)) if seconds else None
     facts = _Facts(run)
-    start = facts.start
+    start, rows = facts.start, facts.run.epochs
+    losses = [row["train_loss"] for row in rows]
+    slope, error = _slope(facts.run)
+    seconds = [row["seconds"] for row in rows if row["seconds"] is not None]
+    epoch_seconds = float(np.mean(seconds)) if seconds else None
 
     def found(state: str, reason: str, delta: float | None = None) -> Convergence:
         return Convergence(state, reason, delta, slope, error, epoch_seconds)
@@ -567,7 +671,8 @@ def convergence(run: Run) -> Convergence:
     delta = losses[-1] - losses[-2]
     change = f"Between the last two epochs the training loss changed by {delta:+.3f}"
     if diagnose(run).verdict == "collapsed":
-        return found("collapsed", f"{change}, but the model gives one answer to all: flat is not converged.", delta)
+        flat = "flat is not converged" if abs(delta) < WORKSHEET_DELTA else "there is nothing to wait for"
+        return found("collapsed", f"{change}, but the model gives one answer to all: {flat}.", delta)
     fell = (start - losses[-1]) / start
     clearly = losses[-1] < (1 - CLEAR_FALL) * min(start, facts.blind)
     if abs(delta) < WORKSHEET_DELTA:
@@ -586,7 +691,8 @@ def convergence(run: Run) -> Convergence:
 
 def _slope(run: Run) -> tuple[float | None, float | None]:
     """Least-squares slope of the second half of the step losses, per 100 steps, with its standard error."""
-    half = [step for step in run.steps[len(run.steps) // 2 :] if step["loss"] is not None]
+    middle = run.steps[-1]["step"] / 2 if run.steps else 0
+    half = [step for step in run.steps if step["loss"] is not None and step["step"] > middle]
     if len(half) < FEWEST_STEPS:
         return None, None
     fit = stats.linregress([step["step"] for step in half], [step["loss"] for step in half])

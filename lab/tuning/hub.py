@@ -232,6 +232,7 @@ class _Transfer(threading.Thread):
         super().__init__(daemon=True)
         self.repository, self.folder, self.end = repository, folder, end
         self.done = self.total = 0
+        self.later = 0
         self.heard = time.monotonic()
         self.given_up = threading.Event()
         self.problem: BaseException | None = None
@@ -240,13 +241,21 @@ class _Transfer(threading.Thread):
         """Bring the files; what goes wrong is raised again by the thread that waits."""
         try:
             with _client() as client:
-                for file in self.repository.files:
+                for place, file in enumerate(self.repository.files, start=1):
+                    # A line that would do for this file may be far too slow for the next.
+                    self.later = sum(self._lacks(coming) for coming in self.repository.files[place:])
                     target = self.folder / file.name
                     target.parent.mkdir(parents=True, exist_ok=True)
                     if not self._is_in(target, file):
                         self._bring(client, file, target)
         except BaseException as problem:  # nothing is swallowed: the other thread raises it
             self.problem = problem
+
+    def _lacks(self, file: File) -> int:
+        """Bytes of a file that are not here yet, as far as its size is known."""
+        target = self.folder / file.name
+        part = target.with_name(target.name + ".part")
+        return max((file.size or 0) - max(_size(target), _size(part)), 0)
 
     def _is_in(self, path: Path, file: File) -> bool:
         # Reading a large file from a slow disk is not the Hub's silence.
@@ -319,7 +328,7 @@ class _Transfer(threading.Thread):
                     self.done, self.heard = done, time.monotonic()
                     if done > (file.size or LARGEST_UNKNOWN):
                         raise WrongContent(f"what is offered as {file.name} is far too large.")
-                    _keep_going(started, received, self.total - done, self.end)
+                    _keep_going(started, received, self.later + self.total - done, self.end)
 
 
 def _switched_off() -> bool:

@@ -165,6 +165,15 @@ def test_a_trickling_hub_is_given_up_and_its_bytes_are_kept(stored, repository, 
     assert_nothing_wrong_stays(stored)
 
 
+def test_a_line_that_would_do_for_a_small_file_only_is_given_up_at_the_small_file(stored, repository, monkeypatch):
+    monkeypatch.setattr(hub, "PATIENCE_SECONDS", 1.0)
+    (stored / "tokenizer.json").write_bytes(b"{" + b" " * 1_000 + b"}")
+    with serving(stored, "trickle from the start") as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        assert_embedded_with_banner(find_in_time(), "too slow")
+    assert names_in(cache()) == {"tokenizer.json.part"}
+
+
 def test_no_hub_at_all_ends_in_the_banner(repository, monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
