@@ -28,8 +28,8 @@ from tuning.run import Run, finite, new_folder, save_predictions
 # Log-loss gradients are bounded, so a visible harm needs rates of hundreds on these sentences.
 RATES = {"TOO_LOW": 1e-3, "JUST_RIGHT": 10.0, "TOO_HIGH": 300.0}
 
-# An update is too small to share out, and threads that wait for a core which another program keeps busy turn the
-# seconds of a run into half a minute. The numbers are the same.
+# An update is too small to share out, and threads that wait for a core which another program keeps busy make a run
+# several times longer. The numbers are the same.
 _one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 
 
