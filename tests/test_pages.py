@@ -696,6 +696,8 @@ def replayed(request, visit) -> tuple[Any, Run]:
 def test_a_run_is_replayed_epoch_by_epoch_against_time_and_cost(replayed):
     page, run = replayed
     assert not page.is_visible("#outcome")
+    started = run.run_id.removesuffix("-just-right")
+    assert page.inner_text("#run-title").endswith(started), "the preset would answer the question"
     page.click("#continue")
     page.click("#continue")
     row = run.epochs[1]
@@ -719,6 +721,7 @@ def test_a_run_is_replayed_epoch_by_epoch_against_time_and_cost(replayed):
     assert page.inner_text("#scrub-step").startswith("10 of")
     page.click("#one-step")
     page.click("#stop")
+    assert page.inner_text("#run-title").endswith(run.run_id)
     assert page.inner_text("#outcome-verdict") == "Overfitting"
     assert page.locator("#outcome-table tbody tr").count() == 3
     assert page.locator("#outcome-reasons li").count() > 0
