@@ -111,6 +111,20 @@ def test_a_missing_run_is_named(make_run):
         cases.choose({"one": run, "other": run}, set())
 
 
+def test_what_speaks_against_an_answer_fits_the_run():
+    for run in cases.recorded().values():
+        verdict = run.diagnosis["verdict"]
+        if verdict not in cases.CAUSE_OF:
+            continue
+        truth = cases.CAUSE_OF[verdict]
+        against = cases._against(run)[truth]
+        assert set(against) == set(cases.OFFERED) - {truth}
+        # Scores far above the majority class are no argument that they did not rise.
+        if run.final["val_f1_macro"] > run.majority["f1_macro"] + cases.LEARNED:
+            assert "takes the scores up" not in against.get("just right", "")
+            assert "near guessing" not in against.get("too low", "")
+
+
 def test_a_diverged_run_can_be_a_case(diverged_run):
     diverged_run.diagnosis = {"verdict": "diverged", "reasons": ["It broke."], "next_dial": "Lower."}
     case = cases.case(3, "wrap", diverged_run)
@@ -589,6 +603,7 @@ def test_the_clinic_works_by_keyboard_alone_and_the_board_reads_its_line(visit):
             page.keyboard.press("Space")
             for _ in range(place):
                 page.keyboard.press("ArrowDown")
+        assert page.inner_text("#missing") == ""
         tab_to(page, "#commit")
         page.keyboard.press("Enter")
         assert page.evaluate("document.activeElement.id") == "answer"
@@ -681,6 +696,8 @@ def replayed(request, visit) -> tuple[Any, Run]:
 def test_a_run_is_replayed_epoch_by_epoch_against_time_and_cost(replayed):
     page, run = replayed
     assert not page.is_visible("#outcome")
+    started = run.run_id.removesuffix("-just-right")
+    assert page.inner_text("#run-title").endswith(started), "the preset would answer the question"
     page.click("#continue")
     page.click("#continue")
     row = run.epochs[1]
@@ -704,6 +721,7 @@ def test_a_run_is_replayed_epoch_by_epoch_against_time_and_cost(replayed):
     assert page.inner_text("#scrub-step").startswith("10 of")
     page.click("#one-step")
     page.click("#stop")
+    assert page.inner_text("#run-title").endswith(run.run_id)
     assert page.inner_text("#outcome-verdict") == "Overfitting"
     assert page.locator("#outcome-table tbody tr").count() == 3
     assert page.locator("#outcome-reasons li").count() > 0

@@ -24,13 +24,15 @@ function clock(seconds) {
 
 const cost = (seconds) => (seconds === null ? "not timed" : String(Number(money(seconds).toPrecision(2))));
 
+/** A run's name as it stands before the end: its last part is the preset, which would answer the question. */
+const withoutPreset = (title) => title.replace(/(\d{8}-\d{6}(-sgd)?)-[\w.-]+$/, "$1");
+
 /** Take a run that was read (see `records.mjs`) and go to its beginning. */
 export function loadRun(record) {
   Object.assign(player, { record, at: 0, seen: 0, stopped: null });
   clearInterval(player.timer);
   byId("loader").hidden = true;
   byId("player").hidden = false;
-  byId("run-title").textContent = record.title;
   showPlayer();
 }
 
@@ -99,6 +101,7 @@ function showQuestion() {
   const mark = marksSeen(seen).at(-1);
   const whole = mark.step === seen;
   const next = nextEpochSeconds(record, seen);
+  byId("run-title").textContent = open ? record.title : withoutPreset(record.title);
   byId("ask-buttons").hidden = open;
   byId("outcome").hidden = !open;
   byId("continue").textContent = seen === 0 ? "Start" : whole ? "Continue" : "To the end of this epoch";
