@@ -370,6 +370,7 @@ def compare(runs: dict[str, Run]) -> Picture:
                     panel.plot(*zip(*points, strict=True), color=colour, marker=marker, linewidth=2, label=label)
             top.set_title(f"{title}\nrate {run.learning_rate:g}")
             bottom.set_xlabel("epoch")
+            bottom.xaxis.get_major_locator().set_params(integer=True)
             bottom.set_ylim(0, 1)
         panels[0][0].set_ylabel("loss (nats)")
         panels[0][0].legend(loc="upper right")
