@@ -378,6 +378,7 @@ def compare(runs: dict[str, Run]) -> Picture:
             top.axhline(np.log(len(LABELS)), color=GREY, linewidth=1, linestyle=":")
             top.set_title(f"{title}\nrate {run.learning_rate:g}")
             bottom.set_xlabel("epoch")
+            bottom.xaxis.get_major_locator().set_params(integer=True)
             bottom.set_ylim(0, 1)
         panels[0][0].set_ylabel("loss (nats)")
         panels[0][0].legend(loc="upper right")
