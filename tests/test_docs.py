@@ -45,6 +45,7 @@ CONSTANTS = {
     "0.75": "1 - 0.25, the ceiling",
     "0.8": "the playground's setting of the demonstration",
     "1.10": "ln 3",
+    "2.5": "LEAST_MEMORY_GB in preflight.py",
     "3.11": "the oldest Python",
     "6.2": "the unit's number",
 }
