@@ -55,6 +55,8 @@ class _Engine(NBClientEngine):
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **kwargs: Any) -> nbformat.NotebookNode:
         """Run all cells of the notebook in one kernel."""
         client = _Client(nb_man, kernel_name=kernel_name, startup_timeout=kwargs["start_timeout"], timeout=None)
+        # The kernel warns that others might listen to it; it is reached from this machine only.
+        client.extra_arguments = ["--log-level=ERROR"]
         return client.execute()
 
 
