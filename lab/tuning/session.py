@@ -31,7 +31,7 @@ def notebook_file(number: str) -> Path:
 
 
 def start(number: str) -> None:
-    """Make errors and tables readable, and pasted text harmless, for the rest of this kernel.
+    """Make errors and tables readable, pasted text harmless and memory steady, for the rest of this kernel.
 
     Parameters
     ----------
@@ -43,6 +43,8 @@ def start(number: str) -> None:
     shell = get_ipython()
     if shell is None:
         return
+    # Else IPython holds on to every picture and table that a cell has ever shown.
+    shell.displayhook.do_full_cache = False
     formatters = shell.display_formatter.formatters
     # By name, so that pandas is not imported before a cell needs it.
     formatters["text/html"].for_type_by_name("pandas", "DataFrame", _whole_table)
