@@ -219,8 +219,8 @@ class _Checked:
         """
         for name in settings:
             if name not in cls.settable():
-                known = cls.settable()
-                raise DialError(f"{name} is not a dial.{nearest(name, known)} Dials: {', '.join(known)}.")
+                known, told = cls.settable(), name if name.isprintable() else repr(name)
+                raise DialError(f"{told} is not a dial.{nearest(name, known)} Dials: {', '.join(known)}.")
         return cls(**settings)
 
     @property

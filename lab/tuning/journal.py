@@ -54,7 +54,7 @@ def before_after(run: Run) -> pd.DataFrame:
         intervals, losses in nats, and the gap.
     """
     top = run.majority
-    rows = {"majority class": {"accuracy": number(top["accuracy"], 3), "macro-F1": number(top["f1_macro"], 3)}}
+    rows = {"majority class": {"accuracy": number(top.get("accuracy"), 3), "macro-F1": number(top.get("f1_macro"), 3)}}
     for name, scores in (("before training", run.baseline), ("after training", run.final)):
         rows[name] = {
             "accuracy": number(scores.get("val_accuracy"), 3) + _interval(scores.get("val_accuracy_interval")),

@@ -48,7 +48,10 @@ GOOD = [(f"Firm {number} said so.", label) for number in range(10) for label in 
 
 def written(rows: list[tuple[str, str]], separator: str = ",", ending: str = "\n") -> str:
     text = io.StringIO()
-    csv.writer(text, delimiter=separator, lineterminator=ending).writerows([("sentence", "label"), *rows])
+    # Python leaves a lone \r bare, which a spreadsheet puts in quotes.
+    quoting = csv.QUOTE_ALL if any("\r" in sentence for sentence, _ in rows) else csv.QUOTE_MINIMAL
+    writer = csv.writer(text, delimiter=separator, lineterminator=ending, quoting=quoting)
+    writer.writerows([("sentence", "label"), *rows])
     return text.getvalue()
 
 

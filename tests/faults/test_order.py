@@ -265,7 +265,16 @@ def test_every_cell_alone_after_the_first_says_what_is_missing(desk, number):
 
 
 # What has been done by the first time is not done again.
-DIFFERENT = {"train", "own-rate", "fill-worksheet", "save", "beside", "schedule-train", "track-train", "preflight"}
+DIFFERENT = {
+    "train",
+    "own-rate",
+    "fill-worksheet",
+    "save",
+    "beside",
+    "schedule-train",
+    "track-train",
+    "preflight",
+}
 ONCE = {
     "train",
     "trainer",
@@ -287,7 +296,8 @@ def test_every_cell_twice_says_the_same_twice(desk, number, truth):
         first, second = opened.run(cell), opened.run(cell)
         assert first.error is None, (cell, first.text)
         opened.check(cell, second)
-        if second.error is None and cell not in DIFFERENT:
+        trained = "recorded as" in first.text  # and what is in the log is not trained again
+        if second.error is None and cell not in DIFFERENT and not trained:
             assert still(first.text) == still(second.text), cell
     assert check_records(truth) or number == "03"
 
