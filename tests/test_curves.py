@@ -189,3 +189,8 @@ def test_smoothing_equals_a_plain_loop(size, holes):
     before = losses.copy()
     assert curves.smooth(losses) == pytest.approx(slow_smooth(losses), nan_ok=True)
     np.testing.assert_array_equal(losses, before)
+
+
+def test_nothing_to_compare_is_one_line():
+    with pytest.raises(RunError, match="no run to compare yet"):
+        curves.compare({})

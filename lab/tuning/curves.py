@@ -17,6 +17,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from tuning import metrics
 from tuning.data import LABELS
+from tuning.errors import RunError
 from tuning.run import Run, load_predictions
 
 if TYPE_CHECKING:
@@ -360,7 +361,14 @@ def compare(runs: dict[str, Run]) -> Picture:
     Returns
     -------
     Picture
+
+    Raises
+    ------
+    RunError
+        If there is none: the cell that trains was stopped before its first run.
     """
+    if not runs:
+        raise RunError("There is no run to compare yet: none was finished above. Run the cell that trains again.")
     with mpl.rc_context(STYLE):
         size = (3.4 * len(runs) + 0.6, 5.6)
         figure, panels = new_figure(size, nrows=2, ncols=len(runs), sharex="col", sharey="row", squeeze=False)
