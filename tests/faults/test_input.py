@@ -24,7 +24,7 @@ from tuning.log import WORKSHEET_COLUMNS
 from tuning.markdown_tables import bare
 from tuning.run import Run, check, finite
 
-FEW, MANY = 40, 2_000
+FEW, MANY = 12, 2_000
 # The folder of a test is made once for all examples; each writes its file anew.
 ONE_FOLDER = [HealthCheck.function_scoped_fixture]
 

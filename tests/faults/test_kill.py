@@ -21,7 +21,7 @@ from tuning.run import Run
 from tuning.session import notebook_file
 
 DIALS = {"MODEL": "embedded", "TRAIN_SUBSET": 64, "EPOCHS": 3, "PRECISION": "fp32", "GROUP": 5}
-KILLS_BY_DEFAULT = 2
+KILLS_BY_DEFAULT = 5
 KILLS_IN_FULL = 50
 BEFORE_TRAINING = ("preflight", "speed-dials", "check-dials", "load-data", "split", "encoder", "tokenise", "baseline")
 BEGIN_TRAINING = ("preset", "training-arguments", "trainer")

@@ -357,7 +357,7 @@ def in_any_order(opened: Desk, seed: int, truth: Truth) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", ["01", "02"])
+@pytest.mark.parametrize("number", ["01", pytest.param("02", marks=pytest.mark.full)])
 def test_cells_in_a_few_orders(desk, workshop_folders, number, truth):
     opened, trained = desk(number), 0
     for seed in (2, 4):
