@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import time
 
 import numpy as np
 import pytest
@@ -326,8 +325,8 @@ def test_the_summary_has_the_middle_of_each_rate(make_run):
 
 
 @pytest.mark.slow
-def test_a_board_of_a_thousand_runs_is_there_in_ten_seconds(make_run, keep_run, tmp_path):
-    """Processor seconds: unlike the clock, no busy neighbour changes them much."""
+def test_a_board_reads_a_folder_of_a_thousand_runs(make_run, keep_run, tmp_path):
+    """How long it takes is measured by `workshop.py bench`."""
     room = [keep_run(room_run(make_run, 1, preset)) for preset in RATES]
     records = [(run.run_id, (run.folder / "run.json").read_text(encoding="utf-8")) for run in room]
     for at in range(1_000):
@@ -335,11 +334,9 @@ def test_a_board_of_a_thousand_runs_is_there_in_ten_seconds(make_run, keep_run, 
         folder = tmp_path / f"run-{at:04d}"
         folder.mkdir()
         (folder / "run.json").write_text(text.replace(run_id, folder.name), encoding="utf-8")
-    began = time.process_time()
     board = boards.collect(str(tmp_path))
     for table in (boards.results, boards.predictions, boards.luck, boards.budget, boards.not_comparable):
         table(board)
     for picture in (board_pictures.overlay, board_pictures.small_multiples, board_pictures.scores_and_gaps):
         assert picture(board).png()
-    assert time.process_time() - began < 10
     assert len(board.compared) == 1_000

@@ -136,21 +136,16 @@ def test_a_run_of_another_machine_teaches_nothing(timed_run, embedded):
 
 
 @pytest.mark.slow
-def test_a_probe_is_short_remembered_and_near_what_training_takes(embedded, monkeypatch):
-    """Processor time in place of the clock: a busy neighbour changes it little."""
-    from tuning import stopwatch, training
+def test_a_probe_is_remembered_until_a_run_knows_better(embedded):
+    from tuning import training
 
-    chosen = dials(TRAIN_SUBSET=160, EPOCHS=1, PRECISION="fp32")
-    began = time.process_time()
-    cost.probe(chosen, embedded)
-    assert time.process_time() - began < 4 * stopwatch.SECONDS
+    chosen = dials(TRAIN_SUBSET=32, EPOCHS=1, PRECISION="fp32")
+    assert cost.known(chosen, embedded) is None
+    speed = cost.probe(chosen, embedded)
+    assert min(speed.step, speed.token, speed.read, speed.fixed) > 0
+    assert dataclasses.replace(cost.known(chosen, embedded), source=speed.source) == speed
     assert cost.known(chosen, embedded).source == "an earlier probe here"
-    with monkeypatch.context() as patched:
-        patched.setattr(time, "perf_counter", time.process_time)
-        speed = stopwatch.measure(chosen, embedded)
-        run = training.fit(chosen, quiet=True)
-    expected = speed.seconds(cost.work(chosen, embedded))
-    assert run.timing["total_seconds"] == pytest.approx(expected, rel=0.35)
+    training.fit(chosen, quiet=True)
     assert cost.known(chosen, embedded).source == "your last run here"
 
 

@@ -621,13 +621,17 @@ def test_first_use_shows_its_progress_and_leaves_a_log(template):
 
 
 def test_later_uses_are_silent_and_quick(ready):
-    seconds = []
-    for _ in range(3):
+    """Quick: the launcher and its child together take no longer than Python needs to start a few times."""
+    seconds, of_python = [], []
+    for _ in range(5):
+        started = time.monotonic()
+        subprocess.run([sys.executable, "-c", "import json, subprocess, urllib.request"], check=True)
+        of_python.append(time.monotonic() - started)
         started = time.monotonic()
         done = ready.run("run")
         seconds.append(time.monotonic() - started)
         assert (done.returncode, done.stderr) == (0, "")
-    assert min(seconds) < 1, "the launcher and the start of the child together"
+    assert min(seconds) < 10 * min(of_python)
 
 
 def test_arguments_folder_variables_and_exit_code_are_passed_on(ready):

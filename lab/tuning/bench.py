@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -99,9 +100,10 @@ def plan() -> list[Task]:
             for name in CONTENDERS:
                 tasks.append(_trained(name, model, repeat))
             tasks += [_task(name, name, model, repeat) for name in ("limit", "evaluation", "estimate", "notebook")]
-        tasks += [_task(name, name, EMBEDDED, repeat) for name in ("beside", "import", "sgd")]
+        tasks += [_task(name, name, EMBEDDED, repeat) for name in ("beside", "import", "sgd", "board")]
         tasks += [
-            _task(f"growth-{kind}", "ours", EMBEDDED, repeat, **{DIAL_OF[kind]: size})
+            # Evaluations are not counted there, so few sentences are enough for them.
+            _task(f"growth-{kind}", "ours", EMBEDDED, repeat, 48, **{DIAL_OF[kind]: size})
             for kind, sizes in GROWTH.items()
             for size in sizes
         ]
@@ -129,7 +131,7 @@ def measure(task: Task) -> dict[str, Any]:
     Returns
     -------
     dict
-        The task, its result, and the seconds of the whole process.
+        The task and its result, in which ``process_seconds`` are those of the whole process.
 
     Raises
     ------
@@ -146,11 +148,14 @@ def measure(task: Task) -> dict[str, Any]:
         own |= {"WORKSHOP_CACHE": scratch} if task.contender == "estimate" else {}
         # As the launcher and the notebooks' kernel set it: threads that spin would disturb whatever runs beside them.
         environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ | own
+        began = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        seconds = time.perf_counter() - began
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise RunError(f"{task.name} ({task.model}) failed: {last}")
-    return dataclasses.asdict(task) | {"result": json.loads(done.stdout.splitlines()[-1])}
+    result = json.loads(done.stdout.splitlines()[-1]) | {"process_seconds": seconds}
+    return dataclasses.asdict(task) | {"result": result}
 
 
 def model_folder() -> Path:
@@ -344,7 +349,14 @@ def _besides(rows: list[dict[str, Any]]) -> str:
         whole = middle(of(rows, "notebook", model))
         if whole is not None:
             memory = _number(middle(of(rows, "notebook", model), "memory_mb"), 0, " MB")
-            lines.append([f"notebook 01 from first to last cell, {model}", f"{whole:.1f} s, kernel's peak {memory}"])
+            lines.append(
+                [f"notebook 01 from first to last cell, fp32, {model}", f"{whole:.1f} s, kernel's peak {memory}"]
+            )
+            for name in ("common-adamw", "common-fused"):
+                plain = middle(of(rows, name, model), "process_seconds")
+                if plain is not None:
+                    title = f"{CONTENDERS[name]} as a program, imports and last scores included, {model}"
+                    lines.append([title, f"{plain:.1f} s: {plain / whole:.2f}x notebook 01"])
         for one in of(rows, "evaluation", model)[:1]:
             rates = {
                 name: statistics.median(each["sentences_per_second"][name] for each in of(rows, "evaluation", model))
@@ -372,6 +384,9 @@ def _besides(rows: list[dict[str, Any]]) -> str:
         lines.append(["import", f"{both['ours']:.1f} s; torch and the Trainer alone {both['common']:.1f} s"])
     if of(rows, "sgd", EMBEDDED):
         lines.append(["one run of the SGD lab", f"{middle(of(rows, 'sgd', EMBEDDED)):.1f} s"])
+    for one in of(rows, "board", EMBEDDED)[:1]:
+        seconds = middle(of(rows, "board", EMBEDDED))
+        lines.append([f"tables and pictures of a class board of {one['runs']:,} runs", f"{seconds:.1f} s"])
     return _table(["what", "measured"], lines) if lines else ""
 
 
