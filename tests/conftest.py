@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tuning.data import LABELS
 from tuning.dials import Dials
 from tuning.run import Run, check, finite, save_predictions
+
+FEW = {"train": 60, "validation": 45, "test": 12}
 
 
 @pytest.fixture(autouse=True)
@@ -218,6 +221,18 @@ def keep_run() -> Callable[..., Run]:
         return run
 
     return keep
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory) -> Path:
+    """A CSV of few bundled sentences with their tags, so that an evaluation takes no time."""
+    from tuning import data as sentences
+
+    splits = sentences.split(sentences.load())
+    parts = [sentences.subset(getattr(splits, part), size) for part, size in FEW.items()]
+    path = tmp_path_factory.mktemp("few") / "few.csv"
+    pd.concat(parts).to_csv(path, index=False)
+    return path
 
 
 @pytest.fixture(scope="session")

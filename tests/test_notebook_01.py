@@ -95,8 +95,8 @@ def test_notebook_and_script_end_with_the_same_numbers(finished, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_notebook_runs_on_a_distilbert_shaped_folder(tiny_distilbert, tmp_path):
-    done = execute(tmp_path, **(SMALL | {"MODEL": str(tiny_distilbert), "EPOCHS": "1"}))
+def test_the_notebook_runs_on_a_distilbert_shaped_folder(tiny_distilbert, few, tmp_path):
+    done = execute(tmp_path, **(SMALL | {"MODEL": str(tiny_distilbert), "DATA": str(few), "EPOCHS": "1"}))
     assert done.returncode == 0, done.stderr[-2000:]
     run = Run.load(next(tmp_path.glob("*/run.json")))
     assert run.encoder["source"] == "folder"

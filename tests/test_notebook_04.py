@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
-from tuning import data as sentences
 from tuning import folders
 from tuning.dials import FurtherDials
 from tuning.errors import DialError
@@ -21,17 +20,6 @@ from tuning.run import Run
 from tuning.session import notebook_file
 
 NOTEBOOK = notebook_file("04")
-SIZES = {"train": 60, "validation": 45, "test": 12}
-
-
-@pytest.fixture(scope="module")
-def few(tmp_path_factory) -> Path:
-    """A CSV of few bundled sentences with their tags, so that an evaluation takes no time."""
-    splits = sentences.split(sentences.load())
-    parts = [sentences.subset(getattr(splits, part), size) for part, size in SIZES.items()]
-    path = tmp_path_factory.mktemp("few") / "few.csv"
-    pd.concat(parts).to_csv(path, index=False)
-    return path
 
 
 def execute(runs: Path, *options: str, **settings: object) -> subprocess.CompletedProcess:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from transformers import DataCollatorWithPadding, PrinterCallback, ProgressCallback, TrainingArguments, set_seed
 
-from tuning import cost, folders, further, metrics
+from tuning import cost, folders, further, metrics, vocabulary
 from tuning import encoder as encoders
 from tuning.batching import LengthGroupedTrainer
 from tuning.curves import BLUE, GREY, ORANGE, STYLE, Picture, legend_below, new_figure
@@ -58,7 +58,8 @@ def trial(dials: Dials, encoder: "Encoder") -> float:
     for noisy in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(noisy)
     set_seed(dials.seed)
-    trainer.train()
+    with vocabulary.only_used_rows(model, tokens.seen()):
+        trainer.train()
     logits = predict(model, tokens.validation, tokenizer, precision)
     return metrics.score(logits, tokens.validation["labels"]).f1_macro
 

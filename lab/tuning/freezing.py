@@ -132,7 +132,7 @@ def learning_parameters(model: PreTrainedModel) -> int:
     return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
 
 
-def memory(model: PreTrainedModel, batch: BatchEncoding) -> Memory:
+def memory(model: PreTrainedModel, batch: BatchEncoding, unused: int = 0) -> Memory:
     """Count what training holds in memory for one batch.
 
     Counted, not read from the system: the peak of a process never goes down again, so the second run of a kernel would
@@ -143,6 +143,8 @@ def memory(model: PreTrainedModel, batch: BatchEncoding) -> Memory:
     model : transformers.PreTrainedModel
     batch : transformers.BatchEncoding
         With labels.
+    unused : int
+        Weights of the embedding table that training leaves out, see `tuning.vocabulary`.
 
     Returns
     -------
@@ -163,5 +165,5 @@ def memory(model: PreTrainedModel, batch: BatchEncoding) -> Memory:
         loss = model(**batch).loss
     del loss
     model.train(was_training)
-    learning = COPIES_OF_A_LEARNER * learning_parameters(model)
+    learning = COPIES_OF_A_LEARNER * (learning_parameters(model) - unused)
     return Memory(BYTES * model.num_parameters() / 1e6, BYTES * learning / 1e6, sum(kept.values()) / 1e6)

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
 from tuning import encoder as encoders
-from tuning import freezing, metrics
+from tuning import freezing, metrics, vocabulary
 from tuning.data import load, split, subset
 from tuning.dials import EVERYTHING
 from tuning.further import dials_from
@@ -138,6 +138,7 @@ def trade(run_1: Run, runs: Mapping[str, Run], head: LinearHead) -> pd.DataFrame
     """
     dials, encoder = dials_from(run_1.dials), encoder_of(run_1)
     splits = split(load(dials.DATA, dials.AGREEMENT))
+    seen = tokenise_splits(splits, encoders.tokenizer(encoder), dials).seen()
     rows = {}
     for trained, run in {**runs, EVERYTHING: run_1}.items():
         model, tokenizer = encoders.build(encoder, run.seed)
@@ -146,7 +147,7 @@ def trade(run_1: Run, runs: Mapping[str, Run], head: LinearHead) -> pd.DataFrame
         batch = DataCollatorWithPadding(tokenizer)(tokens.select_columns(["input_ids", "attention_mask", "labels"])[:])
         rows[trained] = {
             "parameters": f"{freezing.learning_parameters(model):,}",
-            "memory (MB)": round(freezing.memory(model, batch).total),
+            "memory (MB)": round(freezing.memory(model, batch, vocabulary.unused_weights(model, seen)).total),
             "seconds": round(run.timing["train_seconds"], 1),
             "macro-F1": round(run.final["val_f1_macro"], 3),
         }

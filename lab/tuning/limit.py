@@ -1,8 +1,9 @@
 """The least time that training could take on a machine: its arithmetic and its memory traffic, and nothing else.
 
 Counted are the floating-point operations of the matrix products for the real tokens, without padding, and the bytes
-that AdamW must move in every step. Measured are the machine's best rate of matrix products and its memory bandwidth.
-A backward pass costs twice its forward pass (Kaplan et al. 2020, Scaling Laws for Neural Language Models, section 2.1).
+that AdamW must move in every step for the weights that learn. Measured are the machine's best rate of matrix products
+and its memory bandwidth. A backward pass costs twice its forward pass (Kaplan et al. 2020, Scaling Laws for
+Neural Language Models, section 2.1).
 """
 
 import dataclasses
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from transformers import PretrainedConfig, PreTrainedModel
+
+from tuning import vocabulary
 
 if TYPE_CHECKING:
     from tuning.training import Tokens
@@ -82,7 +85,8 @@ def measure_limit(model: PreTrainedModel, tokens: "Tokens") -> dict[str, Any]:
     )
     passes = forward_operations(shape, train) * (1 + BACKWARD) + sum(forward_operations(shape, part) for part in scored)
     operations = dials.EPOCHS * passes
-    moved = dials.EPOCHS * -(-len(train) // dials.BATCH_SIZE) * model.num_parameters() * BYTES_PER_WEIGHT
+    learning = model.num_parameters() - vocabulary.unused_weights(model, tokens.seen())
+    moved = dials.EPOCHS * -(-len(train) // dials.BATCH_SIZE) * learning * BYTES_PER_WEIGHT
     rates = {"fp32": product_rate(torch.float32), "bf16": product_rate(torch.bfloat16)}
     bandwidth = stream_bandwidth()
     return {

@@ -22,7 +22,7 @@ from transformers import (
     set_seed,
 )
 
-from tuning import cost, further, reference
+from tuning import cost, further, reference, vocabulary
 from tuning import encoder as encoders
 from tuning.batching import LengthGroupedTrainer
 from tuning.curves import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, legend_below, new_figure
@@ -184,7 +184,8 @@ def sweep(dials: Dials, steps: int = STEPS, encoder: "Encoder | None" = None) ->
     for noisy in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(noisy)
     set_seed(dials.seed)
-    trainer.train()
+    with vocabulary.only_used_rows(model, tokens.seen()):
+        trainer.train()
     return Sweep(np.array(listener.rates), np.array(listener.losses))
 
 

@@ -22,6 +22,8 @@ LOCK = ".lock"
 BYTES_PER_WEIGHT = 4
 # The weights themselves, and AdamW's two moving averages of every gradient.
 COPIES = 3
+# Counted up when checkpoints hold something else than before: older ones are not continued then.
+FORMAT = 2
 # For the record, the predictions, the tokenizer and the executed notebook.
 SPARE_BYTES = 50_000_000
 
@@ -116,13 +118,15 @@ def room_for(weights: int, copies: int = COPIES) -> bool:
     return _free() >= copies * weights * BYTES_PER_WEIGHT + SPARE_BYTES
 
 
-def check_room(weights: int, epochs: int, half: HalfFinished | None) -> str:
+def check_room(weights: int, trained: int, epochs: int, half: HalfFinished | None) -> str:
     """Look, before the first step, whether the disk has room for what a run writes.
 
     Parameters
     ----------
     weights : int
-        Number of weights of the model.
+        Number of weights of the model, as it is written at the end.
+    trained : int
+        Number of weights that take part in training, as a checkpoint holds them.
     epochs : int
         There is a checkpoint after each but the last, and one whole one stays while the next is saved.
     half : HalfFinished or None
@@ -138,11 +142,11 @@ def check_room(weights: int, epochs: int, half: HalfFinished | None) -> str:
     RunError
         If not even the trained weights will fit: better said now than after training.
     """
-    size = weights * BYTES_PER_WEIGHT
+    at_the_end, checkpoint = weights * BYTES_PER_WEIGHT, COPIES * trained * BYTES_PER_WEIGHT
     at_once = min(epochs - 1, 2)
     # At the end the trained weights stand beside the last checkpoint.
-    most = max(COPIES * at_once, COPIES * bool(at_once) + 1) - (COPIES if half else 0)
-    needed, least, free = most * size + SPARE_BYTES, size + SPARE_BYTES, _free()
+    most = max(at_once * checkpoint, bool(at_once) * checkpoint + at_the_end) - (checkpoint if half else 0)
+    needed, least, free = most + SPARE_BYTES, at_the_end + SPARE_BYTES, _free()
     there = f"Old runs can be deleted: {folders.short(folders.runs())} holds {_mb(_held())}."
     if free < least:
         raise RunError(f"There is no room for this run: it needs {_mb(least)} of disk, {_mb(free)} is free. {there}")

@@ -11,10 +11,11 @@ from datasets import Dataset
 from transformers import BatchEncoding, DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
 from tuning import encoder as encoders
+from tuning import machine, vocabulary
 from tuning.cost import Speed
 from tuning.data import load, split, subset
 from tuning.dials import Dials
-from tuning.training import EVAL_BATCH, NUMBER_FORMATS, precision_for, predict, tokenise
+from tuning.training import EVAL_BATCH, NUMBER_FORMATS, precision_for, predict, tokenise, tokenise_splits
 
 if TYPE_CHECKING:
     from tuning.encoder import Encoder
@@ -48,19 +49,25 @@ def measure(dials: Dials, encoder: "Encoder") -> Speed:
     state = torch.get_rng_state()
     model, tokenizer = encoders.build(encoder, dials.seed)
     loaded = time.perf_counter() - began
-    batches, sizes, reading = _material(dials, tokenizer)
+    machine.keep_large_blocks()
+    splits = split(load(dials.DATA, dials.AGREEMENT))
+    most = max(EVAL_BATCH, LARGER * dials.BATCH_SIZE)
+    tokens = tokenise(subset(splits.train, 3 * most), tokenizer, dials.MAX_LENGTH, by_length=True)
+    batches, sizes, reading = _material(dials, tokens, tokenizer)
     graphics = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else None
     model.to(device := torch.device(graphics or "cpu"))
     precision = precision_for(dials, model)
-    step = _step_of(model, dials, precision)
-    work: list[Callable[[], object]] = [partial(step, batch.to(device)) for batch in batches]
-    work.append(partial(predict, model, reading, tokenizer, precision))
-    for one in work:  # the first time warms up
-        one()
+    seen = [tokens, *tokenise_splits(splits, tokenizer, dials).seen()]
     rounds: list[list[float]] = []
-    end = time.perf_counter() + SECONDS
-    while time.perf_counter() < end or len(rounds) < FEWEST_ROUNDS:
-        rounds.append([_timed(one, device) for one in work])
+    with vocabulary.only_used_rows(model, seen):
+        step = _step_of(model, dials, precision)
+        work: list[Callable[[], object]] = [partial(step, batch.to(device)) for batch in batches]
+        work.append(partial(predict, model, reading, tokenizer, precision))
+        for one in work:  # the first time warms up
+            one()
+        end = time.perf_counter() + SECONDS
+        while time.perf_counter() < end or len(rounds) < FEWEST_ROUNDS:
+            rounds.append([_timed(one, device) for one in work])
     torch.set_rng_state(state)
     *usual, larger, read = np.median(rounds, axis=0)
     mean, mean_size = float(np.mean(usual)), float(np.mean(sizes[:-1]))
@@ -76,11 +83,10 @@ def measure(dials: Dials, encoder: "Encoder") -> Speed:
     )
 
 
-def _material(dials: Dials, tokenizer: PreTrainedTokenizerBase) -> tuple[list[BatchEncoding], list[int], Dataset]:
+def _material(
+    dials: Dials, tokens: Dataset, tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[BatchEncoding], list[int], Dataset]:
     """Training batches from short to long and a larger one, their tokens, and a batch to evaluate."""
-    most = max(EVAL_BATCH, LARGER * dials.BATCH_SIZE)
-    train = subset(split(load(dials.DATA, dials.AGREEMENT)).train, 3 * most)
-    tokens = tokenise(train, tokenizer, dials.MAX_LENGTH, by_length=True)
     collate = DataCollatorWithPadding(tokenizer)
 
     def cut(place: float, size: int) -> Dataset:

@@ -39,7 +39,7 @@ from transformers import (
 )
 
 from tuning import encoder as encoders
-from tuning import folders, freezing, journal, machine, metrics, processes, resume
+from tuning import folders, freezing, journal, machine, metrics, processes, resume, vocabulary
 from tuning.batching import LengthGroupedTrainer
 from tuning.data import LABELS, Data, Splits, check_parts, label_counts, load, split, subset
 from tuning.diagnosis import diagnose
@@ -100,6 +100,10 @@ class Tokens:
     def evaluation(self) -> dict[str, Dataset]:
         """The two parts that are scored after every epoch, by name."""
         return {"validation": self.validation, "train": self.train_check}
+
+    def seen(self) -> tuple[Dataset, Dataset]:
+        """All sentences that the model sees while it trains; those for checking are some of the training sentences."""
+        return self.train, self.validation
 
 
 def tokenise(frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length: int, *, by_length: bool) -> Dataset:
@@ -426,7 +430,7 @@ def start_run(
     )
     decisive = [run.dials, run.learning_rate, run.data["sha256"], encoder.revision, run.versions, precision]
     together = [processes.count()] if processes.count() > 1 else []
-    text = json.dumps([*decisive, here["threads"], here["device"], *together], sort_keys=True)
+    text = json.dumps([resume.FORMAT, *decisive, here["threads"], here["device"], *together], sort_keys=True)
     return run, hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -501,9 +505,10 @@ class Recording:
         """
         self._refuse_what_the_log_would_not_show(trainer, tokens)
         if not processes.is_first():
-            yield from self._help(trainer)
+            yield from self._help(trainer, tokens)
             return
-        no_room = resume.check_room(trainer.model.num_parameters(), self.dials.EPOCHS, self._half)
+        whole, unused = trainer.model.num_parameters(), vocabulary.unused_weights(trainer.model, tokens.seen())
+        no_room = resume.check_room(whole, whole - unused, self.dials.EPOCHS, self._half)
         if processes.agree(no_room):
             self.recorder.saves = False
             print(no_room)
@@ -519,12 +524,13 @@ class Recording:
         resume.tidy(self.folder)
         forget_old_weights()
 
-    def _help(self, trainer: Trainer) -> Iterator[Run]:
+    def _help(self, trainer: Trainer, tokens: Tokens) -> Iterator[Run]:
         """What a process does that is not the first: train its share, and write nothing."""
         _quiet(trainer)
         self.recorder.saves = not processes.agree(None)
-        set_seed(self.run.seed)
-        yield self.run
+        with vocabulary.only_used_rows(trainer.model, tokens.seen()):
+            set_seed(self.run.seed)
+            yield self.run
 
     def _keep(self, trainer: Trainer, tokens: Tokens) -> Iterator[Run]:
         run, model, tokenizer = self.run, trainer.model, trainer.processing_class
@@ -535,19 +541,20 @@ class Recording:
         if not run.baseline:
             run.baseline, _ = measure(model, tokens, tokenizer, self.precision)
         machine.give_memory_back()
-        if told := room_in_memory(model, tokens):
-            print(told)
-        set_seed(run.seed)
-        train_began = time.perf_counter()
-        try:
-            yield run
-        except KeyboardInterrupt:
-            run.outcome = "interrupted"
-            print("Stopped by hand. What was recorded so far is kept.")
-        else:
-            run.outcome = "diverged" if run.outcome == "diverged" else "completed"
-        train_seconds = time.perf_counter() - train_began
-        _let_the_optimiser_go(trainer)
+        with vocabulary.only_used_rows(model, tokens.seen()):
+            if told := room_in_memory(model, tokens):
+                print(told)
+            set_seed(run.seed)
+            train_began = time.perf_counter()
+            try:
+                yield run
+            except KeyboardInterrupt:
+                run.outcome = "interrupted"
+                print("Stopped by hand. What was recorded so far is kept.")
+            else:
+                run.outcome = "diverged" if run.outcome == "diverged" else "completed"
+            train_seconds = time.perf_counter() - train_began
+            _let_the_optimiser_go(trainer)
         # A search over rates gives the Trainer a new model before it trains.
         self._finish(trainer.model, tokenizer, tokens, train_seconds)
         run.timing["total_seconds"] = time.perf_counter() - began

@@ -167,8 +167,8 @@ def test_the_watch_sees_a_connection(watched):
     assert watched.read_text() == "socket.connect 192.0.2.1\n"
 
 
-def test_nothing_leaves_the_machine_while_the_script_trains(watched, tmp_path):
-    small = ("MODEL=embedded", "TRAIN_SUBSET=24", "EPOCHS=1", "MAX_LENGTH=16", "PRECISION=fp32")
+def test_nothing_leaves_the_machine_while_the_script_trains(watched, few, tmp_path):
+    small = ("MODEL=embedded", f"DATA={few}", "TRAIN_SUBSET=24", "EPOCHS=1", "MAX_LENGTH=16", "PRECISION=fp32")
     settings = [part for dial in small for part in ("--set", dial)]
     done = ask([sys.executable, "-m", "tuning.training", *settings, "--out", str(tmp_path / "out")])
     assert done.returncode == 0, done.stderr[-2000:]

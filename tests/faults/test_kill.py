@@ -20,8 +20,8 @@ from tuning import folders, resume
 from tuning.run import Run
 from tuning.session import notebook_file
 
-DIALS = {"MODEL": "embedded", "TRAIN_SUBSET": 64, "EPOCHS": 3, "PRECISION": "fp32", "GROUP": 5}
-KILLS_BY_DEFAULT = 5
+DIALS = {"MODEL": "embedded", "TRAIN_SUBSET": 56, "EPOCHS": 3, "PRECISION": "fp32", "GROUP": 5}
+KILLS_BY_DEFAULT = 3
 KILLS_IN_FULL = 50
 BEFORE_TRAINING = ("preflight", "speed-dials", "check-dials", "load-data", "split", "encoder", "tokenise", "baseline")
 BEGIN_TRAINING = ("preset", "training-arguments", "trainer")
@@ -29,8 +29,8 @@ BEGIN_TRAINING = ("preset", "training-arguments", "trainer")
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="SIGKILL is not a Windows signal")
 
 
-def start(runs: Path, **dials: object) -> subprocess.Popen:
-    settings = [part for name, value in (DIALS | dials).items() for part in ("--set", f"{name}={value}")]
+def start(runs: Path, few: Path) -> subprocess.Popen:
+    settings = [part for name, value in (DIALS | {"DATA": few}).items() for part in ("--set", f"{name}={value}")]
     environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}
     return subprocess.Popen(
         [sys.executable, "-m", "tuning.training", *settings],
@@ -58,26 +58,26 @@ def wait_for_its_folder(process: subprocess.Popen, runs: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory) -> tuple[str, float]:
+def uninterrupted(tmp_path_factory, few) -> tuple[str, float]:
     """Hash of the weights of a run that nobody disturbed, and the seconds that it took from its folder to its end."""
     runs = tmp_path_factory.mktemp("whole")
-    process = start(runs)
+    process = start(runs, few)
     wait_for_its_folder(process, runs)
     begin = time.monotonic()
     finish(process)
     return weights(runs)[0], time.monotonic() - begin
 
 
-def kill_once_then_finish(runs: Path, moment: random.Random, seconds: float) -> None:
+def kill_once_then_finish(runs: Path, few: Path, moment: random.Random, seconds: float) -> None:
     """Kill the process at a random moment between the making of its folder and its end, then run it again."""
-    process = start(runs)
+    process = start(runs, few)
     wait_for_its_folder(process, runs)
     time.sleep(moment.uniform(0, seconds))
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     if not list(runs.glob("*/run.json")):
-        finish(start(runs))
+        finish(start(runs, few))
 
 
 def check_whole(runs: Path, expected: str) -> None:
@@ -92,29 +92,29 @@ def check_whole(runs: Path, expected: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(KILLS_BY_DEFAULT))
-def test_a_killed_run_is_continued_to_the_same_weights(tmp_path, uninterrupted, number):
+def test_a_killed_run_is_continued_to_the_same_weights(tmp_path, few, uninterrupted, number):
     expected, seconds = uninterrupted
-    kill_once_then_finish(tmp_path, random.Random(number), seconds)
+    kill_once_then_finish(tmp_path, few, random.Random(number), seconds)
     check_whole(tmp_path, expected)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("number", range(KILLS_BY_DEFAULT, KILLS_IN_FULL))
-def test_many_killed_runs_are_continued_to_the_same_weights(tmp_path, uninterrupted, number):
+def test_many_killed_runs_are_continued_to_the_same_weights(tmp_path, few, uninterrupted, number):
     expected, seconds = uninterrupted
-    kill_once_then_finish(tmp_path, random.Random(number), seconds)
+    kill_once_then_finish(tmp_path, few, random.Random(number), seconds)
     check_whole(tmp_path, expected)
 
 
 @contextlib.contextmanager
-def ready_to_train(monkeypatch, runs: Path, **dials: object) -> Iterator[Session]:
+def ready_to_train(monkeypatch, runs: Path, few: Path, **dials: object) -> Iterator[Session]:
     """A kernel in which everything before the training cell has run."""
     monkeypatch.setenv("WORKSHOP_RUNS", str(runs))
     monkeypatch.setenv("PYTHONPATH", str(folders.LAB))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with Session(notebook_file("01"), folders.LAB) as kernel:
         for cell in BEFORE_TRAINING:
-            kernel.run(cell, **(DIALS | dials if cell == "speed-dials" else {}))
+            kernel.run(cell, **(DIALS | {"DATA": str(few)} | dials if cell == "speed-dials" else {}))
         for cell in BEGIN_TRAINING:
             kernel.run(cell)
         yield kernel
@@ -135,9 +135,9 @@ def once_trained(runs: Path, act) -> threading.Thread:
 
 
 @pytest.mark.full
-def test_the_stop_button_keeps_the_record_and_the_next_cells_work(monkeypatch, tmp_path):
+def test_the_stop_button_keeps_the_record_and_the_next_cells_work(monkeypatch, tmp_path, few):
     """The stop button of the notebook itself: an interrupt that the kernel gets in the middle of its training cell."""
-    with ready_to_train(monkeypatch, tmp_path, EPOCHS=30) as kernel:
+    with ready_to_train(monkeypatch, tmp_path, few, EPOCHS=30) as kernel:
         stop = once_trained(tmp_path, lambda: os.kill(kernel.client.km.provisioner.pid, signal.SIGINT))
         told = kernel.run("train")
         stop.join()
@@ -153,16 +153,16 @@ def test_the_stop_button_keeps_the_record_and_the_next_cells_work(monkeypatch, t
 
 
 @pytest.mark.full
-def test_a_killed_kernel_is_continued_in_a_new_one(monkeypatch, tmp_path):
+def test_a_killed_kernel_is_continued_in_a_new_one(monkeypatch, tmp_path, few):
     """The same as above with the notebook's own kernel: it is gone, and the cells are run again from the top."""
-    with ready_to_train(monkeypatch, tmp_path) as kernel:
+    with ready_to_train(monkeypatch, tmp_path, few) as kernel:
         kill = once_trained(tmp_path, lambda: os.kill(kernel.client.km.provisioner.pid, signal.SIGKILL))
         with pytest.raises(RuntimeError, match="Kernel died"):
             kernel.run("train")
         kill.join()
-    with ready_to_train(monkeypatch, tmp_path) as kernel:
+    with ready_to_train(monkeypatch, tmp_path, few) as kernel:
         assert ": completed after" in kernel.run("train")
     whole = tmp_path / "whole"
-    finish(start(whole))
+    finish(start(whole, few))
     assert weights(tmp_path)[0] == weights(whole)[0]
     assert len(pd.read_csv(tmp_path / "experiment_log.csv")) == 1
