@@ -191,6 +191,12 @@ def test_smoothing_equals_a_plain_loop(size, holes):
     np.testing.assert_array_equal(losses, before)
 
 
-def test_nothing_to_compare_is_one_line():
+@pytest.mark.parametrize("draw", [curves.compare, curves.first_epoch])
+def test_nothing_to_compare_is_one_line(draw):
     with pytest.raises(RunError, match="no run to compare yet"):
-        curves.compare({})
+        draw({})
+
+
+def test_a_run_without_a_loss_is_drawn_beside_the_others(make_run):
+    shown = curves.first_epoch({"one": make_run(), "stopped": make_run(losses=[])})
+    assert "stopped: no loss recorded." in shown.words

@@ -43,10 +43,10 @@ def outputs(path: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
+def finished(few, tmp_path_factory) -> Path:
     """Folder of runs that holds one whole run of the notebook on few sentences."""
     runs = tmp_path_factory.mktemp("runs")
-    done = execute(runs, "--preset", "JUST_RIGHT", "--out", str(runs / "out"), **SMALL)
+    done = execute(runs, "--preset", "JUST_RIGHT", "--out", str(runs / "out"), DATA=str(few), **SMALL)
     assert done.returncode == 0, done.stderr[-2000:]
     return runs
 
@@ -81,8 +81,9 @@ def test_the_executed_notebook_carries_pictures_with_words_and_no_widgets(finish
 
 
 @pytest.mark.slow
-def test_notebook_and_script_end_with_the_same_numbers(finished, tmp_path):
-    settings = [part for name, value in SMALL.items() for part in ("--set", f"{name}={value}")]
+def test_notebook_and_script_end_with_the_same_numbers(finished, few, tmp_path):
+    chosen = SMALL | {"DATA": str(few)}
+    settings = [part for name, value in chosen.items() for part in ("--set", f"{name}={value}")]
     environment = os.environ | {"WORKSHOP_RUNS": str(tmp_path), "PYTHONPATH": str(folders.LAB)}
     command = [sys.executable, "-m", "tuning.training", *settings]
     subprocess.run(command, env=environment, check=True, capture_output=True)

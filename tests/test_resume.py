@@ -227,7 +227,7 @@ def test_without_room_for_checkpoints_a_run_trains_without_and_says_so(disk, sma
     monkeypatch.setattr(training.Recorder, "on_save", lambda *args, **kwargs: saved.append(args))
     disk.free = 54.2 * MB
     run = training.fit(Dials(**small), quiet=True)
-    assert capsys.readouterr().out.startswith("There is no room for checkpoints: they need 7")
+    assert capsys.readouterr().out.startswith("There is no room for checkpoints: they need 55 MB")
     assert (saved, run.outcome) == ([], "completed")
     assert weight_bytes(run)
 

@@ -350,6 +350,11 @@ def walks(model: "TwoWeights", paths: dict[str, "Walk"]) -> Picture:
     return Picture(figure, f"Paths of SGD on the loss surface. {ends}. Lowest possible {model.loss(lowest):.2f}.")
 
 
+def _refuse_none(runs: dict[str, Run]) -> None:
+    if not runs:
+        raise RunError("There is no run to compare yet: none was finished above. Run the cell that trains again.")
+
+
 def compare(runs: dict[str, Run]) -> Picture:
     """Several runs side by side: loss, accuracy and macro-F1 by epoch.
 
@@ -367,8 +372,7 @@ def compare(runs: dict[str, Run]) -> Picture:
     RunError
         If there is none: the cell that trains was stopped before its first run.
     """
-    if not runs:
-        raise RunError("There is no run to compare yet: none was finished above. Run the cell that trains again.")
+    _refuse_none(runs)
     with mpl.rc_context(STYLE):
         size = (3.4 * len(runs) + 0.6, 5.6)
         figure, panels = new_figure(size, nrows=2, ncols=len(runs), sharex="col", sharey="row", squeeze=False)
@@ -414,18 +418,25 @@ def first_epoch(runs: dict[str, Run]) -> Picture:
     Returns
     -------
     Picture
+
+    Raises
+    ------
+    RunError
+        If there is none.
     """
+    _refuse_none(runs)
     words = []
     with mpl.rc_context(STYLE):
         figure, panels = new_figure((9.5, 1.9 * len(runs) + 0.6), nrows=len(runs), sharex=True, squeeze=False)
         for panel, (title, run) in zip(panels[:, 0], runs.items(), strict=True):
             steps = [step for step in run.steps if step["epoch"] <= 1 and step["loss"] is not None]
             losses = np.array([step["loss"] for step in steps])
+            reach = f"{losses.min():.2f} to {losses.max():.2f}" if len(losses) else "no loss recorded"
             panel.plot([step["step"] for step in steps], losses, color=BLUE, linewidth=1)
             panel.axhline(np.log(len(LABELS)), color=GREY, linewidth=1, linestyle=":")
-            panel.set_title(f"{title}: {losses.min():.2f} to {losses.max():.2f}")
-            panel.set_ylim(0, max(1.3, float(losses.max()) * 1.05))
+            panel.set_title(f"{title}: {reach}")
+            panel.set_ylim(0, max([1.3, *(1.05 * losses)]))
             panel.set_ylabel("loss")
-            words.append(f"{title}: from {losses.min():.2f} to {losses.max():.2f}")
+            words.append(f"{title}: {reach}")
         panels[-1, 0].set_xlabel("step of the first epoch (dotted: pure guessing, ln 3)")
     return Picture(figure, f"Step losses of the first epoch. {'; '.join(words)}.")

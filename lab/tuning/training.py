@@ -25,7 +25,7 @@ import pandas as pd
 import torch
 from datasets import Dataset
 from filelock import Timeout
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from transformers import (
     DataCollatorWithPadding,
     PreTrainedModel,
@@ -517,7 +517,8 @@ class Recording:
                 yield from self._keep(trainer, tokens)
         except Timeout:
             raise RunError(f"{self.run.run_id} is being trained by another notebook at this moment.") from None
-        except (MemoryError, OSError, RuntimeError, SafetensorError) as problem:
+        # Every library has its own error for a full disk; that of tokenizers is no more than an Exception.
+        except Exception as problem:
             if not (told := what_ran_out(problem)):
                 raise
             raise RunError(told) from None

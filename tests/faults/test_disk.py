@@ -129,7 +129,7 @@ def test_a_disk_without_room_for_a_run_refuses_it_before_training(small_disk, ti
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "left", [6_000_000, *(pytest.param(left, marks=pytest.mark.full) for left in (200_000, 2_000_000, 9_000_000))]
+    "left", [1_000_000, *(pytest.param(left, marks=pytest.mark.full) for left in (50_000, 300_000, 1_500_000))]
 )
 def test_a_disk_that_fills_while_a_checkpoint_is_written(small_disk, tiny_distilbert, monkeypatch, left):
     """Something else takes the room between the look at the disk and the writing."""
