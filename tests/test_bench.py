@@ -64,12 +64,26 @@ def test_a_part_inside_a_part_is_counted_once():
 
 
 def test_the_plan_interleaves_its_repeats():
-    names = [(task.model, task.name) for task in bench.plan() if not task.name.startswith("growth")]
-    once = names[: len(names) // bench.REPEATS]
-    assert names == once * bench.REPEATS
-    assert len(set(once)) == len(once)
+    contest = {*bench.CONTENDERS, "limit"}
+    names = [(task.model, task.name) for task in bench.plan()]
+    first = [name for name in names if name[1] in contest]
+    assert names[: len(first)] == first
+    for part in (first, [name for name in names[len(first) :] if not name[1].startswith("growth")]):
+        once = part[: len(part) // bench.REPEATS]
+        assert part == once * bench.REPEATS
+        assert len(set(once)) == len(once)
     assert len({task.key for task in bench.plan()}) == len(bench.plan())
     assert all(task.contender in contenders.CONTENDERS for task in [*bench.plan(), *bench.quick_plan()])
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"), [(3, "measured 3 times"), (2, "measured twice"), (1, "measured once"), (None, "2 to 3 times")]
+)
+def test_the_report_says_how_often_was_measured(kept, told):
+    found = [row for row in rows() if row["repeat"] <= (kept or 3)]
+    assert f"Contenders and limit were measured {told.removeprefix('measured ')}" in bench.report(
+        found if kept else found[:-1]
+    )
 
 
 def test_every_task_has_dials_that_can_be_set():
