@@ -375,3 +375,32 @@ def test_cells_in_fifty_orders_of_each_notebook(desk, workshop_folders, number, 
         trained += in_any_order(opened, seed, truth)
     assert trained or number == "03"
     print(f"notebook {number}: {ORDERS_IN_FULL} orders, {trained} records, all with the numbers of their dials")
+
+
+@pytest.mark.full
+def test_three_notebooks_at_once_keep_all_their_runs(few, tmp_path):
+    """Notebook 01 twice with the same dials, and notebook 02, all of them in one folder of runs."""
+    runs = tmp_path / "runs"
+    environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}
+    small = ["--set", "MODEL=embedded", "--set", f"DATA={few}", "--set", "TRAIN_SUBSET=48", "--set", "PRECISION=fp32"]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tuning.headless", "--notebook", number, "--out", str(tmp_path / name), *settings],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name, number, settings in (("one", "01", small), ("two", "01", small), ("backup", "02", []))
+    ]
+    for process in started:
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors[-2000:]
+    one, two = Run.load(tmp_path / "one"), Run.load(tmp_path / "two")
+    assert one.run_id != two.run_id
+    assert (one.steps, one.final) == (two.steps, two.final)
+    kept = [Run.load(path) for path in runs.glob("2*/run.json")]
+    assert sorted(run.notebook for run in kept) == ["01", "01", BACKUP_NOTEBOOK, BACKUP_NOTEBOOK, BACKUP_NOTEBOOK]
+    log = pd.read_csv(runs / "experiment_log.csv")
+    assert sorted(log["Run ID"]) == sorted(run.run_id for run in kept)
+    assert not list(runs.rglob("*.part"))
