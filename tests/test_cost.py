@@ -135,10 +135,10 @@ def test_a_run_of_another_machine_teaches_nothing(timed_run, embedded):
 
 
 @pytest.mark.slow
-def test_a_probe_is_remembered_until_a_run_knows_better(embedded):
+def test_a_probe_is_remembered_until_a_run_knows_better(embedded, few):
     from tuning import training
 
-    chosen = dials(TRAIN_SUBSET=32, EPOCHS=1, PRECISION="fp32")
+    chosen = dials(DATA=str(few), TRAIN_SUBSET=32, EPOCHS=1, PRECISION="fp32")
     assert cost.known(chosen, embedded) is None
     speed = cost.probe(chosen, embedded)
     assert min(speed.step, speed.token, speed.read, speed.fixed) > 0
