@@ -468,7 +468,8 @@ def picture(found: dict[str, dict[float, float]], longest: int) -> Picture:
             panel.set_xlabel({"tokens": "MAX_LENGTH (tokens)"}.get(kind, kind))
             if kind == "tokens":
                 panel.axvline(longest, color=GREY, linestyle=":")
-                panel.text(longest, min(seconds), " longest sentence", color=GREY, rotation=90, fontsize=10)
+                place = {"transform": panel.get_xaxis_transform(), "va": "top", "ha": "right"}
+                panel.text(longest, 0.97, "longest sentence ", color=GREY, fontsize=10, **place)
             if kind in fits:
                 panel.set_title(f"exponent {fits[kind]:.2f}" + (" beyond it" if kind == "tokens" else ""))
         panels[0][0].set_ylabel("training steps (s)")
