@@ -1191,7 +1191,9 @@ def test_real_pack(tmp_path):
     subprocess.run([sys.executable, here / "workshop.py", "pack", tmp_path / "pack"], check=True)
     shutil.copytree(tmp_path / "pack" / "repository", tmp_path / "there")
     command = [sys.executable, tmp_path / "there" / "workshop.py", "run", "--from-pack", tmp_path / "pack"]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHONPATH"))}
+    environ = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHONPATH", "WORKSHOP_"))
+    }
     dials = ["--set", "TRAIN_SUBSET=48", "--set", "EPOCHS=1", "--set", "MODEL=embedded"]
     subprocess.run(without_network(*command, *dials), env=environ | {"PIP_CONFIG_FILE": os.devnull}, check=True)
     assert list((tmp_path / "there" / "lab" / "runs").glob("*/run.json"))
