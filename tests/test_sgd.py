@@ -32,7 +32,7 @@ def train(data, splits, **dials):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2, 3, *(pytest.param(seed, marks=pytest.mark.full) for seed in (4, 5))])
 def test_the_three_presets_are_named_right_and_differ(data, splits, seed):
     low, right, high = (train(data, splits, LR_PRESET=preset, GROUP=seed) for preset in PRESETS)
     assert low.diagnosis["verdict"] == "too low"

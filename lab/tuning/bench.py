@@ -483,7 +483,8 @@ def _growth_words(rows: list[dict[str, Any]]) -> str:
         return ""
     shown = picture(found, longest_sentence())
     return (
-        f"### Growth\n\nEmbedded encoder; evaluations and the checkpoint are not counted. {shown.words}\n\n"
+        f"### Growth\n\nEmbedded encoder, tokens and epochs on {GROWING} sentences; evaluations and the checkpoint are"
+        f" not counted. {shown.words}\n\n"
         f"![{shown.words}]({PICTURE})"
     )
 
