@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 from tuning import folders
 from tuning.errors import RunError
 from tuning.run import (
+    ADOPTED_FILE,
     WEIGHTS_KEPT,
     Run,
     check,
@@ -260,6 +262,43 @@ def test_the_newest_finished_run_comes_back(make_run, keep_run):
     assert [folder.name for folder in finished_runs()] == ["c-oldest", "a-middle", "b-newest"]
     assert last_run().run_id == "b-newest"
     assert last_run("c-oldest").run_id == "c-oldest"
+
+
+OTHER_KERNEL = """
+import sys
+import numpy as np
+from tuning.run import Run, last_run, save_predictions
+run = Run.load(last_run(sys.argv[1]).folder)
+run.run_id, run.notebook = sys.argv[2:]
+run.save()
+save_predictions(run.folder, ["s1", "s2", "s3"], ["negative", "neutral", "positive"], np.eye(3))
+print(last_run().run_id)
+"""
+
+
+def in_another_kernel(program: str, *words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], cwd=folders.LAB, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_a_run_of_another_kernel_does_not_push_aside_what_this_one_trained(make_run, keep_run):
+    keep_run(make_run(run_id="mine"), minutes=5)
+    assert in_another_kernel(OTHER_KERNEL, "mine", "theirs", "01") == "theirs"
+    assert [folder.name for folder in finished_runs()] == ["mine", "theirs"]
+    assert last_run().run_id == "mine"
+    # A restarted kernel has trained nothing, and neither has this one in the backup lab.
+    assert in_another_kernel("from tuning.run import last_run; print(last_run().run_id)") == "theirs"
+    in_another_kernel(OTHER_KERNEL, "mine", "their-backup", "02")
+    assert last_run(backup=True).run_id == "their-backup"
+    # Adopting is the learner's own act, in whichever notebook.
+    make_run(run_id="of-the-group").save().with_name(ADOPTED_FILE).write_text("{}")
+    assert last_run().run_id == "of-the-group"
+    # Deleted by hand.
+    for name in ("mine", "of-the-group"):
+        shutil.rmtree(folders.runs() / name)
+    assert last_run().run_id == "theirs"
 
 
 def test_a_run_that_did_not_reach_its_end_is_passed_over(make_run, keep_run):

@@ -24,6 +24,7 @@ from tuning.run import (
     Run,
     adopted_from,
     last_run,
+    note_result,
     readable_runs,
     write_whole,
 )
@@ -63,7 +64,7 @@ def chosen(setup: FurtherDials, section: str) -> bool:
 def first(setup: FurtherDials) -> Run:
     """Give the run that everything starts from, with predictions made on this machine.
 
-    It is the last run of the main lab, the one named by ``RUN_1``, or one with the dials in ``DIALS``. A run that was
+    It is the newest run of the main lab, the one named by ``RUN_1``, or one with the dials in ``DIALS``. A run that was
     adopted, or made with an encoder or sentences that are not here, is trained again with the same dials: comparing
     needs what the model said about each sentence. Without any run, one is trained with the default dials.
 
@@ -75,10 +76,11 @@ def first(setup: FurtherDials) -> Run:
     """
     if setup.DIALS:
         return _first_with(Dials(**setup.DIALS), setup)
-    if setup.RUN_1 is None and not any(run.notebook not in (BACKUP_NOTEBOOK, FURTHER_NOTEBOOK) for run in _all_runs()):
+    main_lab = [run for run in _all_runs() if run.notebook not in (BACKUP_NOTEBOOK, FURTHER_NOTEBOOK)]
+    if setup.RUN_1 is None and not main_lab:
         print("There is no run of the main lab in your log yet, so Run 1 is trained now with the default dials.")
         return _first_with(Dials(), setup)
-    run = last_run(setup.RUN_1)
+    run = main_lab[-1] if setup.RUN_1 is None else last_run(setup.RUN_1)
     if run.notebook == BACKUP_NOTEBOOK:
         raise RunError(f"{run.run_id} is a run of the backup lab. RUN_1 needs one of the main lab, notebook 01.")
     if (part := run.dials.get("TRAINED", EVERYTHING)) != EVERYTHING:
@@ -397,6 +399,7 @@ def for_worksheet(setup: FurtherDials, run_1: Run, others: Mapping[str, Run]) ->
     )
     kept = list(pairs.values())[-1] if pairs else run_1
     write_whole(kept.folder / COMPARISON_FILE, text + "\n")
+    note_result(kept.folder)
     return text
 
 

@@ -5,12 +5,12 @@ line.
 """
 
 import argparse
+import ast
 import errno
 import logging
 import socket
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,12 @@ from papermill.exceptions import PapermillExecutionError
 from tuning import folders
 from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
 from tuning.errors import DialError, WorkshopError, nearest
-from tuning.run import COMPARISON_FILE, FURTHER_NOTEBOOK, Run, copy_results, finished_runs
+from tuning.run import COMPARISON_FILE, FURTHER_NOTEBOOK, Run, copy_results, write_whole
 from tuning.session import notebook_file
 
 NOTEBOOKS = ("01", "02", "03", "04")
 BOARD_NOTEBOOK = "03"
+LAST_RESULT = '[folder.name for folder in __import__("tuning.run", fromlist=["run"]).results_here()[-1:]]'
 
 
 class _Client(PapermillNotebookClient):
@@ -59,6 +60,13 @@ class _Client(PapermillNotebookClient):
             bar.set_description_str(f"{cell.get('id', ''):22s}")
             bar.set_postfix_str("")
         return super().execute_cell(cell, cell_index, *args, **kwargs)
+
+    def papermill_execute_cells(self) -> None:
+        """Execute all cells; then ask the kernel for its last result: another kernel may fill the same folder."""
+        super().papermill_execute_cells()
+        question = self.kc.execute("", silent=True, user_expressions={"last": LAST_RESULT})
+        answer = self.wait_for_reply(question)["content"]["user_expressions"]["last"]
+        self.nb.metadata["results"] = ast.literal_eval(answer["data"]["text/plain"])
 
 
 def _own_address_works() -> bool:
@@ -115,50 +123,40 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None)
     """
     given = parameters(number, settings)
     source = notebook_file(number)
-    before, began = set(finished_runs()), time.time()
-    folders.runs().mkdir(parents=True, exist_ok=True)
-    executed = (out or folders.runs()) / f"{source.stem}.part.ipynb"
-    executed.parent.mkdir(parents=True, exist_ok=True)
     papermill_engines.register("workshop", _Engine)
     logging.getLogger("papermill").setLevel(logging.ERROR)
-    try:
-        papermill.execute_notebook(
-            source,
-            executed,
-            parameters=given,
-            engine_name="workshop",
-            kernel_name="python3",
-            cwd=folders.LAB,
-            progress_bar={
-                "bar_format": "{desc} {n_fmt}/{total_fmt} cells  {elapsed}  {postfix}",
-                "dynamic_ncols": True,
-            },
-        )
-    except PapermillExecutionError as problem:
-        kept = executed.replace(executed.with_name(f"{source.stem}.failed.ipynb"))
-        raise WorkshopError(_failure(problem, kept)) from None
-    except DeadKernelError:
-        raise WorkshopError(
-            "the notebook's kernel was ended by the system, most likely for lack of memory. Close other programs, turn"
-            ' BATCH_SIZE or MAX_LENGTH down, set MODEL = "embedded", or take the backup lab (notebook 02). Run it again'
-            " to go on after the last whole epoch."
-        ) from None
-    # Notebook 04 trains nothing twice: its result is the run that it compared last, new or not.
-    results = _compared_since(began) or [folder for folder in finished_runs() if folder not in before]
-    if number == BOARD_NOTEBOOK:
-        # It trains nothing: a new run is another kernel's.
-        results = []
-    folder = out or (results[-1] if results else folders.runs())
-    executed.replace(folder / f"{source.stem}.ipynb")
+    # In a place of its own while it grows: a second one may be executed at the same time, and either may be killed.
+    with tempfile.TemporaryDirectory(prefix="notebook-") as growing:
+        executed = Path(growing) / source.name
+        try:
+            notebook = papermill.execute_notebook(
+                source,
+                executed,
+                parameters=given,
+                engine_name="workshop",
+                kernel_name="python3",
+                cwd=folders.LAB,
+                progress_bar={
+                    "bar_format": "{desc} {n_fmt}/{total_fmt} cells  {elapsed}  {postfix}",
+                    "dynamic_ncols": True,
+                },
+            )
+        except PapermillExecutionError as problem:
+            kept = (out or folders.runs()) / f"{source.stem}.failed.ipynb"
+            write_whole(kept, executed.read_text(encoding="utf-8"))
+            raise WorkshopError(_failure(problem, kept)) from None
+        except DeadKernelError:
+            raise WorkshopError(
+                "the notebook's kernel was ended by the system, most likely for lack of memory. Close other programs,"
+                ' turn BATCH_SIZE or MAX_LENGTH down, set MODEL = "embedded", or take the backup lab (notebook 02).'
+                " Run it again to go on after the last whole epoch."
+            ) from None
+        results = [folders.runs() / name for name in notebook.metadata["results"]]
+        folder = out or (results[-1] if results else folders.runs())
+        write_whole(folder / source.name, executed.read_text(encoding="utf-8"))
     if results and out:
         copy_results(results[-1], out)
     return folder
-
-
-def _compared_since(moment: float) -> list[Path]:
-    """Folders of the runs whose written comparison is not older than a moment, oldest first."""
-    written = [(path.stat().st_mtime, path.parent) for path in folders.runs().glob(f"*/{COMPARISON_FILE}")]
-    return [folder for when, folder in sorted(written) if when >= moment]
 
 
 def parameters(number: str, settings: dict[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,8 @@ FURTHER_NOTEBOOK = "04"
 COMPARISON_FILE = "comparison.md"
 ADOPTED_FILE = "adopted.json"
 
+_results_here: list[Path] = []
+
 
 @dataclasses.dataclass
 class Run:
@@ -234,17 +236,18 @@ def adopted_from(run: Run) -> str | None:
 
 
 def last_run(run_id: str | None = None, *, backup: bool = False) -> Run:
-    """Bring back a recorded run: the newest of the main lab or of the backup lab, or the one named.
+    """Bring back a recorded run: the last of the main lab or of the backup lab, or the one named.
 
-    Every cell after training starts here, so a restarted kernel costs nothing. The variations that notebook 04 makes of
-    a run do not push it aside.
+    Every cell after training starts here, so a restarted kernel costs nothing. In a kernel that has trained, the last
+    run is the last that it trained or that was adopted: one that another notebook trains meanwhile does not push it
+    aside. In any other kernel it is the newest. The variations that notebook 04 makes of a run never count.
 
     Parameters
     ----------
     run_id : str, optional
         Name of the run's folder under ``lab/runs/``.
     backup : bool
-        The newest run of the backup lab (notebook 02) instead of the main lab.
+        The last run of the backup lab (notebook 02) instead of the main lab.
 
     Returns
     -------
@@ -257,18 +260,42 @@ def last_run(run_id: str | None = None, *, backup: bool = False) -> Run:
     """
     if run_id is not None:
         return Run.load(folders.runs() / run_id)
-    for folder in reversed(finished_runs()):
-        run = Run.load(folder)
-        if (run.notebook == BACKUP_NOTEBOOK) == backup and run.notebook != FURTHER_NOTEBOOK:
-            return run
+    finished = finished_runs()
+    own = _newest([folder for folder in finished if folder in _results_here], backup)
+    if own is not None:
+        finished = [folder for folder in finished if folder == own.folder or (folder / ADOPTED_FILE).is_file()]
+    if (run := _newest(finished, backup)) is not None:
+        return run
     section = "Train three presets" if backup else "Train"
     raise RunError(f'There is no recorded run yet. Run the section "{section}" first.')
 
 
+def _newest(oldest_first: list[Path], backup: bool) -> Run | None:
+    for folder in reversed(oldest_first):
+        run = Run.load(folder)
+        if (run.notebook == BACKUP_NOTEBOOK) == backup and run.notebook != FURTHER_NOTEBOOK:
+            return run
+    return None
+
+
+def note_result(folder: Path) -> None:
+    """Note that this process left a result in a folder: two notebooks may share a folder of runs at one time."""
+    _results_here.append(folder)
+
+
+def results_here() -> list[Path]:
+    """Folders in which this process left a result, a run or a written comparison, in that order."""
+    return list(_results_here)
+
+
 def save_predictions(folder: Path, ids: list, labels: list[str], logits: np.ndarray) -> None:
-    """Write ``predictions.csv``: ``id``, true ``label`` and three logits for each validation sentence."""
+    """Write ``predictions.csv``: ``id``, true ``label`` and three logits for each validation sentence.
+
+    It is the mark of a run that reached its end, and here.
+    """
     frame = pd.DataFrame({"id": ids, "label": labels} | {name: logits[:, i] for i, name in enumerate(LABELS)})
     write_whole(folder / "predictions.csv", frame.to_csv(index=False, lineterminator="\n"))
+    note_result(folder)
 
 
 def load_predictions(run: Run) -> pd.DataFrame:

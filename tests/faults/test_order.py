@@ -377,12 +377,21 @@ def test_cells_in_fifty_orders_of_each_notebook(desk, workshop_folders, number, 
     print(f"notebook {number}: {ORDERS_IN_FULL} orders, {trained} records, all with the numbers of their dials")
 
 
+RUN_NAMES = re.compile(r"\b\d{8}-\d{6}-[a-z-]*[a-z](?:-\d+)?\b")
+
+
 @pytest.mark.full
-def test_three_notebooks_at_once_keep_all_their_runs(few, tmp_path):
-    """Notebook 01 twice with the same dials, and notebook 02, all of them in one folder of runs."""
+@pytest.mark.parametrize("second", ["TOO_LOW", "TOO_HIGH"])
+def test_three_notebooks_at_once_keep_all_their_runs_and_show_their_own(few, tmp_path, second):
+    """Notebook 01 twice with the same or with other dials, and notebook 02, all of them in one folder of runs."""
     runs = tmp_path / "runs"
     environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}
     small = ["--set", "MODEL=embedded", "--set", f"DATA={few}", "--set", "TRAIN_SUBSET=48", "--set", "PRECISION=fp32"]
+    notebooks = {
+        "one": ("01", ["--preset", "TOO_HIGH", *small]),
+        "two": ("01", ["--preset", second, *small]),
+        "backup": (BACKUP_NOTEBOOK, []),
+    }
     started = [
         subprocess.Popen(
             [sys.executable, "-m", "tuning.headless", "--notebook", number, "--out", str(tmp_path / name), *settings],
@@ -391,15 +400,25 @@ def test_three_notebooks_at_once_keep_all_their_runs(few, tmp_path):
             stderr=subprocess.PIPE,
             text=True,
         )
-        for name, number, settings in (("one", "01", small), ("two", "01", small), ("backup", "02", []))
+        for name, (number, settings) in notebooks.items()
     ]
     for process in started:
         _, errors = process.communicate()
         assert process.returncode == 0, errors[-2000:]
-    kept = [Run.load(path) for path in runs.glob("2*/run.json")]
-    assert sorted(run.notebook for run in kept) == ["01", "01", BACKUP_NOTEBOOK, BACKUP_NOTEBOOK, BACKUP_NOTEBOOK]
-    one, two = (run for run in kept if run.notebook == "01")
-    assert (one.steps, one.final) == (two.steps, two.final)
+    kept = {run.run_id: run for run in map(Run.load, runs.glob("2*/run.json"))}
+    assert sorted(run.notebook for run in kept.values()) == ["01", "01", *[BACKUP_NOTEBOOK] * 3]
     log = pd.read_csv(runs / "experiment_log.csv")
-    assert sorted(log["Run ID"]) == sorted(run.run_id for run in kept)
-    assert not list(runs.rglob("*.part"))
+    assert sorted(log["Run ID"]) == sorted(kept)
+    assert not list(tmp_path.rglob("*.part*"))
+
+    out = {name: Run.load(tmp_path / name) for name in notebooks}
+    assert len({run.run_id for run in out.values()}) == 3
+    assert (out["one"].preset, out["two"].preset, out["backup"].notebook) == ("TOO_HIGH", second, BACKUP_NOTEBOOK)
+    if second == "TOO_HIGH":
+        assert (out["one"].steps, out["one"].final) == (out["two"].steps, out["two"].final)
+    for name, (number, _) in notebooks.items():
+        assert out[name] == kept[out[name].run_id]
+        cells = nbformat.read(tmp_path / name / notebook_file(number).name, as_version=4).cells
+        after = [cell for cell in cells if "last_run(" in cell.source]
+        named = {cell["id"]: {*RUN_NAMES.findall(json.dumps(cell.get("outputs", [])))} for cell in after}
+        assert set().union(*named.values()) == {out[name].run_id}, (name, named)
