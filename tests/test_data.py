@@ -254,11 +254,12 @@ def test_ids_are_kept_if_no_two_are_alike(load):
     assert twice.frame["id"].tolist() == list(range(1, 37))
 
 
-def test_a_relative_path_is_looked_up_here_and_then_in_lab(tmp_path, monkeypatch):
+def test_a_relative_path_is_looked_up_here_then_in_lab_and_then_in_the_workshops_folder(tmp_path, monkeypatch):
     (tmp_path / "here.csv").write_text(GOOD)
     monkeypatch.chdir(tmp_path)
     assert data.load("here.csv").path == (tmp_path / "here.csv").resolve()
     assert data.load("data/financial_sentiment.csv").path == data.BUNDLED.resolve()
+    assert data.load("lab/data/financial_sentiment.csv").path == data.BUNDLED.resolve()
 
 
 def test_the_bundled_file_needs_no_notice():

@@ -261,7 +261,7 @@ def phrasebank() -> "hub.Repository":
 def _find(source: str) -> Path:
     try:
         given = Path(source).expanduser()
-        for path in (given, folders.LAB / given):
+        for path in (given, folders.LAB / given, folders.ROOT / given):
             if path.is_file():
                 return path.resolve()
     except (OSError, RuntimeError):
