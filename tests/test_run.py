@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from tuning import folders
+from tuning import folders, headless, training
 from tuning.errors import RunError
 from tuning.run import (
     ADOPTED_FILE,
@@ -334,6 +334,19 @@ def test_results_are_copied_to_another_folder_and_onto_themselves(make_run, keep
     copy_results(run.folder, run.folder)
     assert Run.load(tmp_path / "new" / "out") == run
     assert sorted(path.name for path in (tmp_path / "new" / "out").iterdir()) == ["predictions.csv", "run.json"]
+
+
+@pytest.mark.parametrize("program", [headless.main, training.main])
+def test_a_place_where_nothing_can_be_written_is_told_before_the_work(tmp_path, capsys, program):
+    place = tmp_path / "notes.txt"
+    place.write_text("mine")
+    for out in (place, place / "results"):
+        assert program(["--out", str(out)]) == 2
+        told = capsys.readouterr()
+        assert re.fullmatch(rf"error: {re.escape(str(out))}: no results can be written there \(.+\)\..+\n", told.err)
+        assert not told.out
+    assert place.read_text() == "mine"
+    assert not list(folders.runs().glob("2*"))
 
 
 # Predictions

@@ -24,7 +24,7 @@ from papermill.exceptions import PapermillExecutionError
 from tuning import folders
 from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
 from tuning.errors import DialError, WorkshopError, nearest
-from tuning.run import COMPARISON_FILE, FURTHER_NOTEBOOK, Run, copy_results, write_whole
+from tuning.run import COMPARISON_FILE, FURTHER_NOTEBOOK, Run, copy_results, make_room_in, write_whole
 from tuning.session import notebook_file
 
 NOTEBOOKS = ("01", "02", "03", "04")
@@ -118,11 +118,14 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None)
     ------
     DialError
         Before anything runs, if a setting's name or value cannot be used.
+    RunError
+        Before anything runs, if nothing can be written where the results go.
     WorkshopError
         If a cell fails, with its own line.
     """
     given = parameters(number, settings)
     source = notebook_file(number)
+    make_room_in(out or folders.runs())
     papermill_engines.register("workshop", _Engine)
     logging.getLogger("papermill").setLevel(logging.ERROR)
     # In a place of its own while it grows: a second one may be executed at the same time, and either may be killed.

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from functools import cache
@@ -183,7 +184,7 @@ def write_whole(path: Path, text: str) -> None:
 def new_folder(label: str) -> Path:
     """Make the folder of a new run: ``<date>-<time>-<label>``, numbered where two start in one second."""
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{label.lower().replace('_', '-')}"
-    folders.runs().mkdir(parents=True, exist_ok=True)
+    make_room_in(folders.runs())
     number = 1
     while True:
         path = folders.runs() / (stem if number == 1 else f"{stem}-{number}")
@@ -335,6 +336,25 @@ def forget_old_weights() -> None:
     with_weights = [folder for folder in finished_runs() if (folder / "model").is_dir()]
     for folder in with_weights[:-WEIGHTS_KEPT]:
         shutil.rmtree(folder / "model", ignore_errors=True)
+
+
+def make_room_in(folder: Path) -> None:
+    """Make a folder if it is not there, and see that files can be written in it: before the work, not after it.
+
+    Raises
+    ------
+    RunError
+        If they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as problem:
+        raise RunError(
+            f"{folders.short(folder)}: no results can be written there ({problem.strerror}). Make it writable, or"
+            " choose another folder."
+        ) from None
 
 
 def copy_results(folder: Path, out: Path) -> None:

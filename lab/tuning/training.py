@@ -55,6 +55,7 @@ from tuning.run import (
     copy_results,
     finite,
     forget_old_weights,
+    make_room_in,
     new_folder,
     save_predictions,
     without_weights,
@@ -809,6 +810,8 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         chosen = parse_settings(options.set) | ({"DATA": options.data} if options.data else {})
+        for folder in filter(None, (options.out, options.save_model)):
+            make_room_in(folder)
         run = fit(Dials.from_settings(chosen | ({"FRESH": True} if options.fresh else {})))
     except WorkshopError as problem:
         print(f"error: {problem}", file=sys.stderr)
