@@ -1,8 +1,8 @@
 """The learner's worksheet: found, filled, and shown as a difference.
 
 ``handouts/Activity_Worksheet.md`` is the contract: the three tables of its Part B are found by their headings. The
-learner's own copy lies in ``my_work/``. Filling writes into empty cells and adds rows; a character that somebody typed
-is never changed, and the file as it was is kept in ``my_work/backups/``.
+learner's own copy lies in ``my_work/``. Filling writes into cells that hold nothing but blanks, and adds rows; a
+character that somebody typed is never changed, and the file as it was is kept in ``my_work/backups/``.
 """
 
 import difflib

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import math
+import re
 import string
 from pathlib import Path
 
@@ -352,6 +353,10 @@ def test_a_line_cut_anywhere_or_with_one_letter_changed_never_gives_another_run(
 # The worksheet
 
 
+# Between two bars of one line: a form feed or a tab in there is nothing that anybody wrote.
+BLANK_CELL = re.compile(r"(?<=\|)[^\S\n\r]+(?=\|)")
+
+
 @pytest.mark.parametrize("count", COUNTS)
 def test_a_worksheet_with_anything_typed_anywhere_is_filled_or_left_alone(make_run, count):
     text = worksheet.TEMPLATE.read_text(encoding="utf-8")
@@ -366,7 +371,8 @@ def test_a_worksheet_with_anything_typed_anywhere_is_filled_or_left_alone(make_r
         before = text[:at] + words + text[at + gone :]
         after, notices = worksheet.filled(before, runs)
         kept = iter(after)
-        assert all(letter in kept for letter in before if letter not in " |\n\r-"), "a letter was lost"
+        written = BLANK_CELL.sub("", before)
+        assert all(letter in kept for letter in written if letter not in " |\n\r-"), "a letter was lost"
         assert worksheet.filled(after, runs)[0] == after
         table = worksheet.find_table(after, WORKSHEET_COLUMNS)
         assert isinstance(table, str) or {"run-1", "run-2"} <= {bare(row[0]) for row in table.rows}
