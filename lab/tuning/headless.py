@@ -6,20 +6,25 @@ line.
 
 import argparse
 import ast
+import asyncio
+import contextlib
 import errno
 import logging
+import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import papermill
-from nbclient.exceptions import DeadKernelError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
+from tqdm import tqdm
 
 from tuning import folders
 from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
@@ -33,7 +38,9 @@ LAST_RESULT = '[folder.name for folder in __import__("tuning.run", fromlist=["ru
 
 
 class _Client(PapermillNotebookClient):
-    """Papermill's client, with the text of display updates shown beside the progress bar."""
+    """Papermill's client, with the text of display updates beside the progress bar, and Ctrl-C as the stop button."""
+
+    stopped = False
 
     def create_kernel_manager(self) -> Any:
         """Make the kernel's manager; where even this machine's own address is switched off, they talk through files."""
@@ -59,11 +66,42 @@ class _Client(PapermillNotebookClient):
         if bar is not None and cell.cell_type == "code":
             bar.set_description_str(f"{cell.get('id', ''):22s}")
             bar.set_postfix_str("")
-        return super().execute_cell(cell, cell_index, *args, **kwargs)
+        executed = cell
+        try:
+            if not self.stopped:
+                executed = super().execute_cell(cell, cell_index, *args, **kwargs)
+        except CellExecutionError:
+            if not self.stopped:
+                raise
+        if self.stopped:
+            raise KeyboardInterrupt
+        return executed
+
+    @contextlib.contextmanager
+    def ctrl_c_as_stop_button(self) -> Iterator[None]:
+        """Let the first Ctrl-C interrupt the cell under way, so that it can keep its work; a second one is as usual."""
+
+        def press(number: int, frame: object) -> None:
+            signal.signal(signal.SIGINT, usual)
+            self.stopped = True
+            tqdm.write(
+                "Stopping. A run in training is measured and kept first; Ctrl-C again leaves at once.", file=sys.stderr
+            )
+            # Without a loop no cell is under way, and the next one does not start.
+            with contextlib.suppress(RuntimeError):
+                loop = asyncio.get_running_loop()
+                loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self.km.interrupt_kernel()))
+
+        usual = signal.signal(signal.SIGINT, press)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, usual)
 
     def papermill_execute_cells(self) -> None:
         """Execute all cells; then ask the kernel for its last result: another kernel may fill the same folder."""
-        super().papermill_execute_cells()
+        with self.ctrl_c_as_stop_button():
+            super().papermill_execute_cells()
         question = self.kc.execute("", silent=True, user_expressions={"last": LAST_RESULT})
         answer = self.wait_for_reply(question)["content"]["user_expressions"]["last"]
         self.nb.metadata["results"] = ast.literal_eval(answer["data"]["text/plain"])
@@ -90,8 +128,9 @@ class _Engine(NBClientEngine):
             startup_timeout=kwargs["start_timeout"],
             timeout=None,
             # Else the kernel warns in the middle of the progress bar that its connection, which never leaves this
-            # machine, is not encrypted.
-            extra_arguments=["--log-level=ERROR"],
+            # machine, is not encrypted; and, after a second Ctrl-C, that nobody takes its last answer, with a
+            # traceback. What goes wrong in a cell comes another way.
+            extra_arguments=["--log-level=CRITICAL"],
         )
         return client.execute()
 
@@ -128,6 +167,8 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None)
     make_room_in(out or folders.runs())
     papermill_engines.register("workshop", _Engine)
     logging.getLogger("papermill").setLevel(logging.ERROR)
+    # After a second Ctrl-C nobody waits for the cell any more, which asyncio would tell with a traceback.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     # In a place of its own while it grows: a second one may be executed at the same time, and either may be killed.
     with tempfile.TemporaryDirectory(prefix="notebook-") as growing:
         executed = Path(growing) / source.name

@@ -29,11 +29,12 @@ BEGIN_TRAINING = ("preset", "training-arguments", "trainer")
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="SIGKILL is not a Windows signal")
 
 
-def start(runs: Path, few: Path) -> subprocess.Popen:
-    settings = [part for name, value in (DIALS | {"DATA": few}).items() for part in ("--set", f"{name}={value}")]
+def start(runs: Path, few: Path, module: str = "tuning.training", **dials: object) -> subprocess.Popen:
+    dials = DIALS | {"DATA": few} | dials
+    settings = [part for name, value in dials.items() for part in ("--set", f"{name}={value}")]
     environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}
     return subprocess.Popen(
-        [sys.executable, "-m", "tuning.training", *settings],
+        [sys.executable, "-m", module, *settings],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -150,6 +151,53 @@ def test_the_stop_button_keeps_the_record_and_the_next_cells_work(monkeypatch, t
     assert run.final["val_loss"] is not None
     assert len(pd.read_csv(tmp_path / "experiment_log.csv")) == 1
     assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_terminal_keeps_the_record_and_is_one_line(monkeypatch, tmp_path, few):
+    """``workshop.py run``: the terminal interrupts the program, not the kernel, which has a session of its own."""
+    growing = tmp_path / "growing"
+    growing.mkdir()
+    monkeypatch.setenv("TMPDIR", str(growing))
+    process = start(tmp_path, few, "tuning.headless", EPOCHS=30)
+    once_trained(tmp_path, lambda: os.killpg(process.pid, signal.SIGINT)).join()
+    told = last_words(process)
+    assert "Stopping. A run in training is measured and kept first" in told
+    run = Run.load(next(tmp_path.glob("*/run.json")))
+    assert (run.outcome, len(run.epochs) >= 1) == ("interrupted", True)
+    assert len(pd.read_csv(tmp_path / "experiment_log.csv")) == 1
+    assert not list(tmp_path.rglob("*.part*"))
+    assert not list(growing.glob("notebook-*"))
+
+
+def last_words(process: subprocess.Popen) -> str:
+    """What a stopped program had told by its end; before its last line stands the bar, which draws over itself."""
+    _, told = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in told
+    assert told.splitlines()[-1] == "Stopped by hand."
+    return told
+
+
+@pytest.mark.full
+def test_a_second_ctrl_c_leaves_at_once_and_costs_no_work(tmp_path, few):
+    process = start(tmp_path, few, "tuning.headless", EPOCHS=30)
+
+    def press_twice() -> None:
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+
+    once_trained(tmp_path, press_twice).join()
+    last_words(process)
+    # A small run may be written down in the moment that the kernel is given to end; a large one is continued.
+    stopped = [Run.load(path).outcome for path in tmp_path.glob("*/run.json")]
+    assert stopped in ([], ["interrupted"])
+    finish(start(tmp_path, few, EPOCHS=30))
+    outcomes = sorted(Run.load(path).outcome for path in tmp_path.glob("*/run.json"))
+    assert outcomes == ["completed", *stopped]
+    assert len(pd.read_csv(tmp_path / "experiment_log.csv")) == len(outcomes)
+    assert not list(tmp_path.glob(f"*/{resume.CHECKPOINTS}/*"))
 
 
 @pytest.mark.full
