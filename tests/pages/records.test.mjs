@@ -126,6 +126,7 @@ test("names are cleaned as tuning.strict cleans them, and visitors differ", () =
   assert.equal(cleanName("  Blue   4 "), "Blue 4");
   assert.equal(cleanName(""), "");
   for (const bad of ["=1+1", "<b>", "-x", "x".repeat(41), "a\u0000b", "😀"]) assert.equal(cleanName(bad), null);
+  for (const good of ["O\u2019Neill", "हिन्दी टीम", "தமிழ் குழு", "मराठी"]) assert.equal(cleanName(good), good);
   assert.match(newVisitor(), /^[0-9a-f]{8}$/);
   assert.notEqual(newVisitor(), newVisitor());
 });
