@@ -8,7 +8,6 @@ weights in ``model/``.
 import dataclasses
 import json
 import math
-import os
 import shutil
 import tempfile
 import time
@@ -25,6 +24,7 @@ from tuning import folders
 from tuning.data import LABELS
 from tuning.dials import Dials
 from tuning.errors import RunError
+from tuning.files import write_whole
 
 SCHEMA_VERSION = 2
 SCHEMA_FILE = Path(__file__).with_name("run.schema.json")
@@ -195,20 +195,6 @@ def check(record: Any, name: str) -> None:
     if problem is not None:
         where = "/".join(map(str, problem.absolute_path)) or "the record"
         raise RunError(f"{name}: this is not a run of this workshop ({where}: {problem.message[:120]}).")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that a reader, or a crash, sees the old or the new content and nothing between."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def new_folder(label: str) -> Path:
