@@ -37,7 +37,7 @@ def free_name(path: Path) -> Path:
         `path`, or the first of ``<stem>-2``, ``<stem>-3``, ... that is free or still as :func:`sign` saw it.
     """
     kept, number, name = _as_written(path.parent), 1, path
-    while name.exists() and (name.name not in kept or kept[name.name] != _digest(name)):
+    while name.is_file() and (name.name not in kept or kept[name.name] != _digest(name)):
         number += 1
         name = path.with_name(f"{path.stem}-{number}{path.suffix}")
     return name
