@@ -23,9 +23,9 @@ from tuning import clinic, folders, lines, travelling_run
 from tuning.clinic import Score
 from tuning.errors import DialError, RunError, ShareError
 from tuning.lines import MOST_LINES, RUN, SCORE
-from tuning.prediction import CALL_WORDS
 from tuning.run import Run, write_whole
 from tuning.strict import clean_name, file_stem, name, number, parse
+from tuning.symptoms import CALL_WORDS
 from tuning.travelling_run import pack, short, unpack
 
 LONGEST_RECORD = 60_000
