@@ -366,6 +366,7 @@ class Recorder(TrainerCallback):
                 "val_loss": _finite_or_none(scored["eval_validation_loss"]),
                 "val_accuracy": scored["eval_validation_accuracy"],
                 "val_f1_macro": scored["eval_validation_f1_macro"],
+                "val_mistake_confidence": scored["eval_validation_mistake_confidence"],
                 "seconds": time.perf_counter() - self._epoch_began,
             }
         )
