@@ -4,12 +4,15 @@ Up to `MANY` runs of a preset are drawn one by one. Of more, the middle of all a
 that a sweep of a thousand runs is as readable as ten groups.
 """
 
+import functools
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from tuning import curves
 from tuning.board import OWN_RATE, Board, by_preset, by_rate
@@ -215,9 +218,17 @@ def _who(members: Sequence[Shared]) -> str:
     if len(members) > MANY:
         return _runs(members)
     # A name stays in one line.
-    names = list(dict.fromkeys(shared.name.replace(" ", "\N{NO-BREAK SPACE}") for shared in members))
+    names = [_drawable(name).replace(" ", "\N{NO-BREAK SPACE}") for name in dict.fromkeys(one.name for one in members)]
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return ", ".join(names[:MOST_NAMES]) + more
+
+
+@functools.cache
+def _drawable(name: str) -> str:
+    """A name, or its script where the font that comes with matplotlib would draw empty boxes; tables show the name."""
+    font = get_font(findfont(FontProperties()))
+    foreign = [sign for sign in name if not font.get_char_index(ord(sign))]
+    return f"(name in {unicodedata.name(foreign[0], 'another script').split()[0].title()})" if foreign else name
 
 
 def _runs(members: Sequence[Shared]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tuning import folders
 from tuning.errors import DocumentError, WorkshopError
-from tuning.run import write_whole
+from tuning.files import free_name, sign, write_whole
 
 FOLDER = folders.ROOT / "handouts"
 ONE_PAGE = ("Cheat_Sheet", "Unit6_Maths_Words_Glossary")
@@ -111,9 +111,12 @@ def write(folder: Path | None = None) -> list[Path]:
         The files.
     """
     folder = folder or folders.work() / "handouts"
-    written = [folder / f"{name}.html" for name in (*ONE_PAGE, *LONGER, FORM)]
-    for path in written:
-        write_whole(path, page(path.stem))
+    written = []
+    for name in (*ONE_PAGE, *LONGER, FORM):
+        path = free_name(folder / f"{name}.html")
+        write_whole(path, page(name))
+        sign(path)
+        written.append(path)
     return written
 
 

@@ -74,7 +74,7 @@ const REFUSED = {
   "a cut line": ["W6W1-300-abc", /truncated/],
   "a changed line": ["W6W1-3-abc-0123456789ab-END", /checksum/],
   "a wrong length": ["W6W1-4-abc-0123456789ab-END", /altered/],
-  "another version": ["W6W2-3-abc-0123456789ab-END", /another version/],
+  "another version": ["W6W3-3-abc-0123456789ab-END", /another version/],
 };
 for (const [name, [source, reason]] of Object.entries(REFUSED)) {
   test(`${name} is refused with the reason`, async () => {
@@ -128,6 +128,7 @@ test("names are cleaned as tuning.strict cleans them, and visitors differ", () =
   assert.equal(cleanName("  Blue   4 "), "Blue 4");
   assert.equal(cleanName(""), "");
   for (const bad of ["=1+1", "<b>", "-x", "x".repeat(41), "a\u0000b", "😀"]) assert.equal(cleanName(bad), null);
+  for (const good of ["O\u2019Neill", "हिन्दी टीम", "தமிழ் குழு", "मराठी"]) assert.equal(cleanName(good), good);
   assert.match(newVisitor(), /^[0-9a-f]{8}$/);
   assert.notEqual(newVisitor(), newVisitor());
 });
