@@ -135,3 +135,17 @@ def test_a_file_that_is_held_is_one_line(monkeypatch, tmp_path):
     target.mkdir()
     with pytest.raises(WorkshopError, match="cannot be written"):
         slide.fill(boards.collect(), target)
+
+
+def test_a_slide_that_somebody_changed_is_kept_and_the_next_one_numbered(make_run):
+    """Title and conclusion of Activity 4 were gone when notebook 03 was run again."""
+    board = boards.collect("\n".join(room_lines(make_run)[:3]))
+    path = slide.fill(board)
+    assert slide.fill(board) == path
+    changed = pptx.Presentation(str(path))
+    changed.slides[0].shapes.title.text = "Our results"
+    changed.save(str(path))
+    second = slide.fill(board)
+    assert second.name == "Group_Results-2.pptx"
+    assert slide.fill(board) == second
+    assert pptx.Presentation(str(path)).slides[0].shapes.title.text == "Our results"

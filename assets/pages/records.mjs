@@ -125,12 +125,12 @@ export async function readLine(source, orders) {
   if (source.length > LARGEST_FILE) refuse("This text is too long.");
   const straight = source.replace(/[\u2010-\u2014\u2212]/g, "-");
   const starts = [...straight.matchAll(/W6W\d/g)];
-  if (starts.length === 0) refuse("There is no share line in this text. It begins with W6W1 and ends with END.");
+  if (starts.length === 0) refuse("There is no share line in this text. It begins with W6W and ends with END.");
   if (starts.length > 1) refuse(`${starts.length} share lines were found; give one.`);
   const kept = straight.slice(starts[0].index, starts[0].index + LONGEST_BODY + 3_000).replace(/[^0-9A-Za-z-]/g, "");
-  if (!kept.startsWith("W6W1-")) refuse("This line comes from another version of the workshop.");
+  if (!/^W6W[12]-/.test(kept)) refuse("This line comes from another version of the workshop.");
   if (!kept.includes("-END")) refuse("This line is truncated: its end is missing. Copy it again, whole.");
-  const found = /^(W6W1-(\d{1,5})-([0-9A-Za-z]+))-([0-9a-f]{12})-END/.exec(kept);
+  const found = /^(W6W[12]-(\d{1,5})-([0-9A-Za-z]+))-([0-9a-f]{12})-END/.exec(kept);
   if (!found || found[3].length !== Number(found[2]) || found[3].length > LONGEST_BODY) {
     refuse("This line is altered: characters were lost or added on the way. Copy it again.");
   }
@@ -224,11 +224,23 @@ export function nextEpochSeconds(record, step) {
   return seconds.length ? seconds.reduce((sum, one) => sum + one, 0) / seconds.length : null;
 }
 
-/** The moving average of step losses, as `tuning.curves.smooth` computes it; null where nothing is known. */
-export function smooth(losses) {
-  const width = Math.min(25, Math.max(3, Math.floor(losses.length / 10)));
-  return losses.map((_, end) => {
-    const known = losses.slice(Math.max(0, end + 1 - width), end + 1).filter((loss) => loss !== null);
-    return known.length ? known.reduce((sum, loss) => sum + loss, 0) / known.length : null;
+/** Length of the moving average of a run, in steps, as `tuning.curves.window` says. */
+export function averageWindow(steps) {
+  return Math.min(20, Math.max(5, Math.floor(((steps.at(-1)?.[0] ?? 0) + 5) / 10)));
+}
+
+/** The moving average of step losses, as `tuning.curves.moving_average` computes it; null where nothing is known. */
+export function movingAverage(steps) {
+  const width = averageWindow(steps);
+  let [begin, total, known] = [0, 0, 0];
+  const count = (loss, sign) => {
+    if (loss === null) return;
+    total += sign * loss;
+    known += sign;
+  };
+  return steps.map(([step, loss]) => {
+    count(loss, 1);
+    for (; steps[begin][0] <= step - width; begin += 1) count(steps[begin][1], -1);
+    return known ? total / known : null;
   });
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tuning import folders
 from tuning.errors import DocumentError, WorkshopError
-from tuning.run import write_whole
+from tuning.files import free_name, sign, write_whole
 
 FOLDER = folders.ROOT / "handouts"
 ONE_PAGE = ("Cheat_Sheet", "Unit6_Maths_Words_Glossary")
@@ -109,11 +109,25 @@ def write(folder: Path | None = None) -> list[Path]:
     -------
     list of pathlib.Path
         The files.
+
+    Raises
+    ------
+    DocumentError
+        If a handout is missing or cannot be written, or pandoc is not installed.
     """
     folder = folder or folders.work() / "handouts"
-    written = [folder / f"{name}.html" for name in (*ONE_PAGE, *LONGER, FORM)]
-    for path in written:
-        write_whole(path, page(path.stem))
+    written = []
+    for name in (*ONE_PAGE, *LONGER, FORM):
+        path, text = free_name(folder / f"{name}.html"), page(name)
+        try:
+            write_whole(path, text)
+            sign(path)
+        except OSError as problem:
+            raise DocumentError(
+                f"{folders.short(path)} cannot be written ({problem.strerror}). Free some space, or make its folder"
+                " writable."
+            ) from None
+        written.append(path)
     return written
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from tuning import folders
 from tuning.energy import PRICE_PER_HOUR, WATTS, footprint
 from tuning.errors import RunError
-from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs, write_whole
+from tuning.files import Lock, write_whole
+from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
 
 WORKSHEET_COLUMNS = (
     "Run ID",
@@ -63,7 +64,10 @@ LOG_COLUMNS = (
     "Energy from",
     "Cost",
     "Cost from",
+    "Departures",
 )
+# Columns that a log may lack, because it was begun before there were any.
+_ADDED_LATER = ("Departures",)
 LOCK_SECONDS = 60
 POLL_SECONDS = 0.01
 # Dials with a column of their own; all others stand together in "Other dials".
@@ -165,6 +169,7 @@ def log_values(run: Run, watts: float = WATTS, price_per_hour: float = PRICE_PER
         "Train seconds": number(timing.get("train_seconds"), 1),
         "Total seconds": number(timing.get("total_seconds"), 1),
         "Versions": " ".join(f"{name}={version}" for name, version in run.versions.items()),
+        "Departures": "; ".join(run.departures),
     }
     costs = _costs(run, watts, price_per_hour)
     return worksheet_values(run) | {name: str(value) for name, value in rest.items()} | costs
@@ -227,8 +232,7 @@ def _rewrite(run: Run, change: Callable[[list[dict[str, str]]], list[dict[str, s
     path = log_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(path.with_suffix(".lock"), timeout=LOCK_SECONDS, poll_interval=POLL_SECONDS):
-            _clear_half_files(path)
+        with Lock(path.with_suffix(".lock"), LOCK_SECONDS, poll_seconds=POLL_SECONDS):
             write_whole(path, _text(change(_rows_on_disk(path))))
         # Whoever writes many rows in a row lets the others have a turn.
         time.sleep(2 * POLL_SECONDS)
@@ -243,12 +247,6 @@ def _again(run: Run) -> str:
         f"The run itself is safe in {folders.short(run.folder)}. If the log is open in a spreadsheet, close it, and"
         f" then run: from tuning import journal, run; journal.append(run.last_run({run.run_id!r}))"
     )
-
-
-def _clear_half_files(path: Path) -> None:
-    """Remove what a killed process left half-written; the lock says that no other process is writing now."""
-    for part in path.parent.glob(f"{path.name}.*.part"):
-        part.unlink(missing_ok=True)
 
 
 def _with_row(rows: list[dict[str, str]], new: dict[str, str]) -> list[dict[str, str]]:
@@ -306,7 +304,9 @@ def _rows(path: Path) -> list[dict[str, str]] | None:
         return None
     # csv gives a row with cells too many the key None, and one with cells too few the value None.
     whole = all(None not in row and None not in row.values() for row in rows)
-    return rows if whole and header == list(LOG_COLUMNS) else None
+    if not whole or header not in (list(LOG_COLUMNS), [name for name in LOG_COLUMNS if name not in _ADDED_LATER]):
+        return None
+    return [dict.fromkeys(LOG_COLUMNS, "") | row for row in rows]
 
 
 def read_log() -> pd.DataFrame:

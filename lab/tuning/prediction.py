@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from tuning import folders
 from tuning.diagnosis import CLEAR_FALL
 from tuning.dials import Dials, SgdDials
 from tuning.errors import DialError, RunError, nearest
-from tuning.run import BACKUP_NOTEBOOK, Run, adoption
+from tuning.files import Lock, append_line
+from tuning.run import BACKUP_NOTEBOOK, Run, adoption, with_first_dials
 
 CALL_WORDS = ("moving", "stalled", "collapsed", "crashed")
 LONGEST_REASON = 300
@@ -134,10 +135,8 @@ def _add(entry: dict[str, Any]) -> None:
     path = predictions_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock"), timeout=LOCK_SECONDS), path.open("a+", encoding="utf-8") as file:
-            # A line that a crash cut short must not swallow this one.
-            start = "\n" if path.stat().st_size and not path.read_bytes().endswith(b"\n") else ""
-            file.write(start + json.dumps(entry) + "\n")
+        with Lock(path.with_suffix(".lock"), LOCK_SECONDS):
+            append_line(path, json.dumps(entry))
     except Timeout:
         raise RunError(f"{folders.short(path)} is held by another notebook. Run this cell again.") from None
     except OSError as problem:
@@ -157,6 +156,8 @@ def _entries() -> list[dict[str, Any]]:
         try:
             entry = json.loads(line)
             whole = {key: entry[key] for key in ("made", "lab", "dials", "word", "f1", "because")}
+            if whole["lab"] == "main":
+                whole["dials"] = with_first_dials(whole["dials"])
             known = datetime.fromisoformat(whole["made"]).tzinfo is not None and whole["word"] in CALL_WORDS
             if known and (whole["f1"] is None or _is_score(whole["f1"])):
                 found.append(whole)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tuning import board_pictures, deck_design, folders
 from tuning.board import COLUMNS, Board, results, summary
 from tuning.errors import WorkshopError
+from tuning.files import free_name, sign
 
 if TYPE_CHECKING:
     from pptx.presentation import Presentation
@@ -57,7 +58,7 @@ def fill(board: Board, out: Path | None = None) -> Path:
     Returns
     -------
     pathlib.Path
-        The file.
+        The file: `out`, or a numbered one beside it where somebody has changed `out`.
 
     Raises
     ------
@@ -74,10 +75,11 @@ def fill(board: Board, out: Path | None = None) -> Path:
         if len(pages) > 1:
             _say(_shape(slide, TITLE), f"Group results ({number} of {len(pages)})")
     _put_picture(presentation.slides[len(pages)], board)
-    out = out or folders.work() / FORM.name
+    out = free_name(out or folders.work() / FORM.name)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         presentation.save(str(out))
+        sign(out)
     except OSError as problem:
         raise WorkshopError(
             f"{folders.short(out)} cannot be written ({problem.strerror}). If PowerPoint has it open, close it there."
