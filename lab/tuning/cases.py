@@ -53,8 +53,11 @@ LEARNED = 0.1
 
 
 def recorded() -> dict[str, Run]:
-    """The reference runs of the main lab by name: the backup lab's losses and rates are of another kind."""
-    others = (reference.BACKUP, reference.DISTILBERT)
+    """The reference runs of the main lab by name, those of the budget round left out, which are thinned.
+
+    The backup lab's losses and rates are of another kind.
+    """
+    others = (reference.BACKUP, reference.DISTILBERT, reference.BUDGET_NAME)
     return {name: reference.load(name) for name in reference.names() if not name.startswith(others)}
 
 
