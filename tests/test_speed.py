@@ -156,7 +156,7 @@ def test_clipping_inside_the_optimiser_moves_weights_as_clipping_before_it(size)
 
 
 def test_plain_changes_nothing():
-    model, batch = small("bert")
+    model, _ = small("bert")
     with speed.tricks(model, [], "plain", "fp32"):
         assert all("forward" not in vars(module) for module in model.modules())
     assert speed.TRAINERS["plain"] is Trainer
@@ -179,14 +179,9 @@ def test_a_block_that_stands_still_or_is_unusual_is_left_alone():
     speed._patch(model, "fp32")
     assert "forward" not in vars(first)
     assert "forward" not in vars(second)
-    assert np.isfinite(loss_and_gradients_of_learners(model, batch))
-
-
-def loss_and_gradients_of_learners(model: nn.Module, batch) -> float:
     model.train()
-    loss = model(**batch).loss
-    loss.backward()
-    return loss.item()
+    model(**batch).loss.backward()
+    assert first.output.dense.weight.grad is None
 
 
 def test_every_trick_names_something_that_is_there():
