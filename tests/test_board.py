@@ -27,7 +27,7 @@ def chat(make_run, lines) -> str:
     damaged = [
         more[:600],
         more[:300] + more[310:],
-        more.replace("W6W1", "W6W9"),
+        more.replace("W6W2", "W6W9"),
         more[:99] + "x" + more[100:],
         lines[4],
     ]

@@ -209,6 +209,17 @@ def test_a_signed_number_is_no_formula(make_run, gap):
     assert journal.read_log()["Gen. gap"].tolist() == [f"{gap:+.3f}"]
 
 
+def test_a_log_that_was_begun_before_there_were_departures_goes_on(make_run):
+    journal.append(make_run())
+    table = journal.read_log().drop(columns="Departures").assign(Notes="mine")
+    table.to_csv(journal.log_file(), index=False)
+    journal.append(make_run(run_id="second", departures=["optim: adamw_torch_fused, sgd"]))
+    log = journal.read_log()
+    assert log["Notes"].tolist() == ["mine", ""]
+    assert log["Departures"].tolist() == ["", "optim: adamw_torch_fused, sgd"]
+    assert [path.name for path in folders.runs().glob("*kept_aside*")] == []
+
+
 def append_many(record: dict, name: str, rows: int, barrier) -> None:
     barrier.wait()
     for number in range(rows):

@@ -15,7 +15,7 @@ from tuning import folders, lines, reference, share, travelling_run
 from tuning.diagnosis import convergence, diagnose
 from tuning.dials import SgdDials
 from tuning.errors import ShareError
-from tuning.run import Run, check, finite
+from tuning.run import FIRST_DIALS, Run, check, finite
 
 SCORES = ("val_accuracy", "val_f1_macro", "val_loss", "train_loss", "gap_accuracy", "val_accuracy_interval")
 
@@ -28,7 +28,7 @@ def line(make_run) -> str:
 def forged(record: dict) -> str:
     """A line with the right checksum and any content: what somebody could make who reads this repository."""
     body = share.to_base62(zlib.compress(json.dumps(record).encode(), 9))
-    start = f"W6W1-{len(body)}-{body}"
+    start = f"W6W2-{len(body)}-{body}"
     return f"{start}-{lines.RUN.checksum(start)}-END"
 
 
@@ -198,8 +198,8 @@ BAD = {
     "cut in the middle": (lambda text: text[:300] + text[400:], "altered"),
     "one character changed": (lambda text: text[:200] + ("a" if text[200] != "a" else "b") + text[201:], "altered"),
     "all small": (lambda text: text[:9] + text[9:-3].lower() + "END", "altered"),
-    "newer": (lambda text: text.replace("W6W1-", "W6W2-", 1), "newer version"),
-    "older": (lambda text: text.replace("W6W1-", "W6W0-", 1), "older version"),
+    "newer": (lambda text: text.replace("W6W2-", "W6W3-", 1), "newer version"),
+    "older": (lambda text: text.replace("W6W2-", "W6W0-", 1), "older version"),
     "wrong length": (lambda text: text.replace(text.split("-")[1], "99999", 1), "altered"),
     "checksum gone": (lambda text: text[:-17] + "-END", "altered"),
 }
@@ -233,8 +233,7 @@ def test_the_line_with_the_opened_test_part_replaces_the_one_without(make_run):
         assert [shared.run.test["f1_macro"] for shared in found.shared] == [0.66]
 
 
-# A line of this version, as the code wrote it once. If this fails, the meaning of a line has changed: raise the version
-# of `tuning.lines.RUN`, so that an older copy says so, and put the new line here.
+# A line of the first version, as the code wrote it once: whoever has one can still show it.
 KEPT = """
 W6W1-573-6lHKxnqeZwxJSJBEKcN7DOblWE0cpo0MLtAP8Z22g5w5l9rt0cmOThaGJFNnu6yfJaxoW84JylDl49rBbBMEumXAtbeQ6ZuJ1P3ya
 Wn8t4pOH3MO6PfTIiHXyzgrh4BayIjECOPmyYebAHKULqpp3I6YAopi2ykDvH2NY2knX70dg3wvgIdPVwhUvp5qUGJWayDr1SIxNMsyp6ELYrN
@@ -251,6 +250,30 @@ def test_a_line_that_was_written_once_is_still_read():
     assert (came.run.run_id, came.run.preset, came.run.seed) == ("20260105-090000-just-right", "JUST_RIGHT", 42)
     assert came.run.step_losses().tolist() == [1.1, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2]
     assert (came.run.final["val_f1_macro"], came.run.epochs[-1]["val_loss"]) == (0.76, 0.75)
+    assert (came.run.departures, came.run.adapter) == ([], None)
+    assert FIRST_DIALS.items() >= {name: came.run.dials[name] for name in FIRST_DIALS if name in came.run.dials}.items()
+
+
+def test_what_the_second_version_added_travels(make_run):
+    departures = ["optim: adamw_torch_fused, sgd", "callbacks: none, EarlyStoppingCallback"]
+    sent = make_run(departures=departures, adapter={"kind": "lora", "rank": 8, "share": 0.01})
+    came = share.read(share.line(sent, "Blue 4")).run
+    assert (came.departures, came.adapter) == (departures, sent.adapter)
+    assert len(share.line(sent, "Blue 4")) < 1_500
+
+
+def test_words_of_a_departure_that_may_not_travel_stay_at_home(make_run):
+    came = share.read(share.line(make_run(departures=["data: <amira>, C:/Users/amira"]), "Own")).run
+    assert came.departures == [travelling_run.ANOTHER_DEPARTURE]
+
+
+def test_what_a_later_version_adds_is_ignored_but_a_dial_sets_the_run_apart(make_run):
+    record = compact(room_run(make_run, 4, "JUST_RIGHT"))
+    plain = share.read(forged(record))
+    assert share.read(forged(record | {"zz": 1})).key == plain.key
+    later = share.read(forged(record | {"D": {"RANK": 8}})).run
+    assert later.departures == [travelling_run.ANOTHER_DEPARTURE]
+    assert later.dials == plain.run.dials
 
 
 @pytest.mark.parametrize("path", sorted(reference.FOLDER.glob("*.json")), ids=lambda path: path.stem)
@@ -312,7 +335,15 @@ FORGERIES = {
     "unknown prediction": {"p": ["<b>", 0.5]},
     "predicted beyond one": {"p": ["moving", 7]},
     "test part of text": {"x": ["<b>", 0.5, 0.5, 0.5, 10]},
-    "another key": {"zz": 1},
+    "dials that are no object": {"D": ["LABEL_NOISE"]},
+    "a later dial beyond its limits": {"D": {"EPOCHS": 10**9}},
+    "script as a dial": {"D": {"<script>": 1}},
+    "script as a departure": {"y": ["optim: <script>, sgd"]},
+    "formula as a departure": {"y": ["=HYPERLINK(1)"]},
+    "very many departures": {"y": ["optim: adamw_torch_fused, sgd"] * 1_000},
+    "departures that are no list": {"y": 5},
+    "script in the adapter": {"l": {"kind": "<script>"}},
+    "an adapter that is no object": {"l": [1]},
 }
 
 
@@ -330,7 +361,7 @@ def test_a_forged_line_is_refused_and_not_repeated(make_run, name):
 )
 def test_a_body_that_is_no_record_is_refused(content):
     body = share.to_base62(zlib.compress(content.encode(), 9))
-    start = f"W6W1-{len(body)}-{body}"
+    start = f"W6W2-{len(body)}-{body}"
     with pytest.raises(ShareError):
         share.read(f"{start}-{lines.RUN.checksum(start)}-END")
 
@@ -339,14 +370,14 @@ def test_a_bomb_is_not_unpacked():
     packed = zlib.compress(b" " * 4_000_000, 9)
     body = share.to_base62(packed)
     assert len(body) < lines.RUN.longest
-    start = f"W6W1-{len(body)}-{body}"
+    start = f"W6W2-{len(body)}-{body}"
     with pytest.raises(ShareError, match="was not written"):
         share.read(f"{start}-{lines.RUN.checksum(start)}-END")
 
 
 def test_a_text_beyond_all_bounds_is_refused_at_once(line):
     assert share.gather("x" * (share.LONGEST_TEXT + 1)).refused
-    many = share.gather("W6W1-10-abc-END\n" * (lines.MOST_LINES + 5))
+    many = share.gather("W6W2-10-abc-END\n" * (lines.MOST_LINES + 5))
     assert len(many.refused) == lines.MOST_LINES + 1
 
 
@@ -387,7 +418,7 @@ def test_damage_never_gives_a_wrong_run_in_100000_tries(line):
 @given(st.text(max_size=300))
 def test_any_text_is_read_without_an_exception(text):
     share.gather(text)
-    share.gather(f"W6W1-{text}")
+    share.gather(f"W6W2-{text}")
 
 
 json_values = st.recursive(
@@ -398,7 +429,7 @@ json_values = st.recursive(
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.sampled_from(sorted("np" + "itbdrzeavmsEMBFwogcx")), json_values)
+@given(st.sampled_from(sorted("np" + "itbdrzeavmsEMBFwogcx" + "Dyl")), json_values)
 def test_any_value_in_any_place_is_refused_or_harmless(key, value):
     record = json.loads(json.dumps(HARMLESS | {key: value}))
     try:
@@ -417,6 +448,9 @@ HARMLESS = {
     "t": "2026-01-05T09:00:00+00:00",
     "b": "01",
     "d": ["JUST_RIGHT", "constant", 1, 800, 96, 2, 8, 0.01, "embedded", "bundled", "all", "fp32"],
+    "D": {},
+    "y": [],
+    "l": None,
     "r": 1e-4,
     "z": 1,
     "e": [1, 3, "0", 1000],
@@ -463,5 +497,5 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 
 
 def test_a_file_of_any_bytes_is_read_without_an_exception(tmp_path):
-    (tmp_path / "noise.txt").write_bytes(bytes(range(256)) * 100 + b"W6W1-5-\xff\xfe-END")
+    (tmp_path / "noise.txt").write_bytes(bytes(range(256)) * 100 + b"W6W2-5-\xff\xfe-END")
     assert share.gather_files(tmp_path).shared == []

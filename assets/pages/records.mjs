@@ -125,12 +125,12 @@ export async function readLine(source, orders) {
   if (source.length > LARGEST_FILE) refuse("This text is too long.");
   const straight = source.replace(/[\u2010-\u2014\u2212]/g, "-");
   const starts = [...straight.matchAll(/W6W\d/g)];
-  if (starts.length === 0) refuse("There is no share line in this text. It begins with W6W1 and ends with END.");
+  if (starts.length === 0) refuse("There is no share line in this text. It begins with W6W and ends with END.");
   if (starts.length > 1) refuse(`${starts.length} share lines were found; give one.`);
   const kept = straight.slice(starts[0].index, starts[0].index + LONGEST_BODY + 3_000).replace(/[^0-9A-Za-z-]/g, "");
-  if (!kept.startsWith("W6W1-")) refuse("This line comes from another version of the workshop.");
+  if (!/^W6W[12]-/.test(kept)) refuse("This line comes from another version of the workshop.");
   if (!kept.includes("-END")) refuse("This line is truncated: its end is missing. Copy it again, whole.");
-  const found = /^(W6W1-(\d{1,5})-([0-9A-Za-z]+))-([0-9a-f]{12})-END/.exec(kept);
+  const found = /^(W6W[12]-(\d{1,5})-([0-9A-Za-z]+))-([0-9a-f]{12})-END/.exec(kept);
   if (!found || found[3].length !== Number(found[2]) || found[3].length > LONGEST_BODY) {
     refuse("This line is altered: characters were lost or added on the way. Copy it again.");
   }

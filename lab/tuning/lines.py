@@ -34,6 +34,8 @@ class Kind:
         Three characters by which it is found.
     version : int
         Whoever changes what a body means raises it.
+    oldest : int
+        The oldest version that can still be read.
     alphabet : str
         The characters of a body, as in a regular expression's brackets.
     checksum : callable
@@ -44,6 +46,7 @@ class Kind:
 
     mark: str
     version: int
+    oldest: int
     alphabet: str
     checksum: Callable[[str], str]
     longest: int
@@ -57,8 +60,8 @@ def _crc32(text: str) -> str:
     return f"{zlib.crc32(text.encode()):08x}"
 
 
-RUN = Kind("W6W", 1, "0-9A-Za-z", _sha256, 6_000)
-SCORE = Kind("W6C", 1, "0-9a-f", _crc32, 2_000)
+RUN = Kind("W6W", 2, 1, "0-9A-Za-z", _sha256, 6_000)
+SCORE = Kind("W6C", 1, 1, "0-9a-f", _crc32, 2_000)
 KINDS = {kind.mark: kind for kind in (RUN, SCORE)}
 
 _ADDED = "[^0-9A-Za-z-]"
@@ -147,11 +150,11 @@ def body(found: Found) -> str:
     kind = found.kind
     if found.version > kind.version:
         raise ShareError("comes from a newer version of the workshop. Update this copy, then read it again.")
-    if found.version < kind.version:
+    if found.version < kind.oldest:
         raise ShareError("comes from an older version of the workshop. Ask for it again, from this version.")
     if found.length > kind.longest:
         raise ShareError("is altered: its beginning is not that of a share line.")
-    start, readings = f"{kind.mark}{kind.version}-{found.length}-", found.readings()
+    start, readings = f"{kind.mark}{found.version}-{found.length}-", found.readings()
     if f"-{END}" not in readings[0]:
         raise ShareError("is truncated: its end is missing. Copy it again, whole.")
     pattern = re.compile(rf"([{kind.alphabet}]{{{found.length}}})-([0-9a-f]+)-{END}")

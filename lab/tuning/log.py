@@ -63,7 +63,10 @@ LOG_COLUMNS = (
     "Energy from",
     "Cost",
     "Cost from",
+    "Departures",
 )
+# Columns that a log may lack, because it was begun before there were any.
+_ADDED_LATER = ("Departures",)
 LOCK_SECONDS = 60
 POLL_SECONDS = 0.01
 # Dials with a column of their own; all others stand together in "Other dials".
@@ -165,6 +168,7 @@ def log_values(run: Run, watts: float = WATTS, price_per_hour: float = PRICE_PER
         "Train seconds": number(timing.get("train_seconds"), 1),
         "Total seconds": number(timing.get("total_seconds"), 1),
         "Versions": " ".join(f"{name}={version}" for name, version in run.versions.items()),
+        "Departures": "; ".join(run.departures),
     }
     costs = _costs(run, watts, price_per_hour)
     return worksheet_values(run) | {name: str(value) for name, value in rest.items()} | costs
@@ -306,7 +310,9 @@ def _rows(path: Path) -> list[dict[str, str]] | None:
         return None
     # csv gives a row with cells too many the key None, and one with cells too few the value None.
     whole = all(None not in row and None not in row.values() for row in rows)
-    return rows if whole and header == list(LOG_COLUMNS) else None
+    if not whole or header not in (list(LOG_COLUMNS), [name for name in LOG_COLUMNS if name not in _ADDED_LATER]):
+        return None
+    return [dict.fromkeys(LOG_COLUMNS, "") | row for row in rows]
 
 
 def read_log() -> pd.DataFrame:

@@ -12,7 +12,7 @@ from tuning import folders
 from tuning.diagnosis import CLEAR_FALL
 from tuning.dials import Dials, SgdDials
 from tuning.errors import DialError, RunError, nearest
-from tuning.run import BACKUP_NOTEBOOK, Run, adoption
+from tuning.run import BACKUP_NOTEBOOK, Run, adoption, with_first_dials
 
 CALL_WORDS = ("moving", "stalled", "collapsed", "crashed")
 LONGEST_REASON = 300
@@ -157,6 +157,8 @@ def _entries() -> list[dict[str, Any]]:
         try:
             entry = json.loads(line)
             whole = {key: entry[key] for key in ("made", "lab", "dials", "word", "f1", "because")}
+            if whole["lab"] == "main":
+                whole["dials"] = with_first_dials(whole["dials"])
             known = datetime.fromisoformat(whole["made"]).tzinfo is not None and whole["word"] in CALL_WORDS
             if known and (whole["f1"] is None or _is_score(whole["f1"])):
                 found.append(whole)

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from tuning import folders
 from tuning.dials import PRESETS, Dials, SgdDials
 from tuning.errors import EncoderError, WorkshopError
-from tuning.run import Run, check, finite, write_whole
+from tuning.run import Run, check, write_whole
 
 FOLDER = folders.ROOT / "assets" / "reference_runs"
 SEEDS = (1, 2, 3)
@@ -116,7 +116,7 @@ def _rounded(value):
 
 def save(run: Run, name: str) -> None:
     """Write a thinned record; the steps one to a line, so that a change can be read."""
-    record = finite(vars(thin(run, thinning(name))))
+    record = thin(run, thinning(name)).as_record()
     check(record, name)
     steps = record.pop("steps")
     text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

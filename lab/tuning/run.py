@@ -22,10 +22,11 @@ import pandas as pd
 
 from tuning import folders
 from tuning.data import LABELS
+from tuning.dials import Dials
 from tuning.errors import RunError
 from tuning.files import write_whole
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA_FILE = Path(__file__).with_name("run.schema.json")
 OUTCOMES = ("completed", "diverged", "interrupted")
 WEIGHTS_KEPT = 3
@@ -33,6 +34,8 @@ BACKUP_NOTEBOOK = "02"
 FURTHER_NOTEBOOK = "04"
 COMPARISON_FILE = "comparison.md"
 ADOPTED_FILE = "adopted.json"
+# What the main lab's runs were made with before there was a dial for it.
+FIRST_DIALS = {"LABEL_NOISE": 0.0, "SPEED": "plain"}
 
 _results_here: list[Path] = []
 
@@ -63,7 +66,11 @@ class Run:
     diagnosis: dict[str, Any] = dataclasses.field(default_factory=dict)
     timing: dict[str, float | None] = dataclasses.field(default_factory=dict)
     test: dict[str, Any] | None = None
+    departures: list[str] = dataclasses.field(default_factory=list)
+    adapter: dict[str, Any] | None = None
     schema_version: int = SCHEMA_VERSION
+    # Fields of a later version: they are kept in the file, and nothing here reads them.
+    unknown: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -79,6 +86,11 @@ class Run:
     def step_losses(self) -> np.ndarray:
         """Loss of every step in order, shape (steps,); NaN where it was not finite."""
         return np.array([np.nan if step["loss"] is None else step["loss"] for step in self.steps], dtype=float)
+
+    def as_record(self) -> dict[str, Any]:
+        """The content of ``run.json``: plain values, all numbers finite."""
+        record = dataclasses.asdict(self)
+        return finite(record | record.pop("unknown"))
 
     def save(self, folder: Path | None = None) -> Path:
         """Check the record and write ``run.json`` in one piece.
@@ -98,7 +110,7 @@ class Run:
         RunError
             If the record does not fit the schema.
         """
-        record = finite(dataclasses.asdict(self))
+        record = self.as_record()
         check(record, self.run_id)
         path = (folder or self.folder) / "run.json"
         write_whole(path, json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
@@ -120,8 +132,26 @@ class Run:
             raise RunError(f"{folders.short(path)}: this run cannot be opened ({problem.strerror}).") from None
         except (ValueError, RecursionError):
             raise RunError(f"{folders.short(path)}: this run is damaged (not JSON). Train again.") from None
+        record = _current(record)
         check(record, folders.short(path))
-        return cls(**record)
+        known = {field.name for field in dataclasses.fields(cls)} - {"unknown"}
+        later = {name: value for name, value in record.items() if name not in known}
+        return cls(**{name: record[name] for name in known}, unknown=later)
+
+
+def _current(record: Any) -> Any:
+    """A record of the first version as this one would have written it; any other record as it is."""
+    if not isinstance(record, dict) or record.get("schema_version") != 1:
+        return record
+    dials = record.get("dials")
+    if isinstance(dials, dict) and record.get("notebook") != BACKUP_NOTEBOOK:
+        dials = with_first_dials(dials)
+    return {"departures": [], "adapter": None} | record | {"dials": dials, "schema_version": SCHEMA_VERSION}
+
+
+def with_first_dials(dials: dict[str, Any]) -> dict[str, Any]:
+    """Dials of the main lab, those included that did not exist yet when they were written down."""
+    return dials | {name: value for name, value in FIRST_DIALS.items() if name in Dials.names() and name not in dials}
 
 
 def _refuse(constant: str) -> None:

@@ -1,6 +1,6 @@
 """The share line: one line of letters and digits that carries a run through any chat.
 
-``W6W1-<length>-<body>-<checksum>-END`` (see `tuning.lines`). The body is the run's shortened record (see
+``W6W2-<length>-<body>-<checksum>-END`` (see `tuning.lines`). The body is the run's shortened record (see
 `tuning.travelling_run`) with the group's name and prediction, as JSON, compressed by zlib and written in base 62: the
 bytes, behind a byte 1, as one large number, its most significant digit first.
 
@@ -263,8 +263,8 @@ def _read_run(body: str) -> Shared:
 
 
 def _shared(record: Any) -> Shared:
-    if not isinstance(record, dict) or set(record) != {"n", "p", *travelling_run.KEYS}:
-        raise ValueError("other keys")
+    if not isinstance(record, dict) or not set(record) >= {"n", "p", *travelling_run.KEYS}:
+        raise ValueError("keys are missing")
     word, f1 = record.pop("p")
     if word is not None and word not in CALL_WORDS:
         raise ValueError("no such word")

@@ -54,6 +54,13 @@ def number(value: Any) -> float | None:
     return value
 
 
+def mapping(value: Any) -> dict[str, Any]:
+    """A JSON object."""
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    return value
+
+
 def text(value: Any, pattern: re.Pattern) -> str:
     """A text that fits a pattern from its first to its last character."""
     if not isinstance(value, str) or not pattern.fullmatch(value):

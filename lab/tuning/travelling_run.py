@@ -10,8 +10,11 @@ The keys: ``i`` run id, ``t`` start, ``b`` notebook, ``d`` dials in their order,
 of the labels), ``v`` versions, ``m`` machine (cores, threads, device, precision), ``s`` steps (steps per epoch,
 differences of the step numbers, losses in hundredths, differences of the rates in hundredths of ``r``), ``E`` epochs,
 ``M`` majority, ``B`` and ``F`` scores before and after, ``w`` weight movement (all, then by layer), ``o`` outcome,
-``g`` verdict, ``c`` timing, ``x`` test part. Whoever changes them, or adds a dial, raises the version of
-`tuning.lines.RUN`.
+``g`` verdict, ``c`` timing, ``x`` test part. Since version 2 also, each only where there is something to say: ``D``
+dials that the first version did not have, by name; ``y`` departures from the dials; ``l`` adapter.
+
+A dial, or a key, that comes later needs no new version: a key that is not known is ignored, and a run with a dial that
+is not known stands apart. Whoever changes the meaning of what is here raises the version of `tuning.lines.RUN`.
 """
 
 import itertools
@@ -24,14 +27,16 @@ import numpy as np
 
 from tuning.data import LABELS, PARTS
 from tuning.diagnosis import diagnose
-from tuning.dials import Dials, FrozenDials, SgdDials
-from tuning.run import BACKUP_NOTEBOOK, Run, check, finite
-from tuning.strict import LARGEST_NUMBER, count, integer, item, number, text
+from tuning.dials import EVERYTHING, Dials, FrozenDials, SgdDials
+from tuning.run import BACKUP_NOTEBOOK, FIRST_DIALS, Run, check
+from tuning.strict import LARGEST_NUMBER, count, integer, item, mapping, number, text
 
 MOST_STEPS = 200
 FIRST_STEPS = 40
 LAST_STEP = 10_000_000
 MOST_LAYERS = 50
+MOST_DEPARTURES = 20
+# A line without one of these is none.
 KEYS = frozenset("itbdrzeavmsEMBFwogcx")
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
@@ -39,6 +44,14 @@ _MOMENT = re.compile(r"[0-9T:+.-]{10,40}")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,30}")
 _REVISION = re.compile(r"[0-9A-Za-z][0-9A-Za-z. _-]{0,60}")
 _HASH = re.compile(r"[0-9a-f]{64}")
+_FACT = re.compile(r"[a-z_]{1,30}")
+_WORDS = re.compile(r"[0-9A-Za-z_.+][0-9A-Za-z_.,+ -]{0,60}")
+_DEPARTURE = re.compile(rf"[a-z_ ]{{1,40}}: {_WORDS.pattern}, {_WORDS.pattern}")
+ANOTHER_DEPARTURE = "something that this copy of the workshop does not know"
+
+_DIAL = re.compile(r"[A-Z][A-Z_]{0,30}")
+# A dial that a line does not name has this value.
+_UNSAID = FIRST_DIALS | {"TRAINED": EVERYTHING}
 
 # What may travel as a text of the record; anything else is a learner's own and becomes the last word of its row.
 _DATA = {
@@ -50,6 +63,34 @@ _MODELS = ("distilbert", "embedded", "own")
 _ENCODERS = ("distilbert-base-uncased", "all-MiniLM-L6-v2", "TF-IDF + SGDClassifier", "a model of their own")
 _SOURCES = ("hub", "cache", "folder", "embedded", "scikit-learn", "another place")
 _DEVICES = ("cpu", "cuda", "mps", "another device")
+# The dials that travel as a list, in this order; those that came later travel by name.
+_LISTED = (
+    "LR_PRESET",
+    "SCHEDULER",
+    "GROUP",
+    "TRAIN_SUBSET",
+    "MAX_LENGTH",
+    "EPOCHS",
+    "BATCH_SIZE",
+    "WEIGHT_DECAY",
+    "MODEL",
+    "DATA",
+    "AGREEMENT",
+    "PRECISION",
+)
+_LISTED_BACKUP = (
+    "LR_PRESET",
+    "SCHEDULER",
+    "GROUP",
+    "TRAIN_SUBSET",
+    "EPOCHS",
+    "BATCH_SIZE",
+    "ALPHA",
+    "LABEL_NOISE",
+    "NOISY_VALIDATION",
+    "DATA",
+    "AGREEMENT",
+)
 VERDICTS = ("too low", "just right", "too high", "overfitting", "collapsed", "diverged", "unclear")
 _PACKAGES = ("python", "torch", "transformers", "scikit-learn", "numpy")
 
@@ -83,11 +124,18 @@ def pack(run: Run) -> dict[str, Any]:
     dict
         The keys are in a fixed order and can be written as JSON.
     """
+    dials = _travelling_dials(run)
+    listed = _LISTED_BACKUP if run.notebook == BACKUP_NOTEBOOK else _LISTED
+    later = {
+        "D": {name: value for name, value in dials.items() if name not in listed and value != _UNSAID.get(name)},
+        "y": _travelling_departures(run),
+        "l": run.adapter,
+    }
     return {
         "i": run.run_id,
         "t": run.started,
         "b": run.notebook,
-        "d": list(_travelling_dials(run).values()),
+        "d": [dials[name] for name in listed],
         "r": run.learning_rate,
         "z": run.seed,
         "e": [
@@ -124,7 +172,7 @@ def pack(run: Run) -> dict[str, Any]:
         "c": [short(run.timing.get("train_seconds"), 1), short(run.timing.get("total_seconds"), 1)]
         + [_whole(run.timing.get(key)) for key in ("tokens", "peak_memory_mb")],
         "x": None if run.test is None else [run.test["opened"], *(short(run.test.get(key)) for key in _TEST)],
-    }
+    } | {key: value for key, value in later.items() if value}
 
 
 def short(value: float | None, places: int = 4) -> float | None:
@@ -160,6 +208,15 @@ def _travelling_dials(run: Run) -> dict[str, Any]:
     if "MODEL" in dials and dials["MODEL"] not in _MODELS:
         dials["MODEL"] = "own"
     return dials
+
+
+def _travelling_departures(run: Run) -> list[str]:
+    """What the dials do not say, in words that may travel."""
+    known = FrozenDials.names() + SgdDials.names()
+    told = [text if _DEPARTURE.fullmatch(text) else ANOTHER_DEPARTURE for text in run.departures]
+    if not set(run.dials) <= set(known):
+        told.append(ANOTHER_DEPARTURE)
+    return list(dict.fromkeys(told))[:MOST_DEPARTURES]
 
 
 def _pack_steps(run: Run) -> list[Any]:
@@ -216,9 +273,10 @@ def unpack(record: dict[str, Any]) -> Run:
     ValueError, TypeError, KeyError, ArithmeticError, DialError, RunError
         If it is not what `pack` writes.
     """
-    if set(record) != KEYS:
-        raise ValueError("other keys")
-    dials = _dials(record["b"], record["d"])
+    later = mapping(record.get("D", {}))
+    dials, departures = _dials(record["b"], record["d"], later), _departures(record.get("y", []))
+    if set(later) - set(dials):
+        departures.append(ANOTHER_DEPARTURE)
     encoder, source, revision, parameters = record["e"]
     sha256, rows, used, *sizes = record["a"]
     cores, threads, device, precision = record["m"]
@@ -264,18 +322,41 @@ def unpack(record: dict[str, Any]) -> Run:
         outcome=record["o"],
         timing=dict(zip(_TIMING, [*map(number, record["c"][:2]), *map(count, record["c"][2:])], strict=True)),
         test=_test(record["x"]),
+        departures=list(dict.fromkeys(departures)),
+        adapter=_adapter(record.get("l")),
     )
-    check(finite(vars(run)), "the line")
+    check(run.as_record(), "the line")
     run.diagnosis = _diagnosis(run, item(VERDICTS, record["g"]))
     return run
 
 
-def _dials(notebook: Any, values: list[Any]) -> dict[str, Any]:
-    kind = _kind(notebook, frozen=len(values) == len(FrozenDials.names()))
-    dials = kind(**dict(zip(kind.names(), values, strict=True))).as_dict()
+def _dials(notebook: Any, values: list[Any], later: dict[str, Any]) -> dict[str, Any]:
+    listed = _LISTED_BACKUP if notebook == BACKUP_NOTEBOOK else _LISTED
+    if len(values) == len(_LISTED) + 1 and notebook != BACKUP_NOTEBOOK:
+        # So the first version wrote it.
+        listed = (*_LISTED, "TRAINED")
+    given = dict(zip(listed, values, strict=True)) | {text(name, _DIAL): value for name, value in later.items()}
+    kind = _kind(notebook, frozen="TRAINED" in given)
+    given = _UNSAID | given
+    dials = kind(**{name: given[name] for name in kind.names() if name in given}).as_dict()
     if dials["DATA"] not in _DATA or ("MODEL" in dials and dials["MODEL"] not in _MODELS):
         raise ValueError("a path")
     return dials
+
+
+def _departures(told: list[Any]) -> list[str]:
+    if len(told) > MOST_DEPARTURES:
+        raise ValueError("too many departures")
+    return [ANOTHER_DEPARTURE if one == ANOTHER_DEPARTURE else text(one, _DEPARTURE) for one in told]
+
+
+def _adapter(facts: dict[str, Any] | None) -> dict[str, Any] | None:
+    if facts is None:
+        return None
+    return {
+        text(name, _FACT): text(value, _WORDS) if isinstance(value, str) else number(value)
+        for name, value in mapping(facts).items()
+    }
 
 
 def _moment(value: Any) -> str:

@@ -73,7 +73,7 @@ const REFUSED = {
   "a cut line": ["W6W1-300-abc", /truncated/],
   "a changed line": ["W6W1-3-abc-0123456789ab-END", /checksum/],
   "a wrong length": ["W6W1-4-abc-0123456789ab-END", /altered/],
-  "another version": ["W6W2-3-abc-0123456789ab-END", /another version/],
+  "another version": ["W6W3-3-abc-0123456789ab-END", /another version/],
 };
 for (const [name, [source, reason]] of Object.entries(REFUSED)) {
   test(`${name} is refused with the reason`, async () => {
