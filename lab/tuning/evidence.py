@@ -116,7 +116,7 @@ def _missing(place: str, text: str, template: str) -> str:
 def _missing_in_log(text: str) -> str:
     blocks, runs = find_blocks(text), readable_runs()[0]
     # The numbers of a run stand in its record, or were typed.
-    measured = [block for block in blocks if block.belongs_to(runs) or is_number(block.typed["Accuracy"])]
+    measured = [block for block in blocks if len(block.belongs_to(runs)) == 1 or is_number(block.typed["Accuracy"])]
     missing = []
     if not runs and not any(block.is_baseline for block in measured):
         missing.append("the baseline's numbers")
