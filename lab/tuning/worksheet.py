@@ -99,8 +99,7 @@ def fill_worksheet() -> str:
     own = worksheet_file()
     text, notices = filled(read_worksheet(), runs)
     path = free_name(filled_file())
-    _write(path, text)
-    sign(path)
+    _write(path, text, ours=True)
     saved = time.strftime("%H:%M", time.localtime(own.stat().st_mtime))
     return "\n".join(
         [
@@ -146,9 +145,11 @@ def _read(path: Path) -> str:
     return raw.decode("utf-8-sig", "replace")
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str, *, ours: bool = False) -> None:
     try:
         write_whole(path, text)
+        if ours:
+            sign(path)
     except OSError as problem:
         raise WorksheetError(
             f"{folders.short(path)} cannot be written ({problem.strerror}). If a program has it open, close it there."
