@@ -474,6 +474,13 @@ def _always_majority(path: Path) -> str:
     )
 
 
+def _take_home(path: Path) -> str:
+    """What everybody takes along, before lunch and at the end."""
+    from tuning.keepsake import TAKE_HOME
+
+    return TAKE_HOME
+
+
 BLOCKS: dict[str, Callable[[Path], str]] = {
     "overview": _overview,
     "keypoints": _keypoints,
@@ -497,6 +504,7 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "budget": _budget,
     "reveal": _reveal,
     "always-majority": _always_majority,
+    "take-home": _take_home,
 }
 
 
