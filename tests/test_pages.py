@@ -103,7 +103,9 @@ def test_the_clinic_has_twelve_cases_and_the_two_rounds_that_are_compared_are_al
     for when in ("Activity 1", "wrap"):
         causes = [cases.CAUSE_OF[run.diagnosis["verdict"]] for run in rounds[when]]
         assert set(causes) == set(cases.OFFERED)
-        alike.append({cause: [run.dials[dial] for dial in cases.SAME] for cause, run in zip(causes, rounds[when])})
+        alike.append(
+            {cause: [run.dials[dial] for dial in cases.SAME] for cause, run in zip(causes, rounds[when], strict=True)}
+        )
     assert alike[0] == alike[1]
 
 

@@ -60,7 +60,7 @@ def recorded() -> dict[str, Run]:
 
     The backup lab's losses and rates are of another kind.
     """
-    others = (reference.BACKUP, reference.DISTILBERT, reference.BUDGET_NAME)
+    others = (reference.BACKUP, reference.DISTILBERT, reference.BUDGETED)
     return {name: reference.load(name) for name in reference.names() if not name.startswith(others)}
 
 
@@ -91,7 +91,7 @@ def choose(runs: dict[str, Run], shown: set[str]) -> list[tuple[str, str]]:
         rest = [name for name in names if name not in twins]
         if not twins or len(rest) < needed - COMPARED:
             raise RunError(
-                f"assets/reference_runs: the clinic needs {needed} runs that are {cause}, two of them with the same dials"
+                f"assets/reference_runs: the clinic needs {needed} runs that are {cause}, two of them with equal dials"
                 f" and other seeds; there is {', '.join(names) or 'none'}. Record the missing ones: python3 workshop.py"
                 " reference"
             )

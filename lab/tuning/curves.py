@@ -542,7 +542,7 @@ def over_epochs(run: Run) -> Picture:
         panels[2].set_ylim(0, 1)
     first, last = rows[0], rows[-1]
     words = "; ".join(
-        f"{title} from {_say(first[key])} to {_say(last[key])}"
+        f"{title} from {in_words(first[key])} to {in_words(last[key])}"
         for title, key in (
             ("training loss", "train_loss"),
             ("validation loss", "val_loss"),

@@ -441,19 +441,19 @@ def _budget(path: Path) -> str:
     """What three ways to spend the budget of Activity 5 came to, at full size, over the recorded seeds."""
     rows = []
     for size, epochs in reference.BUDGET:
-        runs = [reference.load(name) for name in reference.names(f"{reference.BUDGET_NAME}{size}x{epochs}-")]
+        runs = [reference.load(name) for name in reference.names(f"{reference.BUDGETED}{size}x{epochs}-")]
         f1 = [run.final["val_f1_macro"] for run in runs]
         losses = [run.final["val_loss"] for run in runs]
         rows.append(
             (
-                f"{size:,} × {epochs}",
+                f"{size:,} x {epochs}",
                 f"{sum(f1) / len(f1):.2f}",
                 spread(f1, ".2f"),
                 spread(losses, ".2f"),
                 len(runs),
             )
         )
-    return table(("sentences × epochs", "macro-F1, mean", "macro-F1", "validation loss", "seeds"), rows)
+    return table(("sentences x epochs", "macro-F1, mean", "macro-F1", "validation loss", "seeds"), rows)
 
 
 def _reveal(path: Path) -> str:

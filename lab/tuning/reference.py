@@ -39,7 +39,7 @@ OVER_FITTING = {"LABEL_NOISE": 0.3, "EPOCHS": 6}
 BUDGET = ((2400, 2), (1600, 3), (800, 6))
 DIGITS = 4
 BACKUP = "backup-"
-SWEEP_NAME, BUDGET_NAME = "sweep-", "budget-"
+SWEPT, BUDGETED = "sweep-", "budget-"
 # Beside the built-in encoder's runs, never in their place: the curve pictures and the clinic are made from those.
 DISTILBERT = "distilbert-"
 
@@ -74,15 +74,12 @@ def plan(model: str) -> dict[str, Dials | SgdDials]:
     main[f"{start}over-training"] = Dials(MODEL=model, **OVER_TRAINING)
     main |= {f"{start}over-fitting-seed{seed}": Dials(MODEL=model, GROUP=seed, **OVER_FITTING) for seed in SEEDS}
     main |= {
-        f"{start}{BUDGET_NAME}{size}x{epochs}-seed{seed}": Dials(
-            MODEL=model, GROUP=seed, TRAIN_SUBSET=size, EPOCHS=epochs
-        )
+        f"{start}{BUDGETED}{size}x{epochs}-seed{seed}": Dials(MODEL=model, GROUP=seed, TRAIN_SUBSET=size, EPOCHS=epochs)
         for size, epochs in BUDGET
         for seed in SEEDS
     }
     main |= {
-        f"{start}{SWEEP_NAME}{number:02d}": Dials(LR_PRESET=rate, GROUP=1, MODEL=model)
-        for number, rate in _numbered(SWEEP)
+        f"{start}{SWEPT}{number:02d}": Dials(LR_PRESET=rate, GROUP=1, MODEL=model) for number, rate in _numbered(SWEEP)
     }
     backup = {
         f"{BACKUP}{preset.lower()}-seed{seed}": SgdDials(LR_PRESET=preset, GROUP=seed)
@@ -90,8 +87,7 @@ def plan(model: str) -> dict[str, Dials | SgdDials]:
         for seed in SEEDS
     }
     backup |= {
-        f"{BACKUP}{SWEEP_NAME}{number:02d}": SgdDials(LR_PRESET=rate, GROUP=1)
-        for number, rate in _numbered(BACKUP_SWEEP)
+        f"{BACKUP}{SWEPT}{number:02d}": SgdDials(LR_PRESET=rate, GROUP=1) for number, rate in _numbered(BACKUP_SWEEP)
     }
     return main | backup
 
@@ -104,7 +100,7 @@ def thinning(name: str) -> Thinning:
     """How much of a run of this name is kept: whole where a curve is drawn from it."""
     if name.startswith(BACKUP):
         return BACKUP_THINNING
-    return SWEEP_THINNING if name.removeprefix(DISTILBERT).startswith((SWEEP_NAME, BUDGET_NAME)) else WHOLE
+    return SWEEP_THINNING if name.removeprefix(DISTILBERT).startswith((SWEPT, BUDGETED)) else WHOLE
 
 
 def thin(run: Run, rule: Thinning = WHOLE) -> Run:
