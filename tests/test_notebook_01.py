@@ -19,7 +19,7 @@ from tuning.session import notebook_file
 
 NOTEBOOK = notebook_file("01")
 SMALL = {"MODEL": "embedded", "TRAIN_SUBSET": "48", "PRECISION": "fp32"}
-FIRST_AFTER_TRAINING = "convergence"
+FIRST_AFTER_TRAINING = "before-after"
 
 
 def execute(runs: Path, *options: str, **dials: str) -> subprocess.CompletedProcess:
