@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import psutil
 import pytest
 from machines import copy_of_the_workshop
+from nbformat.v4 import new_code_cell, new_notebook
 
 from tuning.session import notebook_file
 
@@ -291,3 +293,19 @@ def test_notebooks_02_and_03_run_from_their_first_cell_to_their_last(lab, tmp_pa
         assert "Traceback" not in text(everything(page))
         page.screenshot(path=tmp_path / f"notebook-{number}.png")
         page.close()
+
+
+def test_two_dollar_signs_in_a_table_are_no_formula(lab, tmp_path):
+    """The same table before the workshop is loaded, which JupyterLab sets as a formula, and after."""
+    one = lab({})
+    sentence = "Profit rose from $4m to $5m in the quarter."
+    table = f"import pandas as pd\npd.DataFrame({{'sentence': [{sentence!r}]}})"
+    cells = [new_code_cell(table), new_code_cell("import tuning"), new_code_cell(table + "  # once more")]
+    nbformat.write(new_notebook(cells=cells), one.root / "lab" / "dollars.ipynb")
+    page = one.page("dollars.ipynb")
+    menu(page, "Run", "runmenu:run-all")
+    under(page, "once more").get_by_text("$4m to $5m").wait_for()
+    page.locator(".jp-OutputArea mjx-container").first.wait_for(state="attached")
+    assert under(page, "once more").locator("mjx-container").count() == 0
+    assert page.locator("mjx-container").count() == 1
+    page.screenshot(path=tmp_path / "dollars.png")
