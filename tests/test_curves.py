@@ -99,6 +99,7 @@ def test_a_picture_shows_itself_with_its_words_as_alt_text(make_run):
     data, metadata = curves.loss_curve(make_run())._repr_mimebundle_()
     assert data["image/png"].startswith(PNG)
     assert data["text/plain"] == metadata["image/png"]["alt"] == curves.describe(make_run())
+    assert data["text/html"].startswith(f'<img alt="{data["text/plain"]}" src="data:image/png;base64,')
 
 
 def test_drawing_opens_no_figure_that_a_notebook_would_show_again(make_run):
@@ -128,7 +129,7 @@ def test_the_title_names_the_preset_and_the_rate_unless_told_otherwise(make_run)
 
 
 def test_a_run_under_way_is_drawn_on_the_whole_length(make_run):
-    assert curves.loss_curve(make_run(), steps=200).figure.axes[0].get_xlim() == (0, 200)
+    assert curves.loss_curve(make_run(), steps=200).figure.axes[0].get_xlim() == (0, 204)
 
 
 def test_everything_that_was_measured_lies_inside_the_axes(make_run):

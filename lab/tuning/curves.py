@@ -4,7 +4,9 @@ Colours are the Okabe-Ito set, which colour-blind readers can tell apart; marker
 same things a second time.
 """
 
+import base64
 import dataclasses
+import html
 import io
 from collections.abc import Iterable
 from pathlib import Path
@@ -82,7 +84,11 @@ class Picture:
             self.figure.savefig(path, metadata=metadata)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
-        return {"image/png": self.png(), "text/plain": self.words}, {"image/png": {"alt": self.words}}
+        png = self.png()
+        # JupyterLab drops the alternative text of a PNG, so that a screen reader finds it only in HTML.
+        source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+        page = f'<img alt="{html.escape(self.words)}" src="{source}">'
+        return {"text/html": page, "image/png": png, "text/plain": self.words}, {"image/png": {"alt": self.words}}
 
 
 def window(run: Run, steps: int | None = None) -> int:
@@ -198,6 +204,11 @@ def loss_points(run: Run, steps: int | None = None) -> list[tuple[Any, Any]]:
     return points
 
 
+def rate_points(run: Run) -> tuple[Any, Any]:
+    """Recorded steps and their learning rates."""
+    return step_numbers(run), [step["learning_rate"] for step in run.steps]
+
+
 def epoch_marks(run: Run) -> list[tuple[float, dict[str, Any]]]:
     """The untrained model at step 0, then each epoch's row at the step where it ended."""
     last = run.steps[-1] if run.steps else None
@@ -239,15 +250,14 @@ def loss_panels(run: Run, title: str | None = None, steps: int | None = None) ->
         lines = draw_loss(top, run, steps)
         top.set_title(title if title is not None else f"{run.preset}: learning rate {run.learning_rate:g}")
         legend_below(figure, top)
-        rates = [step["learning_rate"] for step in run.steps]
-        lines += bottom.plot(step_numbers(run), rates, color=ORANGE, linewidth=2)
+        lines += bottom.plot(*rate_points(run), color=ORANGE, linewidth=2)
         bottom.set_ylabel("learning\nrate")
         # The highest rate that the run may reach: a warm-up begins at 0, which alone gives an axis without height.
         bottom.set_ylim(0, 1.25 * run.learning_rate)
         bottom.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
         bottom.set_xlabel("step (one batch each)")
         if steps:
-            top.set_xlim(0, steps)
+            top.set_xlim(0, steps * 1.02)
     return figure, lines
 
 
@@ -289,7 +299,7 @@ def before_after(run: Run) -> Picture:
             panel.set_ylim(0, 1.05)
             panel.grid(axis="x", visible=False)
     words = "; ".join(
-        f"{name.replace(chr(10), ' ')}: accuracy {_say(accuracy)}, macro-F1 {_say(f1)}"
+        f"{name.replace(chr(10), ' ')}: accuracy {in_words(accuracy)}, macro-F1 {in_words(f1)}"
         for name, _, _, accuracy, f1, _ in groups
     )
     return Picture(figure, f"Bars of the validation scores. {words}.")
@@ -342,9 +352,9 @@ def confusion_matrix(run: Run) -> Picture:
 def describe(run: Run, steps: int | None = None) -> str:
     """The loss curve in words, for a screen reader or a text-only display."""
     shown = moving_average(run, steps)
-    ends = f"from {_say(shown[2])} to {_say(shown[-1])}" if len(shown) > 2 else "too short to describe"
+    ends = f"from {in_words(shown[2])} to {in_words(shown[-1])}" if len(shown) > 2 else "too short to describe"
     marks = ", ".join(
-        f"epoch {row['epoch']:g}: training {_say(row['train_loss'])}, validation {_say(row['val_loss'])}"
+        f"epoch {row['epoch']:g}: training {in_words(row['train_loss'])}, validation {in_words(row['val_loss'])}"
         for row in run.epochs
     )
     return (
@@ -353,7 +363,8 @@ def describe(run: Run, steps: int | None = None) -> str:
     )
 
 
-def _say(value: float | None) -> str:
+def in_words(value: float | None) -> str:
+    """A loss or score to two places."""
     return "not a number" if value is None or not np.isfinite(value) else f"{value:.2f}"
 
 
@@ -457,8 +468,8 @@ def compare(runs: dict[str, Run]) -> Picture:
 def _ends(run: Run) -> str:
     final = run.final
     return (
-        f"training loss {_say(final.get('train_loss'))}, validation loss {_say(final.get('val_loss'))}, "
-        f"accuracy {_say(final.get('val_accuracy'))}, macro-F1 {_say(final.get('val_f1_macro'))}"
+        f"training loss {in_words(final.get('train_loss'))}, validation loss {in_words(final.get('val_loss'))}, "
+        f"accuracy {in_words(final.get('val_accuracy'))}, macro-F1 {in_words(final.get('val_f1_macro'))}"
     )
 
 
@@ -494,3 +505,55 @@ def first_epoch(runs: dict[str, Run]) -> Picture:
             words.append(f"{title}: {reach}")
         panels[-1, 0].set_xlabel("step of the first epoch (dotted: pure guessing, ln 3)")
     return Picture(figure, f"Step losses of the first epoch. {'; '.join(words)}.")
+
+
+def over_epochs(run: Run) -> Picture:
+    """Loss, macro-F1 and the confidence of the mistakes after each epoch, side by side.
+
+    A model that is trained for too long may keep its scores while its loss rises: it grows ever surer of its mistakes.
+
+    Parameters
+    ----------
+    run : Run
+        With ``val_mistake_confidence`` in its epochs.
+
+    Returns
+    -------
+    Picture
+
+    Raises
+    ------
+    RunError
+        If the record says nothing of its epochs.
+    """
+    rows = [row for row in run.epochs if row.get("val_mistake_confidence") is not None]
+    if not rows:
+        raise RunError(f"{run.run_id}: this record has no confidence of its mistakes, so there is nothing to draw.")
+    epochs = [row["epoch"] for row in rows]
+    with mpl.rc_context(STYLE):
+        figure, panels = new_figure((12, 3.9), ncols=3)
+        panels[0].plot(epochs, [row["train_loss"] for row in rows], color=GREEN, marker="s", label="training subset")
+        panels[0].plot(epochs, [row["val_loss"] for row in rows], color=ORANGE, marker="D", label="validation")
+        panels[0].legend()
+        for panel, key, colour, marker in (
+            (panels[1], "val_f1_macro", BLUE, "o"),
+            (panels[2], "val_mistake_confidence", RED, "^"),
+        ):
+            panel.plot(epochs, [row[key] for row in rows], color=colour, marker=marker)
+        for panel, title in zip(panels, ("Loss", "Validation macro-F1", "Confidence of the mistakes"), strict=True):
+            panel.set_title(title)
+            panel.set_xlabel("epoch")
+            panel.set_ylim(bottom=0)
+        panels[1].set_ylim(0, 1)
+        panels[2].set_ylim(0, 1)
+    first, last = rows[0], rows[-1]
+    words = "; ".join(
+        f"{title} from {in_words(first[key])} to {in_words(last[key])}"
+        for title, key in (
+            ("training loss", "train_loss"),
+            ("validation loss", "val_loss"),
+            ("macro-F1", "val_f1_macro"),
+            ("mean confidence of the mistakes", "val_mistake_confidence"),
+        )
+    )
+    return Picture(figure, f"Epoch {first['epoch']:g} to {last['epoch']:g}: {words}.")
