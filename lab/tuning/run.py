@@ -25,6 +25,7 @@ from tuning.data import LABELS
 from tuning.dials import Dials
 from tuning.errors import RunError
 from tuning.files import write_whole
+from tuning.spreadsheets import as_typed, harmless
 
 SCHEMA_VERSION = 2
 SCHEMA_FILE = Path(__file__).with_name("run.schema.json")
@@ -310,7 +311,10 @@ def save_predictions(folder: Path, ids: list, labels: list[str], logits: np.ndar
 
     It is the mark of a run that reached its end, and here.
     """
-    frame = pd.DataFrame({"id": ids, "label": labels} | {name: logits[:, i] for i, name in enumerate(LABELS)})
+    frame = pd.DataFrame(
+        {"id": [harmless(str(name)) for name in ids], "label": labels}
+        | {name: logits[:, i] for i, name in enumerate(LABELS)}
+    )
     write_whole(folder / "predictions.csv", frame.to_csv(index=False, lineterminator="\n"))
     note_result(folder)
 
@@ -330,6 +334,7 @@ def load_predictions(run: Run) -> pd.DataFrame:
             keep_default_na=False,
             na_values={label: [""] for label in LABELS},
         )
+        frame["id"] = frame["id"].map(as_typed)
         if not frame["label"].isin(LABELS).all():
             raise ValueError
         return frame[["id", "label", *LABELS]]
