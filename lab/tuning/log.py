@@ -232,6 +232,50 @@ def amend(run: Run, note: str = "", watts: float = WATTS, price_per_hour: float 
     _rewrite(run, change)
 
 
+def join(path: Path, raw: bytes) -> bool:
+    """Take in rows, notes and added columns of another copy of the log that this one lacks.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The log.
+    raw : bytes
+        The other copy; one that cannot be read as a log is kept beside this one.
+
+    Returns
+    -------
+    bool
+        Whether it had any.
+
+    Raises
+    ------
+    filelock.Timeout, OSError
+        If the log is held by another notebook, or cannot be written.
+    """
+    with Lock(path.with_suffix(".lock"), LOCK_SECONDS, poll_seconds=POLL_SECONDS):
+        table = _on_disk(path)
+        other = _plain_table(raw) or read_table(raw, LOG_COLUMNS, "Run ID", "Notes")
+        if other is None:
+            return _keep_aside(path, raw).is_file()
+        before = _text(table)
+        own = [name for name in other.columns if name not in LOG_COLUMNS]
+        here, older = {row["Run ID"]: row for row in table.rows}, []
+        for row in other.rows:
+            twin = here.get(row["Run ID"])
+            if twin is None:
+                older.append(dict.fromkeys(LOG_COLUMNS, "") | row)
+                continue
+            for name in ("Notes", *own):
+                words, there = row.get(name, ""), twin.get(name, "")
+                if words not in there:
+                    twin[name] = f"{there}; {words}" if there else words
+        columns = [*table.columns, *(name for name in own if name not in table.columns)]
+        after = _text(Table(columns, [*older, *table.rows]))
+        if after != before:
+            write_whole(path, after)
+    return after != before
+
+
 def _rewrite(run: Run, change: Callable[[list[dict[str, str]]], list[dict[str, str]]]) -> None:
     path = log_file()
     path.parent.mkdir(parents=True, exist_ok=True)
