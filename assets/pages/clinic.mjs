@@ -108,9 +108,12 @@ function openCase(item, { focus = true } = {}) {
   }
   show("case");
   byId("case-title").textContent = `Case ${item}`;
-  fillFacts(byId("case-facts"), run);
-  fillMarks(byId("case-table"), run);
+  const plain = round === 0;
+  fillFacts(byId("case-facts"), run, { plain });
+  fillMarks(byId("case-table"), run, { plain });
+  byId("case-numbers").open = !plain;
   drawRun(byId("case-loss"), run);
+  fillKey(byId("case-key"), run);
   byId("questions").hidden = answered(item);
   byId("answer").hidden = !answered(item);
   byId("missing").textContent = "";
@@ -310,7 +313,6 @@ function begin() {
   for (const [index, cause] of facts.causes) byId("causes").append(choice("cause", index, CAUSE_WORDS[cause]));
   facts.dials.forEach((dial, index) => byId("dials").append(choice("dial", index, dial)));
   for (const [value, words] of SURE) byId("sure").append(choice("sure", value, words));
-  fillKey(byId("case-key"));
   // Not by submitting: JupyterLab shows pages in a frame that blocks forms.
   byId("commit").addEventListener("click", commit);
   byId("questions").addEventListener("change", () => {

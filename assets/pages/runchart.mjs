@@ -1,7 +1,7 @@
 // The loss curve of a recorded run, drawn as tuning.curves draws it, up to a step.
 
 import { html, linePath, svg, tickText, ticks, two } from "./drawing.mjs";
-import { smooth } from "./records.mjs";
+import { averageWindow, movingAverage } from "./records.mjs";
 
 const GUESSING = Math.log(3);
 
@@ -45,7 +45,7 @@ export function drawRun(chart, record, until = Infinity, line = null) {
     svg("text", { x: left, y: bottom + 2.4 * em }, "loss (nats)"),
     svg("line", { class: "guessing", x1: left, x2: right, y1: y(GUESSING), y2: y(GUESSING) }),
   );
-  const average = smooth(record.steps.map(([, loss]) => loss));
+  const average = movingAverage(record.steps);
   const through = (values) => linePath(values.map((value, at) => (value === null ? null : [x(steps[at][0]), y(value)])));
   parts.push(
     svg("path", { class: "each-step", d: through(steps.map(([, loss]) => loss)) }),
@@ -65,13 +65,13 @@ export function drawRun(chart, record, until = Infinity, line = null) {
 const squareAt = (x, y, size) => `M${x - size} ${y - size}h${2 * size}v${2 * size}h${-2 * size}Z`;
 const diamondAt = (x, y, size) => `M${x} ${y - 1.3 * size}L${x + 1.3 * size} ${y}L${x} ${y + 1.3 * size}L${x - 1.3 * size} ${y}Z`;
 
-/** What stands for what; the same marks as in the picture. */
-export function fillKey(list) {
+/** What stands for what; the same marks as in the picture of the run. */
+export function fillKey(list, record) {
   const sample = (...inside) => svg("svg", { viewBox: "0 0 28 16" }, ...inside);
   const line = (name) => svg("path", { class: name, d: "M1 8H27" });
   list.replaceChildren(
     html("li", {}, sample(line("each-step")), "single steps"),
-    html("li", {}, sample(line("average")), "moving average"),
+    html("li", {}, sample(line("average")), `moving average of ${averageWindow(record.steps)} steps`),
     html("li", {}, sample(line("train dashes"), svg("path", { class: "train mark", d: squareAt(14, 8, 5) })), "training subset"),
     html("li", {}, sample(line("validation dashes"), svg("path", { class: "validation mark", d: diamondAt(14, 8, 5) })), "validation"),
     html("li", {}, sample(line("guessing")), "guessing, ln 3"),
@@ -82,7 +82,7 @@ function inWords(record, steps, marks, average) {
   const known = average.slice(0, steps.length).filter((value) => value !== null);
   const highest = steps.reduce((top, [, loss]) => Math.max(top, loss ?? 0), 0);
   const line = known.length
-    ? `Step loss, moving average: from ${two(known[Math.min(2, known.length - 1)])} to ${two(known.at(-1))} over ${steps.at(-1)[0]} steps; highest single step ${two(highest)}.`
+    ? `Step loss, moving average of ${averageWindow(record.steps)} steps: from ${two(known[Math.min(2, known.length - 1)])} to ${two(known.at(-1))} over ${steps.at(-1)[0]} steps; highest single step ${two(highest)}.`
     : "No step yet.";
   const after = marks.map((mark) => {
     const when = mark.epoch === 0 ? "before training" : `after epoch ${tickText(mark.epoch)}`;
@@ -91,14 +91,19 @@ function inWords(record, steps, marks, average) {
   return `Loss curve. ${line} In evaluation mode, ${after.join("; ")}.`;
 }
 
-/** The marks as a table, up to a step. */
-export function fillMarks(table, record, until = Infinity) {
-  const head = ["epoch", "training loss", "validation loss", "accuracy", "macro-F1"];
+/** The marks as a table, up to a step; in plain words it has no score that has a name of its own. */
+export function fillMarks(table, record, { until = Infinity, plain = false } = {}) {
+  const head = ["epoch", "training loss", "validation loss", ...(plain ? ["right answers"] : ["accuracy", "macro-F1"])];
   const rows = record.marks.filter(({ step }) => step <= until).map((mark) => {
     const name = mark.epoch === 0 ? "before" : String(Number(mark.epoch.toFixed(2)));
-    return [name, ...[mark.train, mark.validation, mark.accuracy, mark.f1].map(two)];
+    const scores = plain ? [inHundred(mark.accuracy)] : [mark.accuracy, mark.f1].map(two);
+    return [name, two(mark.train), two(mark.validation), ...scores];
   });
   fillTable(table, head, rows);
+}
+
+function inHundred(share) {
+  return share === null || share === undefined ? "none" : `${Math.round(100 * share)} in 100`;
 }
 
 /** A table from texts; the first cell of a row names it. */
@@ -113,15 +118,21 @@ export function fillTable(table, head, rows) {
   );
 }
 
-/** Scores, weight movement and answers of a finished run, each beside what it is to be compared with. */
-export function fillFacts(list, record) {
+/**
+ * Scores, weight movement and answers of a finished run, each beside what it is to be compared with. In plain words,
+ * for people to whom nobody has explained the scores yet, only right answers and labels are shown.
+ */
+export function fillFacts(list, record, { plain = false } = {}) {
   const last = record.marks.at(-1);
   const fact = (name, value, beside) => html("div", {}, html("dt", {}, name), html("dd", {}, html("b", {}, value), html("span", {}, beside)));
-  const facts = [
-    fact("macro-F1", two(last.f1), record.majority ? `majority class ${two(record.majority.f1)}` : ""),
-    fact("accuracy", two(last.accuracy), record.majority ? `majority class ${two(record.majority.accuracy)}` : ""),
-  ];
-  if (record.moved !== null) facts.push(fact("weights moved", percent(record.moved), "of their size"));
+  const { majority } = record;
+  const facts = plain
+    ? [fact("right answers on new sentences", inHundred(last.accuracy), majority ? `always “${majority.label}”: ${inHundred(majority.accuracy)}` : "")]
+    : [
+        fact("macro-F1", two(last.f1), majority ? `majority class ${two(majority.f1)}` : ""),
+        fact("accuracy", two(last.accuracy), majority ? `majority class ${two(majority.accuracy)}` : ""),
+      ];
+  if (!plain && record.moved !== null) facts.push(fact("weights moved", percent(record.moved), "of their size"));
   const total = (record.predicted ?? []).reduce((sum, [, count]) => sum + count, 0);
   if (total > 0) {
     const shares = [...record.predicted].map(([label, count]) => [label, count / total]).sort((one, other) => other[1] - one[1]);

@@ -10,15 +10,18 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from tuning import folders
 from tuning.errors import RunError
-from tuning.run import write_whole
+from tuning.files import Lock, write_whole
+from tuning.run import Run, finished_runs, last_run
 
 MARK = "whole.json"
 CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
+# Seconds after which a run on another computer counts as dead, on a disk without file locks: no lesson is longer.
+LONGEST_TRAINING = 12 * 3600
 BYTES_PER_WEIGHT = 4
 # The weights themselves, and AdamW's two moving averages of every gradient.
 COPIES = 3
@@ -78,10 +81,10 @@ def mark_whole(checkpoint: Path, fingerprint: str, steps: list, epochs: list) ->
             shutil.rmtree(older, ignore_errors=True)
 
 
-def lock(folder: Path) -> FileLock:
+def lock(folder: Path) -> Lock:
     """The lock that whoever trains the run in this folder holds; a killed process lets go of it."""
     (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / CHECKPOINTS / LOCK, timeout=0)
+    return Lock(folder / CHECKPOINTS / LOCK, 0, held_seconds=LONGEST_TRAINING)
 
 
 def _in_use(folder: Path) -> bool:
@@ -90,6 +93,24 @@ def _in_use(folder: Path) -> bool:
             return False
     except Timeout:
         return True
+
+
+def newest_run() -> Run:
+    """The last recorded run of the main lab; a line says so where another kernel trains one at this moment.
+
+    Raises
+    ------
+    RunError
+        If none is recorded.
+    """
+    locks = folders.runs().glob(f"*/{CHECKPOINTS}/{LOCK}")
+    training = sorted(path.parents[1].name for path in locks if _in_use(path.parents[1]))
+    still = f"{', '.join(training)}: still being trained by another kernel. Run this cell again at its end."
+    if training and not finished_runs():
+        raise RunError(still)
+    if training:
+        print(still)
+    return last_run()
 
 
 def tidy(folder: Path) -> None:

@@ -23,6 +23,7 @@ from tuning.diagnosis import diagnose
 from tuning.dials import SgdDials
 from tuning.errors import RunError
 from tuning.metrics import CHECK_SIZE
+from tuning.prediction import note_start
 from tuning.run import Run, finite, new_folder, save_predictions
 
 # Log-loss gradients are bounded, so a visible harm needs rates of hundreds on these sentences.
@@ -168,6 +169,7 @@ def train(features: Features, data: Data, splits: Splits, notebook: str = "02") 
     check_parts(splits, data)
     model = classifier(dials)
     run = _start(features, data, splits, notebook)
+    note_start(run.run_id)
     began = time.perf_counter()
     rng = np.random.default_rng(dials.seed)
     classes = np.arange(len(LABELS))
@@ -277,6 +279,7 @@ def _record_epoch(run: Run, model: SGDClassifier, features: Features, epoch: int
             "val_loss": scores["val_loss"],
             "val_accuracy": scores["val_accuracy"],
             "val_f1_macro": scores["val_f1_macro"],
+            "val_mistake_confidence": scores["val_mistake_confidence"],
             "seconds": seconds,
         }
     )
