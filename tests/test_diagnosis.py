@@ -453,7 +453,7 @@ def shape(name: str, steps: int, epochs: int, seed: int) -> dict:
         wild = rows(lambda x: 1.6 + 0.3 * np.sin(7 * x), lambda x: 1.7 + 0.3 * np.sin(7 * x))
         return {"losses": losses, "epochs": wild, "final": {"train_loss": 1.5, "val_loss": 1.8, "val_f1_macro": 0.45}}
     if name == "overfits":
-        over = rows(lambda x: fall(x, 0.02, 6.0), lambda x: 0.55 + 0.6 * abs(x - 0.35) ** 1.2)
+        over = rows(lambda x: fall(x, 0.02, 6.0), lambda x: 0.55 + 1.1 * abs(x - 0.35) ** 1.2)
         return {
             "losses": noisy(fall(t, 0.02, 6.0), 0.03, seed),
             "epochs": over,

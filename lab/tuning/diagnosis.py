@@ -261,6 +261,8 @@ def _more_epochs(facts: Facts) -> str:
 def _more_sentences(facts: Facts) -> str:
     """More training sentences, where there are more."""
     size, used = (facts.run.data.get("split_sizes") or {}).get("train"), facts.run.data.get("train_used")
+    if facts.run.dials.get("LABEL_NOISE"):
+        return "fewer with wrong labels (LABEL_NOISE)."
     return "all are in use, so check their labels." if size and used == size else "more of them."
 
 
