@@ -23,6 +23,7 @@ from tuning.diagnosis import diagnose
 from tuning.dials import SgdDials
 from tuning.errors import RunError
 from tuning.metrics import CHECK_SIZE
+from tuning.prediction import note_start
 from tuning.run import Run, finite, new_folder, save_predictions
 from tuning.words import SIGNS, token_pattern
 
@@ -177,6 +178,7 @@ def train(features: Features, data: Data, splits: Splits, notebook: str = "02") 
     check_parts(splits, data)
     model = classifier(dials)
     run = _start(features, data, splits, notebook)
+    note_start(run.run_id)
     began = time.perf_counter()
     rng = np.random.default_rng(dials.seed)
     classes = np.arange(len(LABELS))

@@ -48,6 +48,7 @@ from tuning.errors import EncoderError, RunError, WorkshopError
 from tuning.evaluation import compute_metrics
 from tuning.live import ProgressLine
 from tuning.metrics import CHECK_SIZE
+from tuning.prediction import note_start
 from tuning.run import (
     Run,
     adopted_from,
@@ -470,6 +471,8 @@ class Recording:
             self.checkpoint = str(self._half.checkpoint)
             self.run.steps, self.run.epochs = self._half.steps, self._half.epochs
         self.run.run_id = self.folder.name
+        if processes.is_first():
+            note_start(self.run.run_id)
         self.recorder = Recorder(self.run, fingerprint)
 
     def _start(self, fingerprint: str) -> tuple[resume.HalfFinished | None, Path]:
