@@ -380,6 +380,8 @@ def _setting(run: Run) -> dict[str, Any]:
         "data": run.data["sha256"][:8],
         "encoder": run.encoder["revision"],
         "precision": run.machine["precision"],
+        "departures": "; ".join(run.departures) or "none",
+        "adapter": " ".join(map(str, (run.adapter or {"": "none"}).values())),
     }
 
 

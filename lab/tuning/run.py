@@ -83,6 +83,13 @@ class Run:
         chosen = self.dials["LR_PRESET"]
         return chosen if isinstance(chosen, str) else "own"
 
+    @property
+    def apart(self) -> list[str]:
+        """What sets this run apart from the runs of the room's experiment; a plain run has nothing of it."""
+        noise = self.dials.get("LABEL_NOISE")
+        wrong = [f"{noise:.0%} of training labels wrong"] if noise else []
+        return [*wrong, *(["an adapter was trained"] if self.adapter else []), *self.departures]
+
     def step_losses(self) -> np.ndarray:
         """Loss of every step in order, shape (steps,); NaN where it was not finite."""
         return np.array([np.nan if step["loss"] is None else step["loss"] for step in self.steps], dtype=float)

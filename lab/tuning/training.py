@@ -41,7 +41,7 @@ from transformers import (
 from tuning import encoder as encoders
 from tuning import folders, freezing, journal, machine, metrics, processes, resume, vocabulary
 from tuning.batching import LengthGroupedTrainer
-from tuning.data import LABELS, Data, Splits, check_parts, label_counts, load, split, subset
+from tuning.data import LABELS, Data, Splits, check_parts, label_counts, load, split, subset, training_part
 from tuning.diagnosis import diagnose
 from tuning.dials import Dials, parse_settings
 from tuning.energy import Meter
@@ -139,8 +139,11 @@ def tokenise(frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length
 
 
 def tokenise_splits(splits: Splits, tokenizer: PreTrainedTokenizerBase, dials: Dials) -> Tokens:
-    """Tokenise what one run uses: the training subset, its fixed part for checking, and validation."""
-    train = subset(splits.train, dials.TRAIN_SUBSET)
+    """Tokenise what one run uses: the training subset, its fixed part for checking, and validation.
+
+    Label noise is in the training labels alone; the part for checking keeps the labels that the model is trained on.
+    """
+    train = training_part(splits, dials.TRAIN_SUBSET, dials.LABEL_NOISE)
     check = subset(train, CHECK_SIZE)
     return Tokens(
         tokenise(train, tokenizer, dials.MAX_LENGTH, by_length=False),

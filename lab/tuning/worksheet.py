@@ -51,7 +51,7 @@ def worksheet_file() -> Path:
 
 def worksheet_row(run: Run) -> str:
     """The run as a row of the worksheet's Part B table, in Markdown; Notes are left for the learner."""
-    return _row(worksheet_values(run))
+    return _row(_marked(worksheet_values(run), run))
 
 
 def baseline_row(run: Run) -> str:
@@ -244,7 +244,8 @@ def _fill_baseline(lines: list[str], table: Table, values: dict[str, str]) -> No
 
 def _marked(values: dict[str, str], run: Run) -> dict[str, str]:
     group = adopted_from(run)
-    return values if group is None else values | {"Run ID": f"{run.run_id} (group: {group})"}
+    marks = [*([] if group is None else [f"group: {group}"]), *run.apart]
+    return values | ({"Run ID": f"{run.run_id} ({'; '.join(marks)})"} if marks else {})
 
 
 def _row(values: dict[str, str]) -> str:
