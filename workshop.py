@@ -573,7 +573,10 @@ def release_of(pin: str) -> tuple[int, ...]:
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that it is either there whole or not at all."""
     part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(part, path)
 
 

@@ -5,6 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from rooms import GROUPS, RATES, room_lines, room_run
 
 from tuning import board as boards
@@ -340,3 +341,11 @@ def test_a_board_reads_a_folder_of_a_thousand_runs(make_run, keep_run, tmp_path)
     for picture in (board_pictures.overlay, board_pictures.small_multiples, board_pictures.scores_and_gaps):
         assert picture(board).png()
     assert len(board.compared) == 1_000
+
+
+def test_a_name_that_the_pictures_font_lacks_is_named_by_its_script(make_run):
+    names = ["हिन्दी टीम", "Équipe 2", "青"]
+    found = [Shared(name, room_run(make_run, at, "JUST_RIGHT")) for at, name in enumerate(names, start=1)]
+    parts = board_pictures.small_multiples(boards.sort(Gathered(found))).figure.findobj(Text)
+    drawn = " ".join(" ".join(part.get_text() for part in parts).split())
+    assert "Équipe 2, (name in Devanagari), (name in Cjk)" in drawn

@@ -2,17 +2,19 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from tuning import encoder as encoders
+from tuning import folders
+from tuning.data import LABELS
 from tuning.errors import DialError, EncoderError
 
 
 def test_the_embedded_encoder_is_found_checked_and_never_imported():
-    import sys
-
     found = encoders.find("embedded")
     assert (found.name, found.source, found.banner) == ("all-MiniLM-L6-v2", "embedded", "")
     assert found.rate("JUST_RIGHT") == 7e-5
@@ -83,3 +85,37 @@ def test_a_broken_config_gives_one_line(tiny_distilbert, tmp_path):
 def test_a_misspelt_model_is_refused_with_the_nearest_name():
     with pytest.raises(DialError, match="Did you mean distilbert"):
         encoders.find("distilbret")
+
+
+def test_the_embedded_encoders_head_reads_the_mean_of_the_tokens_whatever_the_padding():
+    model, tokenizer = encoders.build(encoders.find("embedded"), 1)
+    short = tokenizer(["Profit rose."], return_tensors="pt", return_token_type_ids=False)
+    padded = tokenizer(["Profit rose."], padding="max_length", max_length=40, return_tensors="pt")
+    padded.pop("token_type_ids", None)
+    with torch.no_grad():
+        hidden = model.base_model(**short).last_hidden_state
+        assert torch.allclose(model(**short).logits, model.classifier(hidden.mean(dim=1)), atol=1e-6)
+        assert torch.allclose(model(**short).logits, model(**padded).logits, atol=1e-5)
+        loss = model(**padded, labels=torch.tensor([2])).loss
+    assert loss == pytest.approx(-model(**short).logits.log_softmax(-1)[0, 2].item(), abs=1e-5)
+
+
+def test_a_saved_model_opens_again_and_fails_in_words_where_its_head_is_unknown(tmp_path):
+    model, tokenizer = encoders.build(encoders.find("embedded"), 3)
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    again, same_tokenizer = encoders.build(encoders.find(str(tmp_path / "model")), 4)
+    assert type(again) is type(model)
+    assert torch.equal(again.classifier.weight, model.classifier.weight)
+    assert same_tokenizer("Profit rose, he said.")["input_ids"] == tokenizer("Profit rose, he said.")["input_ids"]
+    stranger = (
+        "from transformers import pipeline\n"
+        "try:\n    pipeline('text-classification', r'{folder}')\n"
+        "except ValueError as problem:\n    assert 'bert-mean-pooling' in str(problem)\n"
+        "else:\n    raise SystemExit('opened as something else')\n"
+        "import tuning.pooling_head\n"
+        "print(pipeline('text-classification', r'{folder}')('Profit rose.')[0]['label'])\n"
+    ).format(folder=tmp_path / "model")
+    done = subprocess.run([sys.executable, "-c", stranger], capture_output=True, text=True, cwd=folders.LAB)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() in LABELS

@@ -188,6 +188,15 @@ def test_a_sentence_in_a_table_is_shown_to_its_end(shell):
     assert pd.get_option("display.max_colwidth") == before
 
 
+def test_a_table_of_many_rows_is_whole_and_scrolls(shell):
+    shown, _ = shell.display_formatter.format(pd.DataFrame({"group": range(1_000)}))
+    assert shown["text/html"].count("<tr") == 1_001
+    assert "overflow-y: auto" in shown["text/html"]
+    assert len(shown["text/plain"].splitlines()) == 1_001
+    shown, _ = shell.display_formatter.format(pd.DataFrame({"group": range(30)}))
+    assert "overflow-y" not in shown["text/html"]
+
+
 def test_outside_a_notebook_nothing_is_switched_on(lab):
     session.start("01")
 

@@ -120,16 +120,48 @@ def test_paths_and_names_of_machines_stay_at_home(make_run):
 
 @pytest.mark.parametrize(
     "name",
-    ["", "  ", "=1+1", "@x", "-a", "<b>x</b>", "a|b", "a$b", "`a`", "[x](y)", "x" * 41, "a\u202eb", "_x", "a{b}"],
+    [
+        "",
+        "  ",
+        "=1+1",
+        "@x",
+        "-a",
+        "<b>x</b>",
+        "a|b",
+        "a$b",
+        "`a`",
+        "[x](y)",
+        "x" * 41,
+        "a\u202eb",
+        "_x",
+        "a{b}",
+        "x" + 7 * "\u0301",
+        "\u093ea",
+        "a\u2060b",
+        "a \u200d",
+    ],
 )
 def test_a_name_that_could_do_harm_is_refused(make_run, name):
     with pytest.raises(ShareError, match="group name cannot be used"):
         share.line(make_run(), name)
 
 
-@pytest.mark.parametrize("name", ["Blue 4", "O'Neill", "Équipe 2", "group 1.", "x", "7", "مجموعة"])
-def test_a_plain_name_is_kept(make_run, name):
+NAMES = [
+    "Blue 4", "O'Neill", "O\u2019Neill", "Équipe 2", "group 1.", "x", "7", "مجموعة", "हिन्दी टीम", "தமிழ் குழு",
+    "ทีมน้ำเงิน",
+    "မြွှေ့", "বাংলা", "קבוצה", "한국", "チーム・青", "क्\u200dष", "ਪੰਜਾਬੀ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_plain_name_is_kept_in_any_script(make_run, name):
     assert share.read(share.line(make_run(), f"  {name} ")).name == name
+    assert share.gather_files(share.save(make_run(), name)).shared[0].name == name
+
+
+@pytest.mark.parametrize("name", ["Con", "nul", "COM1"])
+def test_no_group_is_named_like_a_device_of_windows(make_run, name):
+    assert share.save(make_run(), name).name == f"group-{name.lower()}.json"
 
 
 # What chats do to a line

@@ -2,7 +2,9 @@
 
 import { crc32, hex } from "./sealed.mjs";
 
-const NAME = /^[\p{L}\p{N}](?:[\p{L}\p{N}_ .'-]{0,38}[\p{L}\p{N}_.'])?$/u;
+// As `tuning.strict` has it: letters, digits and their marks, in any script.
+const NAME =
+  /^[\p{L}\p{N}](?!.*[\p{Mn}\p{Mc}]{7})(?:(?:[\p{L}\p{N}\p{Mn}\p{Mc}_ .'\u2019\u00b7\u30fb-]|(?<=[\p{L}\p{N}\p{Mn}\p{Mc}])[\u200c\u200d]){0,38}[\p{L}\p{N}\p{Mn}\p{Mc}_.'\u2019])?$/u;
 
 /** A group's name as it may travel: single blanks, "" for none, null where it cannot be used. */
 export function cleanName(typed) {

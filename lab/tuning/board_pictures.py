@@ -4,16 +4,19 @@ Up to `MANY` runs of a preset are drawn one by one. Of more, the middle of all a
 that a sweep of a thousand runs is as readable as ten groups.
 """
 
+import functools
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from tuning import curves
 from tuning.board import OWN_RATE, Board, by_preset, by_rate
-from tuning.curves import BLUE, GREEN, GREY, RED, STYLE, Picture, new_figure, smooth
+from tuning.curves import BLUE, GREEN, GREY, RED, STYLE, Picture, moving_average, new_figure, window_words
 from tuning.data import LABELS
 from tuning.run import Run
 from tuning.share import Shared
@@ -53,7 +56,8 @@ def overlay(board: Board, size: tuple[float, float] = SLIDE) -> Picture:
         for preset, members in groups.items():
             _draw(axes, preset, members, f"{preset} ({_runs(members)})")
         cut = _finish(axes, board)
-        axes.set_title(f"Training loss of every group, moving average{_range_told(groups)}")
+        window = window_words(shared.run for shared in board.compared)
+        axes.set_title(f"Training loss of every group, moving average of {window}{_range_told(groups)}")
         axes.set_ylabel(f"loss (nats){cut}")
         axes.set_xlabel("step (one batch each)")
         if groups:
@@ -126,7 +130,7 @@ def _draw(axes: Axes, preset: str, members: Sequence[Shared], label: str | None)
         for number, shared in enumerate(members):
             steps = [step["step"] for step in shared.run.steps]
             shown = label if number == 0 else None
-            losses = smooth(shared.run.step_losses())
+            losses = moving_average(shared.run)
             axes.plot(steps, losses, color=colour, linestyle=line, linewidth=2, alpha=0.75, label=shown)
         return
     steps, losses = _on_one_grid([shared.run for shared in members])
@@ -140,9 +144,7 @@ def _on_one_grid(runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray]:
     runs = [run for run in runs if np.isfinite(run.step_losses()).any()]
     longest = max(runs, key=lambda run: run.steps[-1]["step"])
     grid = np.array([step["step"] for step in longest.steps], dtype=float)
-    rows = [
-        np.interp(grid, [step["step"] for step in run.steps], smooth(run.step_losses()), right=np.nan) for run in runs
-    ]
+    rows = [np.interp(grid, [step["step"] for step in run.steps], moving_average(run), right=np.nan) for run in runs]
     return grid, np.array(rows)
 
 
@@ -165,7 +167,7 @@ def _mark_epochs(axes: Axes, preset: str, members: Sequence[Shared]) -> None:
 def _finish(axes: Axes, board: Board) -> str:
     """Set the same scale for every panel; what it cuts off is said in the text that comes back."""
     axes.axhline(GUESSING, color=GREY, linewidth=1, linestyle=":")
-    shown = [smooth(shared.run.step_losses()) for shared in board.compared]
+    shown = [moving_average(shared.run) for shared in board.compared]
     highest = max((float(np.nanmax(losses)) for losses in shown if np.isfinite(losses).any()), default=0.0)
     longest = max((shared.run.steps[-1]["step"] for shared in board.compared if shared.run.steps), default=1)
     # One run that left for good must not press all others flat.
@@ -216,9 +218,17 @@ def _who(members: Sequence[Shared]) -> str:
     if len(members) > MANY:
         return _runs(members)
     # A name stays in one line.
-    names = list(dict.fromkeys(shared.name.replace(" ", "\N{NO-BREAK SPACE}") for shared in members))
+    names = [_drawable(name).replace(" ", "\N{NO-BREAK SPACE}") for name in dict.fromkeys(one.name for one in members)]
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return ", ".join(names[:MOST_NAMES]) + more
+
+
+@functools.cache
+def _drawable(name: str) -> str:
+    """A name, or its script where the font that comes with matplotlib would draw empty boxes; tables show the name."""
+    font = get_font(findfont(FontProperties()))
+    foreign = [sign for sign in name if not font.get_char_index(ord(sign))]
+    return f"(name in {unicodedata.name(foreign[0], 'another script').split()[0].title()})" if foreign else name
 
 
 def _runs(members: Sequence[Shared]) -> str:

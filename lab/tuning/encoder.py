@@ -124,6 +124,9 @@ def find(model: str = "distilbert", on_progress: hub.Progress | None = None) -> 
 def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """Load the encoder and put a fresh three-label head on it.
 
+    The embedded encoder's head reads the mean of the tokens (:mod:`tuning.pooling_head`); every other encoder has the
+    head that transformers gives it.
+
     Parameters
     ----------
     encoder : Encoder
@@ -144,9 +147,13 @@ def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedToke
     from safetensors import SafetensorError
     from transformers import AutoModelForSequenceClassification, set_seed
 
+    from tuning import pooling_head
+
+    embedded = encoder.source == "embedded"
+    loader = pooling_head.BertMeanPoolingForSequenceClassification if embedded else AutoModelForSequenceClassification
     set_seed(seed)
     try:
-        model = AutoModelForSequenceClassification.from_pretrained(
+        model = loader.from_pretrained(
             encoder.folder,
             num_labels=len(LABELS),
             id2label=dict(enumerate(LABELS)),

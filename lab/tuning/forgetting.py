@@ -12,6 +12,7 @@ from scipy import stats
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tuning import folders
+from tuning.pooling_head import mean_of_tokens
 
 PAIRS_FILE = folders.DATA / "everyday_pairs.csv"
 
@@ -42,9 +43,7 @@ def similarities(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pai
     sentences = [*pairs["first"], *pairs["second"]]
     batch = tokenizer(sentences, padding=True, return_tensors="pt", return_token_type_ids=False).to(model.device)
     hidden = model.base_model(**batch).last_hidden_state.float()
-    mask = batch["attention_mask"].unsqueeze(-1)
-    vectors = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
-    first, second = vectors.split(len(pairs))
+    first, second = mean_of_tokens(hidden, batch["attention_mask"]).split(len(pairs))
     return torch.nn.functional.cosine_similarity(first, second).cpu().numpy()
 
 

@@ -22,6 +22,7 @@ from tuning import freezing, metrics, vocabulary
 from tuning.data import load, split, subset
 from tuning.dials import EVERYTHING
 from tuning.further import dials_from
+from tuning.pooling_head import BertMeanPoolingForSequenceClassification, mean_of_tokens
 from tuning.run import Run
 from tuning.training import EVAL_BATCH, NUMBER_FORMATS, encoder_of, tokenise, tokenise_splits
 
@@ -55,7 +56,7 @@ class LinearHead:
 
 @torch.inference_mode()
 def features(model: PreTrainedModel, tokens: Dataset, tokenizer: PreTrainedTokenizerBase, precision: str) -> np.ndarray:
-    """The vector of each sentence's first token after the last block: what the head reads.
+    """What the head reads of each sentence: the mean of its tokens, or the first token, after the last block.
 
     Parameters
     ----------
@@ -76,12 +77,14 @@ def features(model: PreTrainedModel, tokens: Dataset, tokenizer: PreTrainedToken
     lengths = np.array([len(row) for row in tokens["input_ids"]])
     order = np.argsort(lengths, kind="stable")
     dtype = NUMBER_FORMATS.get(precision, torch.float32)
-    found = []
+    pools = isinstance(model, BertMeanPoolingForSequenceClassification)
+    vectors = []
     for start in range(0, len(order), EVAL_BATCH):
         batch = collate(kept[order[start : start + EVAL_BATCH].tolist()]).to(model.device)
         with torch.autocast(model.device.type, dtype=dtype, enabled=precision != "fp32"):
-            found.append(model.base_model(**batch).last_hidden_state[:, 0].float().cpu().numpy())
-    return np.concatenate(found)[np.argsort(order)]
+            hidden = model.base_model(**batch).last_hidden_state
+        vectors.append((mean_of_tokens(hidden, batch["attention_mask"]) if pools else hidden[:, 0]).float().cpu())
+    return torch.cat(vectors).numpy()[np.argsort(order)]
 
 
 def linear_head(run_1: Run) -> LinearHead:

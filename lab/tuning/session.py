@@ -14,6 +14,10 @@ from typing import Any
 from tuning import folders, pasted
 from tuning.errors import WorkshopError
 
+# A board of as many lines as a chat may hold is shown whole; of what is longer, the first and last rows are.
+MOST_ROWS = 2_000
+ROWS_IN_SIGHT = 30
+
 
 def notebook_file(number: str) -> Path:
     """Path of a notebook by its number, such as ``"01"``.
@@ -68,18 +72,21 @@ def one_line_errors() -> None:
 
 
 def _whole_table(frame: Any) -> str | None:
-    """A table in HTML: a sentence in it is there to be read to its end."""
+    """A table in HTML: a sentence in it is there to be read to its end, and a long table scrolls."""
     import pandas as pd
 
-    with pd.option_context("display.max_colwidth", None):
-        return frame._repr_html_()
+    with pd.option_context("display.max_colwidth", None, "display.max_rows", MOST_ROWS, "display.min_rows", MOST_ROWS):
+        table = frame._repr_html_()
+    scrolls = table is not None and len(frame) > ROWS_IN_SIGHT
+    return f'<div style="max-height: 36em; overflow-y: auto">{table}</div>' if scrolls else table
 
 
 def _whole_text(frame: Any, printer: Any, in_a_cycle: bool) -> None:
     """The same in plain text."""
     import pandas as pd
 
-    with pd.option_context("display.max_colwidth", None, "display.width", 140):
+    rows = ("display.max_rows", MOST_ROWS, "display.min_rows", MOST_ROWS)
+    with pd.option_context("display.max_colwidth", None, "display.width", 140, *rows):
         printer.text(repr(frame))
 
 

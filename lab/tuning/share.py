@@ -14,7 +14,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import re
 import string
 import zlib
 from pathlib import Path
@@ -23,10 +22,11 @@ from typing import Any
 from tuning import clinic, folders, lines, travelling_run
 from tuning.clinic import Score
 from tuning.errors import DialError, RunError, ShareError
+from tuning.files import write_whole
 from tuning.lines import MOST_LINES, RUN, SCORE
 from tuning.prediction import CALL_WORDS
-from tuning.run import Run, write_whole
-from tuning.strict import clean_name, name, number, parse
+from tuning.run import Run
+from tuning.strict import clean_name, file_stem, name, number, parse
 from tuning.travelling_run import pack, short, unpack
 
 LONGEST_RECORD = 60_000
@@ -156,7 +156,7 @@ def save(run: Run, group_name: str, word: str | None = None, f1: float | None = 
         If the file cannot be written.
     """
     content = {"run_id": run.run_id, "line": line(run, group_name, word, f1)}
-    stem = re.sub(r"\W+", "-", clean_name(group_name)).strip("-").lower()
+    stem = file_stem(clean_name(group_name))
     path, copy = folders.share() / f"{stem}.json", 1
     while path.exists() and f'"run_id": "{run.run_id}"' not in path.read_text(encoding="utf-8", errors="replace"):
         copy += 1

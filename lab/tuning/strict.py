@@ -14,7 +14,10 @@ LARGEST_NUMBER = 10_000
 MOST_DIGITS = 12
 LONGEST_NAME = 40
 
-_NAME = re.compile(r"[^\W_](?:[\w .'-]{0,38}[\w.'])?")
+# Over the classes that `_shape` gives: a stands for a letter or digit, m for a mark above, below or beside one.
+_NAME = re.compile(r"a(?!.*m{7})(?:(?:[am_ .'\u2019\u00b7\u30fb-]|(?<=[am])[\u200c\u200d]){0,38}[am_.'\u2019])?")
+_DEVICE = re.compile("con|prn|aux|nul|(com|lpt)[0-9]")
+_CLASSES = {"L": "a", "N": "a", "Mn": "m", "Mc": "m"}
 
 
 def parse(raw: bytes) -> Any:
@@ -75,9 +78,29 @@ def item(choices: tuple[str, ...], place: Any) -> str:
     return choices[place]
 
 
+def _shape(name: str) -> str:
+    """A name with every letter, digit and mark, of whatever script, replaced by its class; the rest stays."""
+    categories = map(unicodedata.category, name)
+    return "".join(
+        _CLASSES.get(kind[0]) or _CLASSES.get(kind, sign) for kind, sign in zip(categories, name, strict=True)
+    )
+
+
 def name(value: Any) -> str:
     """A name that `clean_name` would have written."""
-    return text(value, _NAME)
+    if not isinstance(value, str) or not _NAME.fullmatch(_shape(value)):
+        raise ValueError("not a name")
+    return value
+
+
+def file_stem(name: str) -> str:
+    """A name as the beginning of a file's name: its letters, digits and marks, with hyphens for the rest.
+
+    Windows opens a device, not a file, under some names.
+    """
+    kept = "".join(sign if kind in "am_" else " " for sign, kind in zip(name, _shape(name), strict=True))
+    stem = "-".join(kept.lower().split())
+    return f"group-{stem}" if _DEVICE.fullmatch(stem) else stem
 
 
 def clean_name(typed: str) -> str:
@@ -94,7 +117,7 @@ def clean_name(typed: str) -> str:
         If it is empty, too long, or has characters that could do harm in a table, a slide or a spreadsheet.
     """
     found = unicodedata.normalize("NFC", " ".join(str(typed).split()))
-    if not _NAME.fullmatch(found):
+    if not _NAME.fullmatch(_shape(found)):
         raise ShareError(
             f"This group name cannot be used. Write 1 to {LONGEST_NAME} letters, digits, spaces, hyphens, full stops or"
             ' apostrophes, beginning with a letter or digit, such as "Blue 4".'
