@@ -455,6 +455,13 @@ def _always_majority(path: Path) -> str:
     )
 
 
+def _take_home(path: Path) -> str:
+    """What everybody takes along, before lunch and at the end."""
+    from tuning.keepsake import TAKE_HOME
+
+    return TAKE_HOME
+
+
 BLOCKS: dict[str, Callable[[Path], str]] = {
     "overview": _overview,
     "keypoints": _keypoints,
@@ -477,6 +484,7 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     **{f"opening-{name}": _opening(name) for name in activities.NAMES},
     "reveal": _reveal,
     "always-majority": _always_majority,
+    "take-home": _take_home,
 }
 
 

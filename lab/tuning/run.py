@@ -259,6 +259,13 @@ def adopted_from(run: Run) -> str | None:
     return None if mark is None else mark["name"]
 
 
+def marked_id(run: Run) -> str:
+    """The run's ID with what nobody may overlook beside its numbers: whose run it is, and what sets it apart."""
+    group = adopted_from(run)
+    marks = [*([] if group is None else [f"group: {group}"]), *run.apart]
+    return f"{run.run_id} ({'; '.join(marks)})" if marks else run.run_id
+
+
 def last_run(run_id: str | None = None, *, backup: bool = False) -> Run:
     """Bring back a recorded run: the last of the main lab or of the backup lab, or the one named.
 
