@@ -285,8 +285,9 @@ def budget(board: Board, passes: int = BUDGET) -> pd.DataFrame:
     """The budget round: who spent the sentence-passes how, best validation macro-F1 first.
 
     A run takes part if it spent more than half of the budget; one that spent more than all of it is out. Runs on other
-    data or another encoder than most are left out as well, and so are those with the default number of sentences and
-    epochs: in the backup lab the morning's runs are over the budget, and nobody meant them for it.
+    data or another encoder than most are left out as well, so are those that differ from their dials or had wrong
+    labels, and those with the default number of sentences and epochs: in the backup lab the morning's runs are over the
+    budget, and nobody meant them for it.
 
     Parameters
     ----------
@@ -303,7 +304,8 @@ def budget(board: Board, passes: int = BUDGET) -> pd.DataFrame:
     rows = []
     for one in board.one_lab():
         final, test = one.run.final, one.run.test or {}
-        takes_part = spent(one.run) > passes / 2 and _ground(one.run) == usual[0][0] and not _by_default(one.run)
+        run = one.run
+        takes_part = spent(run) > passes / 2 and _ground(run) == usual[0][0] and not (_by_default(run) or run.apart)
         if not takes_part or final.get("val_f1_macro") is None:
             continue
         slip = None if test.get("f1_macro") is None else test["f1_macro"] - final["val_f1_macro"]

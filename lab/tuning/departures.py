@@ -12,6 +12,7 @@ from collections.abc import Collection
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+import torch
 from transformers import DataCollatorWithPadding, TrainingArguments
 
 from tuning.batching import LengthGroupedTrainer
@@ -58,6 +59,14 @@ _OUR_CODE = "tuning."
 # Callbacks from here print, draw, log or carry out what the arguments say; all but the one named.
 _WATCHING = ("transformers.trainer_callback", "transformers.integrations", "transformers.utils.notebook")
 _DECIDING = "EarlyStoppingCallback"
+
+
+class Promised(TrainingArguments):
+    """Arguments to compare with: unlike real ones, they do not set up accelerate's processes anew under a Trainer."""
+
+    @property
+    def _setup_devices(self) -> torch.device:
+        return torch.device("cpu")
 
 
 def value_text(value: Any) -> str:

@@ -606,7 +606,7 @@ class Recording:
     def _note_departures(self, trainer: Trainer) -> None:
         """Write down what the dials do not say about this run, and say it."""
         promised = settings(self.dials, self.run.learning_rate)
-        expected = TrainingArguments(**promised, **plumbing(self.dials, self.precision, self.folder))
+        expected = departures.Promised(**promised, **plumbing(self.dials, self.precision, self.folder))
         dialled = (*promised, "seed", "bf16", "fp16")
         found = departures.of_trainer(trainer, expected, dialled, self.dials.trained == EVERYTHING)
         if self._half and self._half.departures != found:
