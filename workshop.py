@@ -1366,8 +1366,9 @@ COMMANDS = {
     ),
     "reference": Command(
         "record the reference runs again (for maintainers and coaches)",
-        "Trains the presets with three seeds, an over-training run and a sweep of learning rates, and keeps their "
-        "records in assets/reference_runs/. It takes a while: about half an hour with the built-in encoder.",
+        "Trains the presets with three seeds, runs that over-fit, a sweep of learning rates and the budget round, and "
+        "keeps their records in assets/reference_runs/. It takes a while: about half an hour with the built-in "
+        "encoder.",
         ["reference --model embedded", "reference --model distilbert --only just_right-seed1"],
         module_command("tuning.reference"),
     ),

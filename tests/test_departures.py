@@ -16,12 +16,12 @@ from transformers import (
 from tuning import board, departures, share, training, worksheet
 from tuning import data as sentences
 from tuning import encoder as encoders
-from tuning.batching import LengthGroupedTrainer
 from tuning.checkpoint import Desk
 from tuning.dials import Dials
 from tuning.errors import RunError
 from tuning.evaluation import compute_metrics
 from tuning.run import Run, last_run
+from tuning.speed import FastTrainer
 from tuning.travelling_run import ANOTHER_DEPARTURE
 
 
@@ -31,7 +31,7 @@ def prepare(few, tiny_distilbert):
     data = sentences.load(str(few))
     splits = sentences.split(data)
 
-    def make(arguments=None, kind=LengthGroupedTrainer, **parts):
+    def make(arguments=None, kind=FastTrainer, **parts):
         dials = Dials(MODEL=str(tiny_distilbert), DATA=str(few), TRAIN_SUBSET=24, PRECISION="fp32")
         encoder = encoders.find(dials.MODEL)
         model, tokenizer = encoders.build(encoder, dials.seed)
@@ -60,7 +60,7 @@ def departures_of(recording, trainer, tokens) -> list[str]:
     return recording.run.departures
 
 
-class MyTrainer(LengthGroupedTrainer):
+class MyTrainer(FastTrainer):
     """What a learner may write."""
 
 
@@ -79,8 +79,8 @@ RECORDED = {
     "moments": ({"adam_beta2": 0.9}, {}, ["adam_beta2: 0.999, 0.9"]),
     "noise": ({"neftune_noise_alpha": 5.0}, {}, ["neftune_noise_alpha: none, 5.0"]),
     "a loss": ({}, {"compute_loss_func": my_loss}, ["compute_loss_func: none, my_loss"]),
-    "a trainer": ({}, {"kind": MyTrainer}, ["trainer: LengthGroupedTrainer, MyTrainer"]),
-    "the usual trainer": ({}, {"kind": Trainer}, ["trainer: LengthGroupedTrainer, Trainer"]),
+    "a trainer": ({}, {"kind": MyTrainer}, ["trainer: FastTrainer, MyTrainer"]),
+    "the usual trainer": ({}, {"kind": Trainer}, ["trainer: FastTrainer, Trainer"]),
     "a callback": ({}, {"callbacks": [MyCallback()]}, ["callbacks: none, MyCallback"]),
     "early stopping": (
         {"metric_for_best_model": "eval_validation_loss"},
@@ -126,8 +126,8 @@ def test_an_argument_that_a_dial_turns_is_refused(prepare, arguments):
 
 
 def test_micro_batches_are_accepted_where_their_loss_stays_a_mean(prepare):
-    class Mean(LengthGroupedTrainer):
-        __module__ = "tuning.batching"
+    class Mean(FastTrainer):
+        __module__ = "tuning.speed"
         loss_is_scaled_for_ga = False
 
     found = departures_of(*prepare({"gradient_accumulation_steps": 4}, kind=Mean))

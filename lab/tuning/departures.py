@@ -10,16 +10,14 @@ import dataclasses
 import re
 from collections.abc import Collection
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from transformers import DataCollatorWithPadding, TrainingArguments
+from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
-from tuning.batching import LengthGroupedTrainer
+from tuning import speed
+from tuning.dials import EVERYTHING, Dials
 from tuning.errors import RunError
-
-if TYPE_CHECKING:
-    from transformers import Trainer
 
 NONE = "none"
 LONGEST_VALUE = 40
@@ -81,7 +79,7 @@ def departure(name: str, expected: Any, actual: Any) -> str:
     return f"{name}: {value_text(expected)}, {value_text(actual)}"
 
 
-def of_trainer(trainer: "Trainer", expected: TrainingArguments, dialled: Collection[str], whole: bool) -> list[str]:
+def of_trainer(trainer: Trainer, expected: TrainingArguments, dialled: Collection[str], dials: Dials) -> list[str]:
     """Compare a Trainer with the one that the dials give.
 
     Parameters
@@ -92,8 +90,7 @@ def of_trainer(trainer: "Trainer", expected: TrainingArguments, dialled: Collect
         What the dials give on this machine.
     dialled : collection of str
         Names of the arguments that a dial turns.
-    whole : bool
-        Whether the dials let all weights learn.
+    dials : Dials
 
     Returns
     -------
@@ -114,10 +111,10 @@ def of_trainer(trainer: "Trainer", expected: TrainingArguments, dialled: Collect
     if trainer.args.save_strategy == "no":
         changed.pop("output_dir", None)
     _refuse(changed, trainer, dialled)
-    return [departure(name, *values) for name, values in changed.items()] + _of_parts(trainer, whole)
+    return [departure(name, *values) for name, values in changed.items()] + _of_parts(trainer, dials)
 
 
-def _refuse(changed: dict[str, tuple[Any, Any]], trainer: "Trainer", dialled: Collection[str]) -> None:
+def _refuse(changed: dict[str, tuple[Any, Any]], trainer: Trainer, dialled: Collection[str]) -> None:
     turned = [
         f"{name} = {value_text(actual)} (dials: {value_text(promised)})"
         for name, (promised, actual) in changed.items()
@@ -146,11 +143,12 @@ def _refuse(changed: dict[str, tuple[Any, Any]], trainer: "Trainer", dialled: Co
         raise RunError(f"{name} cannot be recorded: {reason}. Take it out, then run this cell again.")
 
 
-def _of_parts(trainer: "Trainer", whole: bool) -> list[str]:
+def _of_parts(trainer: Trainer, dials: Dials) -> list[str]:
     """What differs beside the arguments: loss, collator, optimizers, model, callbacks."""
     told = []
-    if not _is_ours(trainer):
-        told.append(departure("trainer", LengthGroupedTrainer.__name__, type(trainer).__name__))
+    kind = speed.TRAINERS[dials.SPEED]
+    if type(trainer) is not kind and not (isinstance(trainer, kind) and _is_ours(trainer)):
+        told.append(departure("trainer", kind.__name__, type(trainer).__name__))
     if trainer.compute_loss_func is not None:
         told.append(departure("compute_loss_func", NONE, _name(trainer.compute_loss_func)))
     if _collator(trainer.data_collator) != (usual := _collator(DataCollatorWithPadding(trainer.processing_class))):
@@ -160,7 +158,7 @@ def _of_parts(trainer: "Trainer", whole: bool) -> list[str]:
             told.append(departure(name, NONE, _name(given[0] if isinstance(given, tuple) else given)))
     deciding = [type(callback).__name__ for callback in trainer.callback_handler.callbacks if _decides(callback)]
     told += [departure("callbacks", NONE, name) for name in deciding]
-    return told + _of_model(trainer.model, whole)
+    return told + _of_model(trainer.model, dials.trained == EVERYTHING)
 
 
 def _of_model(model: Any, whole: bool) -> list[str]:

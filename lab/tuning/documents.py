@@ -437,6 +437,25 @@ _TOLD = {
 }
 
 
+def _budget(path: Path) -> str:
+    """What three ways to spend the budget of Activity 5 came to, at full size, over the recorded seeds."""
+    rows = []
+    for size, epochs in reference.BUDGET:
+        runs = [reference.load(name) for name in reference.names(f"{reference.BUDGETED}{size}x{epochs}-")]
+        f1 = [run.final["val_f1_macro"] for run in runs]
+        losses = [run.final["val_loss"] for run in runs]
+        rows.append(
+            (
+                f"{size:,} x {epochs}",
+                f"{sum(f1) / len(f1):.2f}",
+                spread(f1, ".2f"),
+                spread(losses, ".2f"),
+                len(runs),
+            )
+        )
+    return table(("sentences x epochs", "macro-F1, mean", "macro-F1", "validation loss", "seeds"), rows)
+
+
 def _reveal(path: Path) -> str:
     from tuning.figures import CURVES
 
@@ -482,6 +501,7 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "morning": _half(first=True),
     "afternoon": _half(first=False),
     **{f"opening-{name}": _opening(name) for name in activities.NAMES},
+    "budget": _budget,
     "reveal": _reveal,
     "always-majority": _always_majority,
     "take-home": _take_home,
