@@ -6,7 +6,6 @@ The first cell is to answer at once, so nothing large is imported here: pandas o
 
 import ast
 import itertools
-import json
 import re
 import traceback
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from typing import Any
 
 from tuning import folders, pasted
 from tuning.errors import WorkshopError
+from tuning.notebooks import read_notebook
 from tuning.wrap import wrap_prints
 
 # A board of as many lines as a chat may hold is shown whole; of what is longer, the first and last rows are.
@@ -194,7 +194,7 @@ def _hint(problem: NameError, trace: TracebackType, number: str | None) -> str |
         return f'{name} is a text and needs quotation marks: {bare[1]} = "{name}"'
     numbers = [number] if number else [path.name[:2] for path in sorted(folders.LAB.glob("[0-9][0-9]_*.ipynb"))]
     for each in numbers:
-        sections = sections_of_names(json.loads(notebook_file(each).read_text(encoding="utf-8")))
+        sections = sections_of_names(read_notebook(notebook_file(each)))
         if name in sections:
             return f'{name} is not there yet. Run the section "{sections[name]}" first, then this cell.'
     return None
