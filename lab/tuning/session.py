@@ -5,6 +5,7 @@ The first cell is to answer at once, so nothing large is imported here: pandas o
 """
 
 import ast
+import contextlib
 import itertools
 import re
 import traceback
@@ -60,7 +61,8 @@ def start(number: str) -> None:
     shell.displayhook.do_full_cache = False
     _make_readable(shell)
     wrap_prints(shell)
-    shell.set_custom_exc((WorkshopError, NameError), _handler(number))
+    sections = sections_of_names(read_notebook(notebook_file(number)))
+    shell.set_custom_exc((WorkshopError, NameError), _handler(sections))
 
 
 def one_line_errors() -> None:
@@ -185,22 +187,27 @@ def _defined(source: str) -> set[str]:
     return names
 
 
-def _hint(problem: NameError, trace: TracebackType, number: str | None) -> str | None:
+def _hint(problem: NameError, trace: TracebackType, sections: Mapping[str, str] | None) -> str | None:
     """What a missing name means: a text without its quotation marks, or a section that was skipped."""
     name = getattr(problem, "name", None)
     *_, last = traceback.extract_tb(trace)
     bare = re.match(rf"\s*([A-Z][A-Z0-9_]*)\s*=\s*{name}\b", last.line or "")
     if bare:
         return f'{name} is a text and needs quotation marks: {bare[1]} = "{name}"'
-    numbers = [number] if number else [path.name[:2] for path in sorted(folders.LAB.glob("[0-9][0-9]_*.ipynb"))]
-    for each in numbers:
-        sections = sections_of_names(read_notebook(notebook_file(each)))
-        if name in sections:
-            return f'{name} is not there yet. Run the section "{sections[name]}" first, then this cell.'
-    return None
+    known = _all_sections() if sections is None else sections
+    return f'{name} is not there yet. Run the section "{known[name]}" first, then this cell.' if name in known else None
 
 
-def _handler(number: str | None = None) -> Callable[..., list[str] | None]:
+def _all_sections() -> dict[str, str]:
+    """The names of all notebooks, for a kernel in which no first cell has said which it is."""
+    names: dict[str, str] = {}
+    for path in sorted(folders.LAB.glob("[0-9][0-9]_*.ipynb"), reverse=True):
+        with contextlib.suppress(WorkshopError):
+            names |= sections_of_names(read_notebook(path))
+    return names
+
+
+def _handler(sections: Mapping[str, str] | None = None) -> Callable[..., list[str] | None]:
     def show(
         shell: Any,
         kind: type[BaseException],
@@ -210,7 +217,7 @@ def _handler(number: str | None = None) -> Callable[..., list[str] | None]:
     ) -> list[str] | None:
         if isinstance(problem, WorkshopError):
             line = str(problem)
-        elif hint := _hint(problem, trace, number):
+        elif hint := _hint(problem, trace, sections):
             line = hint
         else:
             shell.showtraceback((kind, problem, trace), tb_offset=tb_offset)
