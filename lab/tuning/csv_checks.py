@@ -101,7 +101,7 @@ def _columns(table: Table, name: str) -> tuple[int, int]:
     if sentence is None or label is None:
         _refuse_missing_header(table, name)
         what, names = ("sentence", SENTENCE_HEADERS) if sentence is None else ("label", LABEL_HEADERS)
-        headers = ", ".join(as_typed(" ".join(header.split()), names).strip("'\"") for header in table.header[:8])
+        headers = ", ".join(as_typed(" ".join(header.split()), names, "") for header in table.header[:8])
         raise DataError(
             f"{name}: there is no {what} column (found: {headers}). Name one of the columns {' or '.join(names)}."
             + (_longest_texts(table) if sentence is None else "")
@@ -117,9 +117,7 @@ def _longest_texts(table: Table) -> str:
 
 def _label_column(table: Table, sentence: int | None, name: str) -> int | None:
     """The column of a known name if its cells fit, else the only one whose cells do, else the one of a known name."""
-    cells = {
-        place: [folded(cell) for cell in table.column(place)] for place in range(len(table.header)) if place != sentence
-    }
+    cells = {place: _meanings(table, place) for place in range(len(table.header)) if place != sentence}
     fitting = [place for place in cells if _share_of_labels(cells[place]) >= FITS]
     known = [place for place in cells if folded(table.header[place]) in LABEL_HEADERS]
     known.sort(key=lambda place: LABEL_HEADERS.index(folded(table.header[place])))
@@ -132,9 +130,14 @@ def _label_column(table: Table, sentence: int | None, name: str) -> int | None:
     return known[0] if known else None
 
 
+def _meanings(table: Table, place: int) -> list[str]:
+    """Cells of a column, each label in its full word."""
+    return [LABEL_WORDS.get(word, word) for word in map(folded, table.column(place))]
+
+
 def _two_label_columns(table: Table, one: int, other: int) -> str:
-    pairs = zip(table.column(one), table.column(other), strict=True)
-    row = next(row for row, (left, right) in enumerate(pairs) if folded(left) != folded(right))
+    pairs = zip(_meanings(table, one), _meanings(table, other), strict=True)
+    row = next(row for row, (left, right) in enumerate(pairs) if left != right)
     both = " and ".join(
         f"{table.header[place] or f'column {place + 1}'} has {bare(table.rows[row][place])[:20] or 'nothing'}"
         for place in (one, other)
