@@ -101,7 +101,7 @@ def _columns(table: Table, name: str) -> tuple[int, int]:
     if sentence is None or label is None:
         _refuse_missing_header(table, name)
         what, names = ("sentence", SENTENCE_HEADERS) if sentence is None else ("label", LABEL_HEADERS)
-        headers = ", ".join(as_typed(" ".join(header.split()), names, "") for header in table.header[:8])
+        headers = ", ".join(as_typed(" ".join(header.split()), names, quoted=False) for header in table.header[:8])
         raise DataError(
             f"{name}: there is no {what} column (found: {headers}). Name one of the columns {' or '.join(names)}."
             + (_longest_texts(table) if sentence is None else "")

@@ -39,14 +39,14 @@ def holds_nothing(cell: str) -> bool:
     return not (word := folded(cell)) or word in NOTHING
 
 
-def as_typed(word: str, accepted: Iterable[str], quotes: str = "'") -> str:
+def as_typed(word: str, accepted: Iterable[str], quoted: bool = True) -> str:
     """A word for a message; a letter that only looks like that of an accepted word gets its code point."""
     word = bare(word)[:LETTERS_SHOWN]
     strange = [sign for sign in dict.fromkeys(word) if not sign.isascii()]
     pattern = "".join("." if sign in strange else re.escape(sign) for sign in word.casefold())
     similar = strange and re.search(r"[a-z]", pattern) and any(re.fullmatch(pattern, other) for other in accepted)
     points = ", ".join(f"{sign} is U+{ord(sign):04X}" for sign in strange)
-    shown = repr(word) if quotes else word
+    shown = repr(word) if quoted else word
     return f"{shown} ({points})" if similar else shown
 
 
