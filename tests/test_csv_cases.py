@@ -179,7 +179,7 @@ REFUSED = {
         "the label 'Bearish', 'Bullish'. Allowed: negative, neutral, positive. What the market will do",
     ),
     "no label": (table([*ROWS, ("Sales rose.", "")]), "row 74 has no label. Fill or delete it."),
-    "a word for no label": (table([*ROWS, ("Sales rose.", "NaN")]), "row 74 has no label."),
+    "a word for no label": (table([*ROWS, ("Sales rose.", "NaN")]), "row 74 has no label ('NaN'). Fill"),
     "many without": (
         table([*ROWS, *[(f"Sales rose {at}.", "") for at in range(40)]]),
         "rows 74, 75, 76 and 37 more have no label (40 of 112 rows). Fill or delete them.",
@@ -193,8 +193,8 @@ REFUSED = {
         "(found: s\u0435ntence (\u0435 is U+0435), label)",
     ),
     "another name for sentences": (
-        table([("7", *row) for row in ROWS], header="id,OriginalTweet,label"),
-        "The longest texts stand in 'OriginalTweet'.",
+        table([("7", *row) for row in ROWS], header="id,Wortlaut,label"),
+        "The longest texts stand in 'Wortlaut'.",
     ),
     "no header, sentence first": (table().partition("\n")[2], "put sentence,label above it as a header"),
     "no header, label first": (
@@ -234,6 +234,74 @@ def test_what_cannot_be_guessed_is_refused_with_a_row_and_a_way_out(load, name):
     assert said in line
 
 
+# Further shapes of public files
+
+
+def quoted(text: str) -> str:
+    return f'"{text}"'
+
+
+READ = {
+    "a cleaned text": [(sentence, label, "0.9") for sentence, label in ROWS],
+    "a short form of neutral": [(sentence, label.replace("neutral", "neutr"), "x") for sentence, label in ROWS],
+}
+
+
+@pytest.mark.parametrize(
+    "header", ["clean_text", "OriginalTweet", "News Headline", "message", "Title", "tweet-content"]
+)
+def test_a_column_with_one_of_the_usual_words_in_its_name_holds_the_sentences(load, header):
+    for rows in READ.values():
+        found = load(table(rows, header=f"{header},sentiment,text_score"))
+        assert pairs(found) == ROWS
+        assert found.notices == (f"mine.csv: the sentences come from the column {header}.",)
+
+
+def test_two_such_columns_are_asked_about(load):
+    rows = [(sentence[:12], sentence, label) for sentence, label in ROWS]
+    line = refusal(load, table(rows, header="title,news_text,label"))
+    assert "there is no sentence column" in line
+    assert "The longest texts stand in 'news_text'." in line
+
+
+def test_undecided_labels_are_missing_ones(load):
+    assert "row 74 has no label ('unk'). Fill" in refusal(load, table([*ROWS, ("Sales rose.", "unk")]))
+
+
+def test_labels_in_braces_are_named(load):
+    rows = [(quoted(sentence), '"{""firm"": ""neutral""}"') for sentence, _ in ROWS]
+    line = refusal(load, table(rows, header="Title,Decisions"))
+    assert "The column Decisions holds labels in braces: give each row one label of its own." in line
+
+
+def test_numbers_below_another_name_get_the_way_out_too(load):
+    rows = [(sentence, str(LABELS.index(label) - 1)) for sentence, label in ROWS]
+    assert "A number means" in refusal(load, table(rows, header="sentence,sentiment_label"))
+
+
+@pytest.mark.parametrize("inside", ['"so"', '"so, and so"', 'so"', '6"'])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_marks_that_a_writer_left_inside_quoted_cells_stay(load, inside, separator):
+    rows = [(f"{sentence[:10]}{inside} {sentence[10:]}", label) for sentence, label in ROWS]
+    found = load(table([(quoted(text), quoted(label)) for text, label in rows], separator=separator))
+    assert pairs(found) == rows
+    assert found.notices == ()
+
+
+def test_marks_inside_quoted_cells_that_could_end_them_are_refused_with_the_row(load):
+    rows = [(quoted(sentence), label) for sentence, label in ROWS]
+    rows[4] = ('"It said "up", and "down"."', "neutral")
+    rows[9] = ('"Two\nlines"', "neutral")
+    line = refusal(load, table(rows))
+    assert "row 6 has" in line
+    rows[4] = ('"It "said" up"', "neutral")
+    assert "row 6 has a quotation mark inside a cell that is in quotation marks itself" in refusal(load, table(rows))
+
+
+def test_blanks_after_a_closing_mark_are_no_text(load):
+    assert pairs(load(table([(f'"{sentence}" ', label) for sentence, label in ROWS]))) == ROWS
+
+
 # What it is instead
 
 
@@ -263,6 +331,7 @@ OTHER_KINDS = {
     "xls": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel or Word file"),
     "Parquet": (b"PAR1\x15\x04", "a Parquet file"),
     "PDF": (b"%PDF-1.7", "a PDF"),
+    "lock": (b",ada,ada-laptop,17.05.2026 11:11,file:///home/ada/.config/libreoffice/4;", "a lock file of LibreOffice"),
     "PhraseBank": (
         "\r\n".join(f"{text[:-1]} ä .@{label}" for text, label in ROWS).encode("latin-1"),
         'PhraseBank\'s own text file, not a CSV. Set DATA = "phrasebank"',

@@ -6,10 +6,14 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 LABELS = ("negative", "neutral", "positive")
-LABEL_WORDS = {"neg": "negative", "neu": "neutral", "pos": "positive"} | {label: label for label in LABELS}
+LABEL_WORDS = {"neg": "negative", "neu": "neutral", "neutr": "neutral", "pos": "positive"} | {
+    label: label for label in LABELS
+}
 # What programs write where there is nothing: pandas, R, SQL and the error values of a spreadsheet.
 _ERROR_CELLS = ("#n/a", "#na", "#value!", "#ref!", "#name?", "#div/0!", "#null!", "#num!")
 NOTHING = frozenset(["nan", "none", "null", "n/a", "na", "nil", "<na>", "-", "--", "\u2013", "\u2014", *_ERROR_CELLS])
+# What annotators write where they could not decide.
+UNDECIDED = frozenset(["unk", "unknown", "unlabeled", "unlabelled", "?"])
 WORDS_SHOWN, LETTERS_SHOWN = 3, 30
 
 # Unicode's format characters (category Cf) that editors, web pages and chats leave in a text.
