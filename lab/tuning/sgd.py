@@ -18,7 +18,7 @@ from sklearn.linear_model import SGDClassifier
 from threadpoolctl import threadpool_limits
 
 from tuning import folders, journal, machine, metrics
-from tuning.data import LABELS, Data, Splits, check_parts, flip_labels, label_counts, subset
+from tuning.data import LABELS, Data, Splits, check_parts, flip_labels, label_counts, training_part
 from tuning.diagnosis import diagnose
 from tuning.dials import SgdDials
 from tuning.errors import RunError
@@ -82,7 +82,7 @@ def features(splits: Splits, dials: SgdDials) -> Features:
     Label noise goes into the training labels, after the split, and into validation only if the dial says so. The check
     part keeps the labels that the model is trained on.
     """
-    train = flip_labels(subset(splits.train, dials.TRAIN_SUBSET), dials.LABEL_NOISE)
+    train = training_part(splits, dials.TRAIN_SUBSET, dials.LABEL_NOISE)
     validation = flip_labels(splits.validation, dials.LABEL_NOISE if dials.NOISY_VALIDATION else 0.0)
     pattern = token_pattern(splits.train["sentence"])
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=pattern)
