@@ -248,7 +248,7 @@ READ = {
 
 
 @pytest.mark.parametrize(
-    "header", ["clean_text", "OriginalTweet", "News Headline", "message", "Title", "tweet-content"]
+    "header", ["clean_text", "OriginalTweet", "News Headline", "message", "Title", "tweet-content", "SENTENCES"]
 )
 def test_a_column_with_one_of_the_usual_words_in_its_name_holds_the_sentences(load, header):
     for rows in READ.values():

@@ -134,8 +134,11 @@ def _columns(table: Table, name: str) -> tuple[int, int]:
 
 def _partly_named(table: Table, names: frozenset[str]) -> list[int]:
     """Columns whose name has one of these words in it, such as ``clean_text`` or ``OriginalTweet``."""
-    words = [re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", header) for header in table.header]
-    return [place for place, parts in enumerate(words) if not names.isdisjoint(map(str.casefold, parts))]
+    parts = [re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", header) for header in table.header]
+    words = [
+        {form for part in map(str.casefold, of_one) for form in (part, part.removesuffix("s"))} for of_one in parts
+    ]
+    return [place for place, forms in enumerate(words) if not names.isdisjoint(forms)]
 
 
 def _only(places: list[int]) -> int | None:
