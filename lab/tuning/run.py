@@ -88,6 +88,13 @@ class Run:
         chosen = self.dials["LR_PRESET"]
         return chosen if isinstance(chosen, str) else "own"
 
+    @property
+    def apart(self) -> list[str]:
+        """What sets this run apart from the runs of the room's experiment; a plain run has nothing of it."""
+        noise = self.dials.get("LABEL_NOISE")
+        wrong = [f"{noise:.0%} of training labels wrong"] if noise else []
+        return [*wrong, *(["an adapter was trained"] if self.adapter else []), *self.departures]
+
     def step_losses(self) -> np.ndarray:
         """Loss of every step in order, shape (steps,); NaN where it was not finite."""
         return np.array([np.nan if step["loss"] is None else step["loss"] for step in self.steps], dtype=float)
@@ -295,6 +302,13 @@ def adopted_from(run: Run) -> str | None:
     """Name of the group that a run was adopted from; None for a run made here."""
     mark = adoption(run)
     return None if mark is None else mark["name"]
+
+
+def marked_id(run: Run) -> str:
+    """The run's ID with what nobody may overlook beside its numbers: whose run it is, and what sets it apart."""
+    group = adopted_from(run)
+    marks = [*([] if group is None else [f"group: {group}"]), *run.apart]
+    return f"{run.run_id} ({'; '.join(marks)})" if marks else run.run_id
 
 
 def last_run(run_id: str | None = None, *, backup: bool = False) -> Run:

@@ -45,7 +45,7 @@ _REVISION = re.compile(r"[0-9A-Za-z][0-9A-Za-z. _-]{0,60}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _FACT = re.compile(r"[a-z_]{1,30}")
 _WORDS = re.compile(r"[0-9A-Za-z_.+][0-9A-Za-z_.,+ -]{0,60}")
-_DEPARTURE = re.compile(rf"[a-z_ ]{{1,40}}: {_WORDS.pattern}, {_WORDS.pattern}")
+_DEPARTURE = re.compile(rf"[a-z0-9_ ]{{1,40}}: {_WORDS.pattern}, {_WORDS.pattern}")
 ANOTHER_DEPARTURE = "something that this copy of the workshop does not know"
 
 _DIAL = re.compile(r"[A-Z][A-Z_]{0,30}")
