@@ -5,6 +5,8 @@ the preset's name. An *unclear* run is told what speaks for each reading.
 """
 
 import dataclasses
+import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -111,6 +113,43 @@ def convergence(run: Run) -> Convergence:
     seconds = [row["seconds"] for row in facts.run.epochs if row["seconds"] is not None]
     slope, error = _slope(facts.run)
     return Convergence(state, reason, delta, slope, error, float(np.mean(seconds)) if seconds else None)
+
+
+def tried(run: Run, others: Iterable[Run]) -> str:
+    """What runs that differ in rate and seed alone have shown about the rate, in a sentence; empty if nothing.
+
+    Parameters
+    ----------
+    run : Run
+        One whose verdict asks for another rate, or is unclear.
+    others : iterable of Run
+        Earlier and later ones, with their recorded verdicts; `run` may be among them.
+
+    Returns
+    -------
+    str
+    """
+    rates: dict[str, set[float]] = {}
+    for other in (run, *others):
+        if _question(other) == _question(run):
+            verdict = other.diagnosis.get("verdict")
+            side = "too high" if verdict in ("collapsed", "diverged") else verdict
+            rates.setdefault(side, set()).add(other.learning_rate)
+    right, low, high = (rates.get(side, set()) for side in ("just right", "too low", "too high"))
+    if run.diagnosis.get("verdict") in ("just right", "overfitting"):
+        return ""
+    if right:
+        return f"Tried already with these dials: {min(right):g} was just right."
+    if low and high and max(low) < min(high):
+        between = math.sqrt(max(low) * min(high))
+        return f"Tried already with these dials: {max(low):g} was too low, {min(high):g} too high. Try {between:.1g}."
+    return ""
+
+
+def _question(run: Run) -> tuple[Any, ...]:
+    """What two runs share that differ in rate and seed alone."""
+    dials = {name: value for name, value in run.dials.items() if name not in ("LR_PRESET", "GROUP")}
+    return dials, run.notebook, run.encoder.get("name"), run.data.get("sha256")
 
 
 def room_word(run: Run) -> str:
