@@ -45,7 +45,7 @@ from tuning.data import LABELS, Data, Splits, check_parts, label_counts, load, s
 from tuning.diagnosis import diagnose
 from tuning.dials import Dials, parse_settings
 from tuning.energy import Meter
-from tuning.errors import EncoderError, RunError, WorkshopError
+from tuning.errors import DialError, EncoderError, RunError, WorkshopError
 from tuning.evaluation import compute_metrics
 from tuning.live import ProgressLine
 from tuning.metrics import CHECK_SIZE
@@ -124,7 +124,14 @@ def tokenise(frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length
     -------
     datasets.Dataset
         ``id``, ``labels``, ``input_ids`` and ``attention_mask``, one row per sentence.
+
+    Raises
+    ------
+    DialError
+        If the model cannot read so many tokens at once.
     """
+    if max_length > (most := tokenizer.model_max_length):
+        raise DialError(f"MAX_LENGTH = {max_length} is more than this encoder can read. Set it to {most} or less.")
     encoded = tokenizer(frame["sentence"].tolist(), truncation=True, max_length=max_length, return_token_type_ids=False)
     columns = {
         "id": frame["id"].astype(str).tolist(),
@@ -238,7 +245,8 @@ def read(model: PreTrainedModel, sentences: Sequence[str], tokenizer: PreTrained
         One row per sentence, one column per label, each row summing to 1; NaN from a diverged model.
     """
     frame = pd.DataFrame({"id": range(len(sentences)), "sentence": list(sentences), "label": LABELS[0]})
-    logits = predict(model, tokenise(frame, tokenizer, 512, by_length=False), tokenizer, "fp32")
+    tokens = tokenise(frame, tokenizer, tokenizer.model_max_length, by_length=False)
+    logits = predict(model, tokens, tokenizer, "fp32")
     with np.errstate(invalid="ignore"):
         return pd.DataFrame(np.exp(metrics.log_softmax(logits)), columns=LABELS, index=list(sentences))
 
