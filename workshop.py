@@ -573,7 +573,10 @@ def release_of(pin: str) -> tuple[int, ...]:
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that it is either there whole or not at all."""
     part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(part, path)
 
 
@@ -1062,6 +1065,11 @@ def module_command(module: str) -> Callable[[argparse.Namespace], int]:
     return start
 
 
+def audit_command(options: argparse.Namespace) -> int:
+    """Look at a CSV; the backup lab's small environment is enough for that."""
+    return call([str(python_for_notebook("02")), "-m", "tuning.audit", *options.typed])
+
+
 def run_command(options: argparse.Namespace) -> int:
     """Execute a notebook without a screen."""
     return call([str(python_for_notebook(options.notebook)), "-m", "tuning.headless", *options.typed])
@@ -1333,6 +1341,14 @@ COMMANDS = {
         ["pack /media/stick/workshop", "run --from-pack /media/stick/workshop"],
         pack_command,
         pack_options,
+    ),
+    "audit": Command(
+        "look at a CSV of labelled sentences before anybody trains on it",
+        "Shows what is in the file, what stands there twice or with two labels, what leaks from one part into another, "
+        "how far a lazy rule gets, and which labels look wrong. Without FILE it looks at the bundled sentences; with "
+        "--json it prints the findings for a program.",
+        ["audit", "audit FILE.csv"],
+        audit_command,
     ),
     "check": Command(
         "see whether this machine is ready, and how long a run will take on it",

@@ -112,7 +112,7 @@ def test_drawing_opens_no_figure_that_a_notebook_would_show_again(make_run):
 def test_the_words_of_the_loss_curve_have_its_numbers(make_run):
     words = curves.describe(make_run(losses=[1.0] * 30 + [0.5] * 30, epochs=[(0.7, 0.8), (0.45, 0.6)]))
     assert words == (
-        "Step loss (moving average) from 1.00 to 0.50 over 60 steps. After each epoch, in evaluation mode:"
+        "Step loss, moving average of 6 steps: from 1.00 to 0.50 over 60 steps. After each epoch, in evaluation mode:"
         " epoch 1: training 0.70, validation 0.80, epoch 2: training 0.45, validation 0.60."
     )
 
@@ -171,24 +171,50 @@ def test_the_confusion_matrix_needs_the_predictions(make_run):
 # The moving average
 
 
-def slow_smooth(losses: np.ndarray) -> list[float]:
-    width = min(max(len(losses) // 10, 3), 25)
+def slow_average(steps: list[int], losses: list[float], window: int) -> list[float]:
     shown = []
-    for end in range(1, len(losses) + 1):
-        window = [loss for loss in losses[max(0, end - width) : end] if math.isfinite(loss)]
-        shown.append(sum(window) / len(window) if window else math.nan)
+    for end in steps:
+        inside = [loss for step, loss in zip(steps, losses, strict=True) if end - window < step <= end]
+        known = [loss for loss in inside if math.isfinite(loss)]
+        shown.append(sum(known) / len(known) if known else math.nan)
     return shown
 
 
-@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 29, 30, 41, 250, 251, 1000])
+@pytest.mark.parametrize(
+    ("steps", "window"), [(1, 5), (54, 5), (55, 6), (64, 6), (65, 7), (150, 15), (194, 19), (195, 20), (9999, 20)]
+)
+def test_the_window_is_a_tenth_of_the_run_within_bounds(make_run, steps, window):
+    assert curves.window(make_run(losses=[1.0] * steps)) == window
+    assert curves.window(make_run(losses=[1.0]), steps) == window, "a run under way has the window of the whole run"
+
+
+@pytest.mark.parametrize("size", [0, 1, 4, 29, 55, 250])
 @pytest.mark.parametrize("holes", [0.0, 0.2, 1.0])
-def test_smoothing_equals_a_plain_loop(size, holes):
+@pytest.mark.parametrize("every", [1, 4, 30])
+def test_the_moving_average_equals_a_plain_loop_also_where_steps_were_thinned(make_run, size, holes, every):
     draw = np.random.default_rng(size)
     losses = draw.uniform(0, 3, size)
-    losses[draw.random(size) < holes] = draw.choice([math.nan, math.inf])
-    before = losses.copy()
-    assert curves.smooth(losses) == pytest.approx(slow_smooth(losses), nan_ok=True)
-    np.testing.assert_array_equal(losses, before)
+    losses[draw.random(size) < holes] = math.nan
+    run = make_run(losses=losses)
+    run.steps = [step for step in run.steps if step["step"] <= 10 or step["step"] % every == 0]
+    numbers = [step["step"] for step in run.steps]
+    kept = [losses[number - 1] for number in numbers]
+    expected = slow_average(numbers, kept, curves.window(run))
+    assert curves.moving_average(run) == pytest.approx(expected, nan_ok=True)
+
+
+def test_a_run_under_way_is_averaged_as_it_will_be_at_its_end(make_run):
+    whole = make_run(losses=np.linspace(1.1, 0.4, 200))
+    begun = make_run(losses=np.linspace(1.1, 0.4, 200)[:50])
+    assert curves.moving_average(begun, 200) == pytest.approx(curves.moving_average(whole)[:50])
+
+
+def test_every_picture_of_a_moving_average_says_its_length(make_run):
+    run, short = make_run(losses=[1.0] * 120), make_run(losses=[1.0] * 30)
+    labels = curves.loss_curve(run).figure.axes[0].get_legend_handles_labels()[1]
+    assert "training loss, moving average of 12 steps" in labels
+    assert curves.window_words([run, run]) == "12 steps"
+    assert curves.window_words([run, short, run]) == "5 to 12 steps"
 
 
 @pytest.mark.parametrize("draw", [curves.compare, curves.first_epoch])

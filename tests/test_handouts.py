@@ -64,3 +64,13 @@ def test_it_prints_on_one_page(chromium, pdfinfo, tmp_path, name, font):
     told = pages(chromium, pdfinfo, html.replace('"Segoe UI"', f'"{font}"') if font else html, tmp_path)
     assert re.search(r"^Pages: +1$", told, re.MULTILINE), told
     assert A4 in told
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, capsys):
+    blocked = tmp_path / "my_work"
+    blocked.write_text("a file where the folder should be")
+    monkeypatch.setenv("WORKSHOP_WORK", str(blocked))
+    monkeypatch.setattr(handouts, "page", lambda name: "")
+    assert handouts.main([]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot be written" in line

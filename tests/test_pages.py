@@ -15,7 +15,7 @@ import pytest
 from conftest import program
 from playwright.sync_api import expect
 
-from tuning import cases, clinic, figures, folders, lines, pages, reference, share
+from tuning import cases, clinic, curves, figures, folders, lines, pages, reference, share
 from tuning.data import load, split
 from tuning.diagnosis import convergence
 from tuning.dials import SgdDials
@@ -171,6 +171,26 @@ def test_nodes_own_tests(node, file):
 @pytest.fixture(scope="module")
 def two_weights() -> TwoWeights:
     return TwoWeights(features(split(load()), SgdDials()))
+
+
+def test_the_pages_average_losses_as_the_notebooks_do(javascript, make_run):
+    lengths = [0, 1, 45, 54, 55, 65, 145, 194, 195, 205, 1000]
+    runs = [make_run(losses=np.random.default_rng(length).uniform(0, 3, length)) for length in lengths]
+    runs += [reference.load(name) for name in reference.names()]
+    for run in runs[:: len(lengths)]:
+        run.steps[1:3] = [step | {"loss": None} for step in run.steps[1:3]]
+    drawn = javascript(
+        """
+        import { averageWindow, movingAverage } from "PARTS/records.mjs";
+        answer(given.map((steps) => [averageWindow(steps), movingAverage(steps)]));
+        """,
+        [[[step["step"], step["loss"]] for step in run.steps] for run in runs],
+    )
+    for run, (window, average) in zip(runs, drawn, strict=True):
+        assert window == curves.window(run)
+        assert [math.nan if loss is None else loss for loss in average] == pytest.approx(
+            curves.moving_average(run).tolist(), nan_ok=True
+        )
 
 
 def test_the_two_word_surface_equals_the_backup_labs(javascript, two_weights):

@@ -111,6 +111,7 @@ function openCase(item, { focus = true } = {}) {
   fillFacts(byId("case-facts"), run);
   fillMarks(byId("case-table"), run);
   drawRun(byId("case-loss"), run);
+  fillKey(byId("case-key"), run);
   byId("questions").hidden = answered(item);
   byId("answer").hidden = !answered(item);
   byId("missing").textContent = "";
@@ -310,7 +311,6 @@ function begin() {
   for (const [index, cause] of facts.causes) byId("causes").append(choice("cause", index, CAUSE_WORDS[cause]));
   facts.dials.forEach((dial, index) => byId("dials").append(choice("dial", index, dial)));
   for (const [value, words] of SURE) byId("sure").append(choice("sure", value, words));
-  fillKey(byId("case-key"));
   // Not by submitting: JupyterLab shows pages in a frame that blocks forms.
   byId("commit").addEventListener("click", commit);
   byId("questions").addEventListener("change", () => {

@@ -224,11 +224,23 @@ export function nextEpochSeconds(record, step) {
   return seconds.length ? seconds.reduce((sum, one) => sum + one, 0) / seconds.length : null;
 }
 
-/** The moving average of step losses, as `tuning.curves.smooth` computes it; null where nothing is known. */
-export function smooth(losses) {
-  const width = Math.min(25, Math.max(3, Math.floor(losses.length / 10)));
-  return losses.map((_, end) => {
-    const known = losses.slice(Math.max(0, end + 1 - width), end + 1).filter((loss) => loss !== null);
-    return known.length ? known.reduce((sum, loss) => sum + loss, 0) / known.length : null;
+/** Length of the moving average of a run, in steps, as `tuning.curves.window` says. */
+export function averageWindow(steps) {
+  return Math.min(20, Math.max(5, Math.floor(((steps.at(-1)?.[0] ?? 0) + 5) / 10)));
+}
+
+/** The moving average of step losses, as `tuning.curves.moving_average` computes it; null where nothing is known. */
+export function movingAverage(steps) {
+  const width = averageWindow(steps);
+  let [begin, total, known] = [0, 0, 0];
+  const count = (loss, sign) => {
+    if (loss === null) return;
+    total += sign * loss;
+    known += sign;
+  };
+  return steps.map(([step, loss]) => {
+    count(loss, 1);
+    for (; steps[begin][0] <= step - width; begin += 1) count(steps[begin][1], -1);
+    return known ? total / known : null;
   });
 }

@@ -33,6 +33,7 @@ export function loadRun(record) {
   clearInterval(player.timer);
   byId("loader").hidden = true;
   byId("player").hidden = false;
+  fillKey(byId("replay-key"), record);
   showPlayer();
 }
 
@@ -211,7 +212,6 @@ function priceTyped() {
 export function setUpReplay({ price, orders }) {
   Object.assign(player, { price, orders });
   byId("price").value = price;
-  fillKey(byId("replay-key"));
   byId("file").addEventListener("change", loadFile);
   byId("load").addEventListener("click", () => loadText(byId("pasted").value));
   byId("scrub").addEventListener("input", (event) => {

@@ -1,7 +1,7 @@
 // The loss curve of a recorded run, drawn as tuning.curves draws it, up to a step.
 
 import { html, linePath, svg, tickText, ticks, two } from "./drawing.mjs";
-import { smooth } from "./records.mjs";
+import { averageWindow, movingAverage } from "./records.mjs";
 
 const GUESSING = Math.log(3);
 
@@ -45,7 +45,7 @@ export function drawRun(chart, record, until = Infinity, line = null) {
     svg("text", { x: left, y: bottom + 2.4 * em }, "loss (nats)"),
     svg("line", { class: "guessing", x1: left, x2: right, y1: y(GUESSING), y2: y(GUESSING) }),
   );
-  const average = smooth(record.steps.map(([, loss]) => loss));
+  const average = movingAverage(record.steps);
   const through = (values) => linePath(values.map((value, at) => (value === null ? null : [x(steps[at][0]), y(value)])));
   parts.push(
     svg("path", { class: "each-step", d: through(steps.map(([, loss]) => loss)) }),
@@ -65,13 +65,13 @@ export function drawRun(chart, record, until = Infinity, line = null) {
 const squareAt = (x, y, size) => `M${x - size} ${y - size}h${2 * size}v${2 * size}h${-2 * size}Z`;
 const diamondAt = (x, y, size) => `M${x} ${y - 1.3 * size}L${x + 1.3 * size} ${y}L${x} ${y + 1.3 * size}L${x - 1.3 * size} ${y}Z`;
 
-/** What stands for what; the same marks as in the picture. */
-export function fillKey(list) {
+/** What stands for what; the same marks as in the picture of the run. */
+export function fillKey(list, record) {
   const sample = (...inside) => svg("svg", { viewBox: "0 0 28 16" }, ...inside);
   const line = (name) => svg("path", { class: name, d: "M1 8H27" });
   list.replaceChildren(
     html("li", {}, sample(line("each-step")), "single steps"),
-    html("li", {}, sample(line("average")), "moving average"),
+    html("li", {}, sample(line("average")), `moving average of ${averageWindow(record.steps)} steps`),
     html("li", {}, sample(line("train dashes"), svg("path", { class: "train mark", d: squareAt(14, 8, 5) })), "training subset"),
     html("li", {}, sample(line("validation dashes"), svg("path", { class: "validation mark", d: diamondAt(14, 8, 5) })), "validation"),
     html("li", {}, sample(line("guessing")), "guessing, ln 3"),
@@ -82,7 +82,7 @@ function inWords(record, steps, marks, average) {
   const known = average.slice(0, steps.length).filter((value) => value !== null);
   const highest = steps.reduce((top, [, loss]) => Math.max(top, loss ?? 0), 0);
   const line = known.length
-    ? `Step loss, moving average: from ${two(known[Math.min(2, known.length - 1)])} to ${two(known.at(-1))} over ${steps.at(-1)[0]} steps; highest single step ${two(highest)}.`
+    ? `Step loss, moving average of ${averageWindow(record.steps)} steps: from ${two(known[Math.min(2, known.length - 1)])} to ${two(known.at(-1))} over ${steps.at(-1)[0]} steps; highest single step ${two(highest)}.`
     : "No step yet.";
   const after = marks.map((mark) => {
     const when = mark.epoch === 0 ? "before training" : `after epoch ${tickText(mark.epoch)}`;

@@ -1,4 +1,4 @@
-"""Look at a labelled CSV before anybody trains on it: ``python -m tuning.data audit [CSV]``.
+"""Look at a labelled CSV before anybody trains on it: ``python3 workshop.py audit [CSV]``.
 
 What is in it, what is in it twice, what leaks from train into validation, how far a lazy rule gets, and which labels
 look wrong. It works on the bundled sentences and on a file of your own, and needs no torch.
@@ -322,9 +322,9 @@ def write_card(found: Audit, card: Path = CARD) -> None:
     card.write_text(new, encoding="utf-8", newline="\n")
 
 
-def main(argv: list[str]) -> int:
-    """Command line of ``python -m tuning.data audit``."""
-    parser = argparse.ArgumentParser(prog="python -m tuning.data audit", description=__doc__.splitlines()[0])
+def main(argv: list[str] | None = None) -> int:
+    """Command line of ``workshop.py audit``."""
+    parser = argparse.ArgumentParser(prog="workshop.py audit", description=__doc__.splitlines()[0])
     parser.add_argument("csv", nargs="?", default="bundled", help="a CSV of your own (default: the bundled sentences)")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.add_argument("--card", action="store_true", help="write the table of the data card (bundled sentences)")
@@ -338,3 +338,7 @@ def main(argv: list[str]) -> int:
     if options.card:
         write_card(found)
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -30,7 +30,7 @@ from tuning import folders, machine
 from tuning.curves import BLUE, GREEN, GREY, ORANGE, STYLE, Picture, new_figure
 from tuning.data import load, split
 from tuning.errors import RunError, WorkshopError
-from tuning.run import write_whole
+from tuning.files import write_whole
 
 FOLDER = folders.ROOT / "benchmarks"
 RESULTS, TABLE, PICTURE = "results.jsonl", "README.md", "growth.png"

@@ -16,7 +16,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from tuning import curves
 from tuning.board import OWN_RATE, Board, by_preset, by_rate
-from tuning.curves import BLUE, GREEN, GREY, RED, STYLE, Picture, new_figure, smooth
+from tuning.curves import BLUE, GREEN, GREY, RED, STYLE, Picture, moving_average, new_figure, window_words
 from tuning.data import LABELS
 from tuning.run import Run
 from tuning.share import Shared
@@ -56,7 +56,8 @@ def overlay(board: Board, size: tuple[float, float] = SLIDE) -> Picture:
         for preset, members in groups.items():
             _draw(axes, preset, members, f"{preset} ({_runs(members)})")
         cut = _finish(axes, board)
-        axes.set_title(f"Training loss of every group, moving average{_range_told(groups)}")
+        window = window_words(shared.run for shared in board.compared)
+        axes.set_title(f"Training loss of every group, moving average of {window}{_range_told(groups)}")
         axes.set_ylabel(f"loss (nats){cut}")
         axes.set_xlabel("step (one batch each)")
         if groups:
@@ -129,7 +130,7 @@ def _draw(axes: Axes, preset: str, members: Sequence[Shared], label: str | None)
         for number, shared in enumerate(members):
             steps = [step["step"] for step in shared.run.steps]
             shown = label if number == 0 else None
-            losses = smooth(shared.run.step_losses())
+            losses = moving_average(shared.run)
             axes.plot(steps, losses, color=colour, linestyle=line, linewidth=2, alpha=0.75, label=shown)
         return
     steps, losses = _on_one_grid([shared.run for shared in members])
@@ -143,9 +144,7 @@ def _on_one_grid(runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray]:
     runs = [run for run in runs if np.isfinite(run.step_losses()).any()]
     longest = max(runs, key=lambda run: run.steps[-1]["step"])
     grid = np.array([step["step"] for step in longest.steps], dtype=float)
-    rows = [
-        np.interp(grid, [step["step"] for step in run.steps], smooth(run.step_losses()), right=np.nan) for run in runs
-    ]
+    rows = [np.interp(grid, [step["step"] for step in run.steps], moving_average(run), right=np.nan) for run in runs]
     return grid, np.array(rows)
 
 
@@ -168,7 +167,7 @@ def _mark_epochs(axes: Axes, preset: str, members: Sequence[Shared]) -> None:
 def _finish(axes: Axes, board: Board) -> str:
     """Set the same scale for every panel; what it cuts off is said in the text that comes back."""
     axes.axhline(GUESSING, color=GREY, linewidth=1, linestyle=":")
-    shown = [smooth(shared.run.step_losses()) for shared in board.compared]
+    shown = [moving_average(shared.run) for shared in board.compared]
     highest = max((float(np.nanmax(losses)) for losses in shown if np.isfinite(losses).any()), default=0.0)
     longest = max((shared.run.steps[-1]["step"] for shared in board.compared if shared.run.steps), default=1)
     # One run that left for good must not press all others flat.

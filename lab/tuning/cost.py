@@ -27,8 +27,9 @@ from tuning import machine
 from tuning.data import load, split, subset
 from tuning.dials import EVERYTHING, Dials
 from tuning.energy import PRICE_PER_HOUR, WATTS
+from tuning.files import write_whole
 from tuning.metrics import CHECK_SIZE
-from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, finished_runs, write_whole
+from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, finished_runs
 
 if TYPE_CHECKING:
     from tuning.encoder import Encoder

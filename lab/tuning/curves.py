@@ -6,6 +6,7 @@ same things a second time.
 
 import dataclasses
 import io
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
 from tuning import metrics
@@ -44,6 +46,9 @@ STYLE: dict[str, Any] = {
     "svg.hashsalt": "workshop-6w",
 }
 WIDE = (9.5, 5.4)
+# Steps of the moving average: fewer would leave a short run as noisy as it is, more would hide the jumps of the start.
+LEAST_WINDOW, MOST_WINDOW = 5, 20
+MARKS: dict[str, Any] = {"markersize": 9, "linewidth": 1.5, "linestyle": "--"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,26 +85,56 @@ class Picture:
         return {"image/png": self.png(), "text/plain": self.words}, {"image/png": {"alt": self.words}}
 
 
-def smooth(losses: np.ndarray) -> np.ndarray:
-    """Moving average of step losses, so that the trend shows through the noise of single batches.
+def window(run: Run, steps: int | None = None) -> int:
+    """Length of a run's moving average, in steps: a tenth of the run, at least `LEAST_WINDOW`, at most `MOST_WINDOW`.
 
     Parameters
     ----------
-    losses : numpy.ndarray of shape (steps,)
-        NaN where a loss was not finite.
+    run : Run
+    steps : int, optional
+        Length of a run that is still under way; by default its last recorded step.
+    """
+    if steps is None:
+        steps = run.steps[-1]["step"] if run.steps else 0
+    # Not round(): Python rounds a half to the even number, and the pages' JavaScript does not.
+    return min(max((steps + 5) // 10, LEAST_WINDOW), MOST_WINDOW)
+
+
+def moving_average(run: Run, steps: int | None = None) -> np.ndarray:
+    """Mean of the last step losses, so that the trend shows through the noise of single batches.
+
+    The window goes by the steps' numbers. In a thinned record it holds fewer losses and covers the same stretch.
+
+    Parameters
+    ----------
+    run : Run
+    steps : int, optional
+        As for :func:`window`.
 
     Returns
     -------
-    numpy.ndarray of shape (steps,)
-        Mean of the last steps (a tenth of the run, 3 to 25 of them); NaN values are left out.
+    numpy.ndarray of shape (recorded steps,)
+        Losses that are not finite are left out; NaN where there is no other.
     """
-    width = int(np.clip(len(losses) // 10, 3, 25))
+    losses, at = run.step_losses(), step_numbers(run)
     known = np.isfinite(losses)
-    totals = np.cumsum(np.where(known, losses, 0.0))
-    counts = np.cumsum(known)
-    totals[width:] = totals[width:] - totals[:-width]
-    counts[width:] = counts[width:] - counts[:-width]
-    return np.where(counts > 0, totals / np.maximum(counts, 1), np.nan)
+    totals = np.concatenate([[0.0], np.cumsum(np.where(known, losses, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(known)])
+    begin = np.searchsorted(at, at - window(run, steps), side="right")
+    counted = counts[1:] - counts[begin]
+    return np.where(counted > 0, (totals[1:] - totals[begin]) / np.maximum(counted, 1), np.nan)
+
+
+def step_numbers(run: Run) -> np.ndarray:
+    """Numbers of the recorded steps, shape (recorded steps,)."""
+    return np.array([step["step"] for step in run.steps], dtype=int)
+
+
+def window_words(runs: Iterable[Run]) -> str:
+    """Say over how many steps the curves of some runs are averaged: ``20 steps``, or ``5 to 20 steps``."""
+    windows = {window(run) for run in runs} or {LEAST_WINDOW}
+    shortest = f"{min(windows)} to " if len(windows) > 1 else ""
+    return f"{shortest}{max(windows)} steps"
 
 
 def new_figure(size: tuple[float, float] = WIDE, **layout: Any) -> tuple[Figure, Any]:
@@ -129,25 +164,38 @@ def legend_below(figure: Figure, axes: Axes) -> None:
     )
 
 
-def draw_loss(axes: Axes, run: Run) -> None:
-    """Draw step losses, their moving average and the scores after each epoch into `axes`."""
-    losses = run.step_losses()
-    steps = np.array([step["step"] for step in run.steps])
-    axes.plot(steps, losses, color=BLUE, alpha=0.25, linewidth=1, label="training loss, each step")
-    axes.plot(steps, smooth(losses), color=BLUE, linewidth=2.5, label="training loss, moving average")
-    marks = epoch_marks(run)
-    for key, colour, marker, text in (
-        ("train_loss", GREEN, "s", "training subset, evaluation mode"),
-        ("val_loss", RED, "D", "validation"),
-    ):
-        at = [step for step, row in marks if row.get(key) is not None]
-        values = [row[key] for _, row in marks if row.get(key) is not None]
-        axes.plot(at, values, color=colour, marker=marker, markersize=9, linewidth=1.5, linestyle="--", label=text)
+def draw_loss(axes: Axes, run: Run, steps: int | None = None) -> list[Line2D]:
+    """Draw step losses, their moving average and the scores after each epoch into `axes`.
+
+    Returns
+    -------
+    list of matplotlib.lines.Line2D
+        The lines that grow with the run, in the order of :func:`loss_points`.
+    """
+    average = f"training loss, moving average of {window(run, steps)} steps"
+    looks: tuple[dict[str, Any], ...] = (
+        {"color": BLUE, "alpha": 0.25, "linewidth": 1, "label": "training loss, each step"},
+        {"color": BLUE, "linewidth": 2.5, "label": average},
+        {"color": GREEN, "marker": "s", "label": "training subset, evaluation mode"} | MARKS,
+        {"color": RED, "marker": "D", "label": "validation"} | MARKS,
+    )
+    lines = [axes.plot(*xy, **look)[0] for xy, look in zip(loss_points(run, steps), looks, strict=True)]
     axes.axhline(np.log(len(LABELS)), color=GREY, linewidth=1, linestyle=":", label="pure guessing, ln 3 = 1.10")
     axes.set_ylabel("loss (nats)")
-    axes.set_ylim(0, _ceiling(losses, marks))
-    if len(losses):
-        axes.set_xlim(0, steps[-1] * 1.02)
+    axes.set_ylim(0, ceiling(run))
+    if run.steps:
+        axes.set_xlim(0, run.steps[-1]["step"] * 1.02)
+    return lines
+
+
+def loss_points(run: Run, steps: int | None = None) -> list[tuple[Any, Any]]:
+    """Steps and values of what :func:`draw_loss` draws: step losses, moving average, training and validation marks."""
+    at, marks = step_numbers(run), epoch_marks(run)
+    points = [(at, run.step_losses()), (at, moving_average(run, steps))]
+    for key in ("train_loss", "val_loss"):
+        known = [(step, row[key]) for step, row in marks if row.get(key) is not None]
+        points.append(([step for step, _ in known], [value for _, value in known]))
+    return points
 
 
 def epoch_marks(run: Run) -> list[tuple[float, dict[str, Any]]]:
@@ -158,10 +206,11 @@ def epoch_marks(run: Run) -> list[tuple[float, dict[str, Any]]]:
     return start + [(row["epoch"] * per_epoch, row) for row in run.epochs]
 
 
-def _ceiling(losses: np.ndarray, marks: list[tuple[float, dict[str, Any]]]) -> float:
-    values = [row[key] for _, row in marks for key in ("train_loss", "val_loss") if row.get(key) is not None]
-    known = losses[np.isfinite(losses)]
-    return 1.08 * max([1.3, *values, *([float(known.max())] if len(known) else [])])
+def ceiling(run: Run) -> float:
+    """Upper end of the loss axis: everything that was measured lies below it."""
+    losses = run.step_losses()
+    marked = [row[key] for _, row in epoch_marks(run) for key in ("train_loss", "val_loss") if row.get(key) is not None]
+    return 1.08 * max([1.3, *marked, *losses[np.isfinite(losses)].tolist()])
 
 
 def loss_curve(run: Run, title: str | None = None, steps: int | None = None) -> Picture:
@@ -179,21 +228,27 @@ def loss_curve(run: Run, title: str | None = None, steps: int | None = None) -> 
     -------
     Picture
     """
+    figure, _ = loss_panels(run, title, steps)
+    return Picture(figure, describe(run, steps))
+
+
+def loss_panels(run: Run, title: str | None = None, steps: int | None = None) -> tuple[Figure, list[Line2D]]:
+    """The figure of :func:`loss_curve`, and the lines in it that grow with the run, the learning rate last."""
     with mpl.rc_context(STYLE):
         figure, (top, bottom) = new_figure(nrows=2, sharex=True, height_ratios=[4, 1])
-        draw_loss(top, run)
+        lines = draw_loss(top, run, steps)
         top.set_title(title if title is not None else f"{run.preset}: learning rate {run.learning_rate:g}")
         legend_below(figure, top)
         rates = [step["learning_rate"] for step in run.steps]
-        bottom.plot([step["step"] for step in run.steps], rates, color=ORANGE, linewidth=2)
+        lines += bottom.plot(step_numbers(run), rates, color=ORANGE, linewidth=2)
         bottom.set_ylabel("learning\nrate")
-        # A warm-up begins at 0, which alone would give an axis without height.
-        bottom.set_ylim(0, 1.25 * max((rate for rate in rates if rate), default=run.learning_rate))
+        # The highest rate that the run may reach: a warm-up begins at 0, which alone gives an axis without height.
+        bottom.set_ylim(0, 1.25 * run.learning_rate)
         bottom.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
         bottom.set_xlabel("step (one batch each)")
         if steps:
             top.set_xlim(0, steps)
-    return Picture(figure, describe(run))
+    return figure, lines
 
 
 def before_after(run: Run) -> Picture:
@@ -284,18 +339,17 @@ def confusion_matrix(run: Run) -> Picture:
     return Picture(figure, f"Validation sentences by true and predicted label. {words}.")
 
 
-def describe(run: Run) -> str:
+def describe(run: Run, steps: int | None = None) -> str:
     """The loss curve in words, for a screen reader or a text-only display."""
-    losses = run.step_losses()
-    shown = smooth(losses)
+    shown = moving_average(run, steps)
     ends = f"from {_say(shown[2])} to {_say(shown[-1])}" if len(shown) > 2 else "too short to describe"
     marks = ", ".join(
         f"epoch {row['epoch']:g}: training {_say(row['train_loss'])}, validation {_say(row['val_loss'])}"
         for row in run.epochs
     )
     return (
-        f"Step loss (moving average) {ends} over {run.steps[-1]['step'] if run.steps else 0} steps."
-        f" After each epoch, in evaluation mode: {marks or 'none'}."
+        f"Step loss, moving average of {window(run, steps)} steps: {ends} over"
+        f" {run.steps[-1]['step'] if run.steps else 0} steps. After each epoch, in evaluation mode: {marks or 'none'}."
     )
 
 

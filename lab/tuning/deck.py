@@ -25,7 +25,7 @@ from tuning.activities import Activity
 from tuning.deck_design import SMALLEST
 from tuning.documents import Slot, clock
 from tuning.errors import DocumentError, WorkshopError
-from tuning.run import write_whole
+from tuning.files import write_whole
 
 if TYPE_CHECKING:
     from pptx.presentation import Presentation

@@ -53,10 +53,9 @@ def _four(title: Callable[[str], str], told: str) -> Picture:
     with mpl.rc_context(STYLE):
         figure, panels = _new_figure(nrows=2, ncols=2)
         words = []
-        for panel, (letter, name) in zip(panels.flat, figures.CURVES.items(), strict=True):
-            run = reference.load(name)
-            curves.draw_loss(panel, run)
-            for line in panel.lines[2:4]:
+        runs = {letter: reference.load(name) for letter, name in figures.CURVES.items()}
+        for panel, (letter, run) in zip(panels.flat, runs.items(), strict=True):
+            for line in curves.draw_loss(panel, run)[2:]:
                 line.set_markersize(6)
             panel.set_title(title(letter))
             panel.set_ylabel("")
@@ -69,7 +68,8 @@ def _four(title: Callable[[str], str], told: str) -> Picture:
             handles[0].set(alpha=0.5, linewidth=1.2)
             handles[-1].set(color=INK, linewidth=2)
             words.append(f"Curve {letter.upper()}: {curves.describe(run)}")
-        labels = ["each step", "average", "training", "validation", "guessing"]
+        average = f"average of {curves.window_words(runs.values())}"
+        labels = ["each step", average, "training", "validation", "guessing"]
         figure.supylabel("loss", fontsize=SMALLEST)
         figure.legend(
             handles,

@@ -18,8 +18,9 @@ from tuning.activities import Activity
 from tuning.dials import PRESETS, Dials, SgdDials
 from tuning.encoder import DISTILBERT, EMBEDDED_NAME, RATES
 from tuning.errors import DocumentError, WorkshopError, nearest
+from tuning.files import write_whole
 from tuning.log import WORKSHEET_COLUMNS
-from tuning.run import BACKUP_NOTEBOOK, Run, write_whole
+from tuning.run import BACKUP_NOTEBOOK, Run
 
 # What the day holds beside its activities; the activities bring their own minutes.
 DAY: tuple[str | tuple[str, int], ...] = (

@@ -18,7 +18,8 @@ from tuning.batching import LengthGroupedTrainer
 from tuning.curves import BLUE, GREY, ORANGE, STYLE, Picture, legend_below, new_figure
 from tuning.data import load, split
 from tuning.dials import Dials
-from tuning.run import Run, write_whole
+from tuning.files import write_whole
+from tuning.run import Run
 from tuning.training import plumbing, precision_for, predict, settings, tokenise_splits
 
 if TYPE_CHECKING:

@@ -1,24 +1,78 @@
-"""Writing files: whole or not at all, and never over what a person has changed."""
+"""Files of value: written whole or not at all, safely on disk before the next line runs, and by one process at a time.
 
+A new content is written beside the old one, flushed to the disk and renamed into its place; then the folder is flushed
+too, because the new name is kept there. A crash, a power cut or a full disk leaves the old file or the new one.
+"""
+
+import contextlib
+import errno
 import hashlib
 import json
 import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
+
+import psutil
+from filelock import FileLock, Timeout
 
 # In each folder that such files are written to: name of a file and the SHA-256 that it had as the code left it.
 AS_WRITTEN = ".as-written.json"
+PART = ".part"
+POLL_SECONDS = 0.05
+# A process that holds a file this long is dead: writing one takes well under a second.
+HELD_SECONDS = 120
+# File systems that cannot flush, or cannot lock: network shares, some FUSE mounts and sandboxes.
+_NO_FLUSH = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+_NO_LOCKS = {*_NO_FLUSH, errno.ENOLCK, errno.EPERM, errno.EIO}
+_noted: set[str] = set()
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that a reader, or a crash, sees the old or the new content and nothing between."""
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file so that a reader, or a crash, sees the old or the new content and nothing between.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Its folder is made where it is missing.
+    content : str or bytes
+        Text is written as UTF-8, with line ends as they are.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; the old content stays.
+    """
+    with replacing(path) as part:
+        part.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary file to be written, which then takes the place of `path` in one step.
+
+    A symbolic link is followed, so that a worksheet linked from elsewhere stays linked.
+
+    Yields
+    ------
+    pathlib.Path
+        The temporary file, in the same folder; it is removed if anything goes wrong.
+    """
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    clear_parts(path.parent, f"{path.name}.*")
+    part = path.with_name(f"{path.name}.{os.getpid()}{PART}")
     try:
-        with part.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        yield part
+        if path.exists():
+            shutil.copymode(path, part)
+        with part.open("r+b") as file:
+            _flush(file.fileno())
         part.replace(path)
+        _flush_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
 
@@ -70,3 +124,160 @@ def _digest(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return ""
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a text file; a line that a crash cut short before it is ended first.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; the file is then as long as before.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        cut_short = False
+        if size:
+            file.seek(size - 1)
+            cut_short = file.read(1) != b"\n"
+        try:
+            file.write(b"\n" * cut_short + line.encode("utf-8") + b"\n")
+            file.flush()
+            _flush(file.fileno())
+        except OSError:
+            # On a full disk there is room for this at least.
+            with contextlib.suppress(OSError):
+                os.ftruncate(file.fileno(), size)
+            raise
+    if not size:
+        _flush_folder(path.parent)
+
+
+def clear_parts(folder: Path, pattern: str = "*") -> None:
+    """Remove temporary files in a folder whose process has ended: a killed one cannot do it itself."""
+    for part in folder.glob(f"{pattern}{PART}"):
+        pid = part.stem.rpartition(".")[2]
+        if pid.isdecimal() and not (len(pid) < 10 and psutil.pid_exists(int(pid))):
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+
+def _flush(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as problem:
+        if problem.errno not in _NO_FLUSH:
+            raise
+
+
+def _flush_folder(folder: Path) -> None:
+    # Windows opens no folder, and keeps names by itself.
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _flush(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Lock:
+    """One process at a time: a file lock, or on a disk without file locks an exclusive file that names its owner.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The lock's file; its folder must exist.
+    seconds : float
+        How long to wait for another process.
+    held_seconds : float
+        On a disk without file locks: the age at which an owner on another machine counts as dead.
+    poll_seconds : float
+        How long to wait between two tries.
+
+    Raises
+    ------
+    filelock.Timeout
+        When another process holds it all that time.
+    OSError
+        If the file cannot be made.
+    """
+
+    def __init__(
+        self, path: Path, seconds: float, held_seconds: float = HELD_SECONDS, poll_seconds: float = POLL_SECONDS
+    ) -> None:
+        self.path = path
+        self.seconds, self.held_seconds, self.poll_seconds = seconds, held_seconds, poll_seconds
+        self._lock = FileLock(path, timeout=seconds, poll_interval=poll_seconds, fallback_to_soft=False)
+        self._owned = path.with_name(f"{path.name}.owner")
+        self._owns = False
+
+    def acquire(self) -> "Lock":
+        """Wait for it and hold it."""
+        try:
+            self._lock.acquire()
+        except OSError as problem:
+            # filelock's Timeout is an OSError too, without a number.
+            if problem.errno not in _NO_LOCKS:
+                raise
+            self._own(problem)
+        return self
+
+    def release(self) -> None:
+        """Let go of it."""
+        if self._owns:
+            self._owns = False
+            self._owned.unlink(missing_ok=True)
+        else:
+            self._lock.release()
+
+    def __enter__(self) -> "Lock":
+        return self.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def _own(self, reason: OSError) -> None:
+        limit = time.monotonic() + self.seconds
+        while not self._made():
+            if self._owner_is_gone():
+                # Only one of several that see this can rename it.
+                gone = self._owned.with_name(f"{self._owned.name}.{os.getpid()}{PART}")
+                with contextlib.suppress(OSError):
+                    self._owned.rename(gone)
+                    gone.unlink()
+            elif time.monotonic() >= limit:
+                raise Timeout(str(self._owned))
+            else:
+                time.sleep(self.poll_seconds)
+        self._owns = True
+        where = str(self.path.parent)
+        if where not in _noted:
+            _noted.add(where)
+            print(
+                f"This disk has no file locks ({reason.strerror}), so a file {self._owned.name} does their work."
+                " Use these files on one computer at a time."
+            )
+
+    def _made(self) -> bool:
+        try:
+            descriptor = os.open(self._owned, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        except FileExistsError:
+            return False
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump({"host": socket.gethostname(), "pid": os.getpid()}, file)
+        return True
+
+    def _owner_is_gone(self) -> bool:
+        """Whether the owner was a process of this machine that has ended, or has held it for too long."""
+        try:
+            if time.time() - self._owned.stat().st_mtime > self.held_seconds:
+                return True
+            owner = json.loads(self._owned.read_text(encoding="utf-8"))
+            return owner["host"] == socket.gethostname() and not psutil.pid_exists(owner["pid"])
+        except (OSError, ValueError, KeyError, TypeError):
+            # It has just been let go of, or is still being written.
+            return False

@@ -17,6 +17,7 @@ from tuning import encoder as encoders
 from tuning.data import load
 from tuning.dials import EVERYTHING, Dials, FrozenDials, FurtherDials, SgdDials
 from tuning.errors import EncoderError, RunError
+from tuning.files import write_whole
 from tuning.run import (
     BACKUP_NOTEBOOK,
     COMPARISON_FILE,
@@ -26,7 +27,6 @@ from tuning.run import (
     last_run,
     note_result,
     readable_runs,
-    write_whole,
 )
 
 if TYPE_CHECKING:

@@ -109,13 +109,24 @@ def write(folder: Path | None = None) -> list[Path]:
     -------
     list of pathlib.Path
         The files.
+
+    Raises
+    ------
+    DocumentError
+        If a handout is missing or cannot be written, or pandoc is not installed.
     """
     folder = folder or folders.work() / "handouts"
     written = []
     for name in (*ONE_PAGE, *LONGER, FORM):
-        path = free_name(folder / f"{name}.html")
-        write_whole(path, page(name))
-        sign(path)
+        path, text = free_name(folder / f"{name}.html"), page(name)
+        try:
+            write_whole(path, text)
+            sign(path)
+        except OSError as problem:
+            raise DocumentError(
+                f"{folders.short(path)} cannot be written ({problem.strerror}). Free some space, or make its folder"
+                " writable."
+            ) from None
         written.append(path)
     return written
 

@@ -29,7 +29,8 @@ from tqdm import tqdm
 from tuning import folders
 from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
 from tuning.errors import DialError, WorkshopError, nearest
-from tuning.run import COMPARISON_FILE, FURTHER_NOTEBOOK, Run, copy_results, make_room_in, write_whole
+from tuning.files import write_whole
+from tuning.run import COMPARISON_FILE, FURTHER_NOTEBOOK, Run, copy_results, make_room_in
 from tuning.session import notebook_file
 
 NOTEBOOKS = ("01", "02", "03", "04")

@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from tqdm import tqdm
+
+from tuning.files import Lock
 
 Progress = Callable[[int, int], None]
 
@@ -129,7 +131,7 @@ def fetch(
         raise HubError("the Hub is switched off (HF_HUB_OFFLINE).")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".fetch.lock", timeout=1):
+        with Lock(folder / ".fetch.lock", 1, held_seconds=2 * deadline):
             transfer = _Transfer(repository, folder, time.monotonic() + deadline)
             _watch(transfer, on_progress)
     except Timeout:

@@ -22,7 +22,7 @@ DPI = 80
 def progress_text(run: Run, step: int, steps: int, seconds: float) -> str:
     """The progress line: bar, step, smoothed loss, time gone and time left."""
     filled = round(BAR * step / max(steps, 1))
-    losses = curves.smooth(run.step_losses())
+    losses = curves.moving_average(run, steps)
     loss = f"  loss {losses[-1]:.3f}" if len(losses) else ""
     left = seconds / step * (steps - step) if step else 0.0
     scores = f"  val F1 {run.epochs[-1]['val_f1_macro']:.2f}" if run.epochs else ""
@@ -151,7 +151,7 @@ class ProgressLine(TrainerCallback):
 
     def on_log(self, args, state, control, logs=None, **kwargs) -> None:
         """Move it to the step just done."""
-        losses = curves.smooth(self.run.step_losses())
+        losses = curves.moving_average(self.run, state.max_steps)
         if len(losses):
             self._bar.set_postfix(loss=f"{losses[-1]:.3f}", refresh=False)
         self._bar.update(state.global_step - self._bar.n)

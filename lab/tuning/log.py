@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from tuning import folders
 from tuning.energy import PRICE_PER_HOUR, WATTS, footprint
 from tuning.errors import RunError
-from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs, write_whole
+from tuning.files import Lock, write_whole
+from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
 
 WORKSHEET_COLUMNS = (
     "Run ID",
@@ -231,8 +232,7 @@ def _rewrite(run: Run, change: Callable[[list[dict[str, str]]], list[dict[str, s
     path = log_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(path.with_suffix(".lock"), timeout=LOCK_SECONDS, poll_interval=POLL_SECONDS):
-            _clear_half_files(path)
+        with Lock(path.with_suffix(".lock"), LOCK_SECONDS, poll_seconds=POLL_SECONDS):
             write_whole(path, _text(change(_rows_on_disk(path))))
         # Whoever writes many rows in a row lets the others have a turn.
         time.sleep(2 * POLL_SECONDS)
@@ -247,12 +247,6 @@ def _again(run: Run) -> str:
         f"The run itself is safe in {folders.short(run.folder)}. If the log is open in a spreadsheet, close it, and"
         f" then run: from tuning import journal, run; journal.append(run.last_run({run.run_id!r}))"
     )
-
-
-def _clear_half_files(path: Path) -> None:
-    """Remove what a killed process left half-written; the lock says that no other process is writing now."""
-    for part in path.parent.glob(f"{path.name}.*.part"):
-        part.unlink(missing_ok=True)
 
 
 def _with_row(rows: list[dict[str, str]], new: dict[str, str]) -> list[dict[str, str]]:

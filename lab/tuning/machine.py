@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from tuning import folders
-from tuning.run import write_whole
+from tuning.files import write_whole
 
 PACKAGES = (
     "torch",

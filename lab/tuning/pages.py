@@ -19,7 +19,7 @@ from tuning import data as sentences
 from tuning.cost import PRICE_PER_HOUR
 from tuning.dials import SgdDials
 from tuning.errors import WorkshopError
-from tuning.run import write_whole
+from tuning.files import write_whole
 from tuning.surface import BATCH, SHARES, SPRING, STEPS, TwoWeights
 
 ASSETS = folders.ROOT / "assets"

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from tuning import folders
 from tuning.diagnosis import CLEAR_FALL
 from tuning.dials import Dials, SgdDials
 from tuning.errors import DialError, RunError, nearest
+from tuning.files import Lock, append_line
 from tuning.run import BACKUP_NOTEBOOK, Run, adoption, with_first_dials
 
 CALL_WORDS = ("moving", "stalled", "collapsed", "crashed")
@@ -134,10 +135,8 @@ def _add(entry: dict[str, Any]) -> None:
     path = predictions_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock"), timeout=LOCK_SECONDS), path.open("a+", encoding="utf-8") as file:
-            # A line that a crash cut short must not swallow this one.
-            start = "\n" if path.stat().st_size and not path.read_bytes().endswith(b"\n") else ""
-            file.write(start + json.dumps(entry) + "\n")
+        with Lock(path.with_suffix(".lock"), LOCK_SECONDS):
+            append_line(path, json.dumps(entry))
     except Timeout:
         raise RunError(f"{folders.short(path)} is held by another notebook. Run this cell again.") from None
     except OSError as problem:

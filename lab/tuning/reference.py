@@ -21,7 +21,8 @@ from tqdm import tqdm
 from tuning import folders
 from tuning.dials import PRESETS, Dials, SgdDials
 from tuning.errors import EncoderError, WorkshopError
-from tuning.run import Run, check, write_whole
+from tuning.files import write_whole
+from tuning.run import Run, check
 
 FOLDER = folders.ROOT / "assets" / "reference_runs"
 SEEDS = (1, 2, 3)

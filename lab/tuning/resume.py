@@ -10,15 +10,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from tuning import folders
 from tuning.errors import RunError
-from tuning.run import write_whole
+from tuning.files import Lock, write_whole
 
 MARK = "whole.json"
 CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
+# Seconds after which a run on another computer counts as dead, on a disk without file locks: no lesson is longer.
+LONGEST_TRAINING = 12 * 3600
 BYTES_PER_WEIGHT = 4
 # The weights themselves, and AdamW's two moving averages of every gradient.
 COPIES = 3
@@ -78,10 +80,10 @@ def mark_whole(checkpoint: Path, fingerprint: str, steps: list, epochs: list) ->
             shutil.rmtree(older, ignore_errors=True)
 
 
-def lock(folder: Path) -> FileLock:
+def lock(folder: Path) -> Lock:
     """The lock that whoever trains the run in this folder holds; a killed process lets go of it."""
     (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / CHECKPOINTS / LOCK, timeout=0)
+    return Lock(folder / CHECKPOINTS / LOCK, 0, held_seconds=LONGEST_TRAINING)
 
 
 def _in_use(folder: Path) -> bool:

@@ -22,9 +22,10 @@ from typing import Any
 from tuning import clinic, folders, lines, travelling_run
 from tuning.clinic import Score
 from tuning.errors import DialError, RunError, ShareError
+from tuning.files import write_whole
 from tuning.lines import MOST_LINES, RUN, SCORE
 from tuning.prediction import CALL_WORDS
-from tuning.run import Run, write_whole
+from tuning.run import Run
 from tuning.strict import clean_name, file_stem, name, number, parse
 from tuning.travelling_run import pack, short, unpack
 

@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from tuning import folders
 from tuning.diagnosis import convergence
 from tuning.errors import WorksheetError
+from tuning.files import Lock, write_whole
 from tuning.log import WORKSHEET_COLUMNS, baseline_values, number, signed, worksheet_values
 from tuning.markdown_tables import BORDER, Table, bare, find_table, line_end, lines_of
 from tuning.prediction import prediction_of, result_word
@@ -77,7 +78,7 @@ def fill_worksheet() -> str:
     path = worksheet_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock"), timeout=LOCK_SECONDS):
+        with Lock(path.with_suffix(".lock"), LOCK_SECONDS):
             old = read_worksheet()
             new, notices = filled(old, runs)
             if new != old or not path.exists():
@@ -257,12 +258,7 @@ def _cell(value: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.part")
-    try:
-        part.write_bytes(text.encode("utf-8", "surrogateescape"))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, text.encode("utf-8", "surrogateescape"))
 
 
 def _back_up(path: Path) -> None:
@@ -272,12 +268,7 @@ def _back_up(path: Path) -> None:
     number = 1
     while (kept := folder / f"{stem}{'' if number == 1 else f'-{number}'}.md").exists():
         number += 1
-    try:
-        kept.write_bytes(path.read_bytes())
-    except OSError:
-        # Half a copy must not be taken for one.
-        kept.unlink(missing_ok=True)
-        raise
+    write_whole(kept, path.read_bytes())
 
 
 def _difference(old: str, new: str, path: Path) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tuning import folders
 from tuning.errors import WorksheetError
+from tuning.files import write_whole
 from tuning.markdown_tables import BORDER, cells, even, line_end, lines_of
-from tuning.run import write_whole
 from tuning.worksheet import read_worksheet, worksheet_file
 
 # Page, letters and lines of the Word file: pandoc takes them from here, and Word can change them here.
