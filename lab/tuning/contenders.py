@@ -72,6 +72,10 @@ class _TimedCurve(LiveCurve):
         with self._clock.part("live figure"):
             super().on_log(*args, **kwargs)
 
+    def on_evaluate(self, *args, **kwargs) -> None:
+        with self._clock.part("live figure"):
+            super().on_evaluate(*args, **kwargs)
+
     def on_train_end(self, *args, **kwargs) -> None:
         with self._clock.part("live figure"):
             super().on_train_end(*args, **kwargs)

@@ -198,6 +198,11 @@ def loss_points(run: Run, steps: int | None = None) -> list[tuple[Any, Any]]:
     return points
 
 
+def rate_points(run: Run) -> tuple[Any, Any]:
+    """Recorded steps and their learning rates."""
+    return step_numbers(run), [step["learning_rate"] for step in run.steps]
+
+
 def epoch_marks(run: Run) -> list[tuple[float, dict[str, Any]]]:
     """The untrained model at step 0, then each epoch's row at the step where it ended."""
     last = run.steps[-1] if run.steps else None
@@ -239,15 +244,14 @@ def loss_panels(run: Run, title: str | None = None, steps: int | None = None) ->
         lines = draw_loss(top, run, steps)
         top.set_title(title if title is not None else f"{run.preset}: learning rate {run.learning_rate:g}")
         legend_below(figure, top)
-        rates = [step["learning_rate"] for step in run.steps]
-        lines += bottom.plot(step_numbers(run), rates, color=ORANGE, linewidth=2)
+        lines += bottom.plot(*rate_points(run), color=ORANGE, linewidth=2)
         bottom.set_ylabel("learning\nrate")
         # The highest rate that the run may reach: a warm-up begins at 0, which alone gives an axis without height.
         bottom.set_ylim(0, 1.25 * run.learning_rate)
         bottom.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
         bottom.set_xlabel("step (one batch each)")
         if steps:
-            top.set_xlim(0, steps)
+            top.set_xlim(0, steps * 1.02)
     return figure, lines
 
 
@@ -289,7 +293,7 @@ def before_after(run: Run) -> Picture:
             panel.set_ylim(0, 1.05)
             panel.grid(axis="x", visible=False)
     words = "; ".join(
-        f"{name.replace(chr(10), ' ')}: accuracy {_say(accuracy)}, macro-F1 {_say(f1)}"
+        f"{name.replace(chr(10), ' ')}: accuracy {in_words(accuracy)}, macro-F1 {in_words(f1)}"
         for name, _, _, accuracy, f1, _ in groups
     )
     return Picture(figure, f"Bars of the validation scores. {words}.")
@@ -342,9 +346,9 @@ def confusion_matrix(run: Run) -> Picture:
 def describe(run: Run, steps: int | None = None) -> str:
     """The loss curve in words, for a screen reader or a text-only display."""
     shown = moving_average(run, steps)
-    ends = f"from {_say(shown[2])} to {_say(shown[-1])}" if len(shown) > 2 else "too short to describe"
+    ends = f"from {in_words(shown[2])} to {in_words(shown[-1])}" if len(shown) > 2 else "too short to describe"
     marks = ", ".join(
-        f"epoch {row['epoch']:g}: training {_say(row['train_loss'])}, validation {_say(row['val_loss'])}"
+        f"epoch {row['epoch']:g}: training {in_words(row['train_loss'])}, validation {in_words(row['val_loss'])}"
         for row in run.epochs
     )
     return (
@@ -353,7 +357,8 @@ def describe(run: Run, steps: int | None = None) -> str:
     )
 
 
-def _say(value: float | None) -> str:
+def in_words(value: float | None) -> str:
+    """A loss or score to two places."""
     return "not a number" if value is None or not np.isfinite(value) else f"{value:.2f}"
 
 
@@ -457,8 +462,8 @@ def compare(runs: dict[str, Run]) -> Picture:
 def _ends(run: Run) -> str:
     final = run.final
     return (
-        f"training loss {_say(final.get('train_loss'))}, validation loss {_say(final.get('val_loss'))}, "
-        f"accuracy {_say(final.get('val_accuracy'))}, macro-F1 {_say(final.get('val_f1_macro'))}"
+        f"training loss {in_words(final.get('train_loss'))}, validation loss {in_words(final.get('val_loss'))}, "
+        f"accuracy {in_words(final.get('val_accuracy'))}, macro-F1 {in_words(final.get('val_f1_macro'))}"
     )
 
 

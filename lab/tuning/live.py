@@ -1,22 +1,37 @@
-"""What a learner sees while training runs: one figure that updates in place, and a line with the time left.
+"""What a learner sees while training runs: a line with the time left, a figure that grows, and its state in words.
 
-In a notebook both are display updates (JupyterLab, VS Code and Colab understand them, no JavaScript is needed); where
+In a notebook all are display updates (JupyterLab, VS Code and Colab understand them, no JavaScript is needed); where
 only text is shown the line says it all. In a terminal the line is a progress bar.
+
+The steps at which there is something to see are drawn whatever that costs: a busy machine must not hide the curve.
 """
 
+import html
+import io
 import time
 from typing import Any
 
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 from transformers import TrainerCallback
 
 from tuning import curves
 from tuning.run import Run
 
-SECONDS_BETWEEN_FIGURES = 2.0
+# Steps since the start that are always drawn: the loss moves most, and the room makes its one-word call early.
+EARLY_STEPS = frozenset({1, 2, 5, 10, 20, 40})
+# After so many equal parts of a run it is always drawn.
+PARTS = 10
+# Other drawings: not more often than this, and while all of them together take no more than this share of the time.
+SECONDS_BETWEEN_FIGURES = 1.0
 SHARE_OF_TRAINING = 0.03
 SECONDS_BETWEEN_LINES = 0.5
 BAR = 24
 DPI = 80
+# A loss that outgrows its axis gets so much more than it needs: a new axis costs ten times a drawing.
+HEADROOM = 1.25
 
 
 def progress_text(run: Run, step: int, steps: int, seconds: float) -> str:
@@ -79,8 +94,53 @@ class LiveLine(TrainerCallback):
         self._line.update(_as_text(line), raw=True)
 
 
+class GrowingCurve:
+    """The loss curve of a run under way, drawn again and again at a small part of a new figure's cost.
+
+    Most of that cost is text and layout. They are drawn once and kept as an image; a drawing then adds the lines. A PNG
+    is compressed lightly, since it is soon replaced.
+
+    Parameters
+    ----------
+    run : Run
+        The record that grows.
+    steps : int
+        Length of the whole run.
+    """
+
+    def __init__(self, run: Run, steps: int) -> None:
+        self.run, self.steps = run, steps
+        self._figure, self._lines = curves.loss_panels(run, steps=steps)
+        self._figure.set_dpi(DPI)
+        self._canvas = FigureCanvasAgg(self._figure)
+        for line in self._lines:
+            line.set_animated(True)
+        self._draw_background()
+
+    def _draw_background(self) -> None:
+        with mpl.rc_context(curves.STYLE):
+            self._canvas.draw()
+        self._background = self._canvas.copy_from_bbox(self._figure.bbox)
+
+    def png(self) -> bytes:
+        """Draw the run as it stands now."""
+        losses = self._figure.axes[0]
+        ceiling = curves.ceiling(self.run)
+        if ceiling > losses.get_ylim()[1]:
+            losses.set_ylim(0, HEADROOM * ceiling)
+            self._draw_background()
+        self._canvas.restore_region(self._background)
+        points = [*curves.loss_points(self.run, self.steps), curves.rate_points(self.run)]
+        for line, xy in zip(self._lines, points, strict=True):
+            line.set_data(*xy)
+            line.axes.draw_artist(line)
+        out = io.BytesIO()
+        Image.fromarray(np.asarray(self._canvas.buffer_rgba())).save(out, "png", compress_level=1)
+        return out.getvalue()
+
+
 class LiveCurve(LiveLine):
-    """Show the run while it trains, as a line and a figure.
+    """Show the run while it trains, as a line, a figure and a sentence.
 
     Parameters
     ----------
@@ -91,39 +151,79 @@ class LiveCurve(LiveLine):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self._last_figure = self._drawing = self._drawn = 0.0
+        self._last_step = self._epochs = 0
+        self._curve: Any = None
         self._figure: Any = None
+        self._words: Any = None
         # The first figure of a process takes many times as long as all others: not at the cost of the training.
-        curves.loss_curve(run).png(dpi=DPI)
+        GrowingCurve(run, 1).png()
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
-        """Open the two displays."""
+        """Open the displays, with empty axes as long as no step is done."""
         from IPython.display import display
 
         super().on_train_begin(args, state, control, **kwargs)
-        self._figure = display(_as_text(""), raw=True, display_id=True)
+        self._figure, self._words = (display(_as_text(""), raw=True, display_id=True) for _ in range(2))
+        self._curve = GrowingCurve(self.run, state.max_steps)
+        self._show_figure(state)
 
     def on_log(self, args, state, control, logs=None, **kwargs) -> None:
-        """Update the line at most twice a second, the figure at most every 2 s and within 3% of the time."""
+        """Update the line at most twice a second, and the figure where it is due or within its share of the time."""
         super().on_log(args, state, control, logs, **kwargs)
+        if state.global_step > self._last_step and (self._is_due(state) or self._is_affordable()):
+            self._show_figure(state)
+
+    def on_evaluate(self, args, state, control, **kwargs) -> None:
+        """Draw the marks of an epoch as soon as the recorder has both."""
+        if len(self.run.epochs) > self._epochs:
+            self._show_figure(state)
+
+    def on_train_end(self, args, state, control, **kwargs) -> None:
+        """Draw the finished curve, as the cells after training show it."""
+        super().on_train_end(args, state, control, **kwargs)
+        self._show_figure(state, curves.loss_curve(self.run).png(DPI))
+
+    def _is_due(self, state) -> bool:
+        parts = [PARTS * step // state.max_steps for step in (self._last_step, state.global_step)]
+        return state.global_step - self._offset in EARLY_STEPS or parts[1] > parts[0]
+
+    def _is_affordable(self) -> bool:
         now = time.perf_counter()
         # With this figure, the last one and a reserve for a busy machine, all together stay within their share.
         affordable = self._drawn + 3 * self._drawing <= SHARE_OF_TRAINING * (now - self._began)
-        if now - self._last_figure >= SECONDS_BETWEEN_FIGURES and affordable:
-            self._show_figure(state.max_steps)
+        return affordable and now - self._last_figure >= SECONDS_BETWEEN_FIGURES
 
-    def on_train_end(self, args, state, control, **kwargs) -> None:
-        """Draw the finished curve."""
-        super().on_train_end(args, state, control, **kwargs)
-        self._show_figure(None)
-
-    def _show_figure(self, steps: int | None) -> None:
+    def _show_figure(self, state, png: bytes | None = None) -> None:
         begin = time.perf_counter()
-        picture = curves.loss_curve(self.run, steps=steps)
-        shown = {"image/png": picture.png(dpi=DPI), "text/plain": picture.words}
-        self._figure.update(shown, metadata={"image/png": {"alt": picture.words}}, raw=True)
+        words = state_in_words(self.run, state.global_step, state.max_steps)
+        shown = {"image/png": png or self._curve.png(), "text/plain": words}
+        self._figure.update(shown, metadata={"image/png": {"alt": words}}, raw=True)
+        # JupyterLab drops an image's alternative text.
+        self._words.update({"text/html": f"<p>{html.escape(words)}</p>"}, raw=True)
+        self._last_step, self._epochs = state.global_step, len(self.run.epochs)
         self._last_figure = time.perf_counter()
         self._drawing = self._last_figure - begin
         self._drawn += self._drawing
+
+
+def state_in_words(run: Run, step: int, steps: int) -> str:
+    """How far a run is and what was measured, without a judgement: the live figure for who cannot see it."""
+    average = curves.moving_average(run, steps)
+    parts = [f"Step {step} of {steps}."]
+    if len(average):
+        parts.append(
+            f"Training loss, moving average of {curves.window(run, steps)} steps: {curves.in_words(average[-1])}."
+        )
+    for row in run.epochs:
+        scores = {
+            "training loss": row["train_loss"],
+            "validation loss": row["val_loss"],
+            "accuracy": row["val_accuracy"],
+            "macro-F1": row["val_f1_macro"],
+        }
+        values = ", ".join(f"{name} {curves.in_words(value)}" for name, value in scores.items())
+        parts.append(f"After epoch {row['epoch']:g}: {values}.")
+    return " ".join(parts)
 
 
 def _as_text(text: str) -> dict[str, str]:
