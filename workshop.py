@@ -76,6 +76,7 @@ PYTHON_VARIABLES = {
     "PYTHONUTF8", "PYTHONIOENCODING", "PYTHONHASHSEED", "PYTHONPYCACHEPREFIX", "PYTHONUSERBASE", "PYTHONNOUSERSITE",
     "PYTHONFAULTHANDLER",
 }  # fmt: skip
+FOLDER_VARIABLES = ("IPYTHONDIR", "MPLCONFIGDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR")
 # Settings of pip by which packages go elsewhere, for another machine, not all of them, or nowhere.
 PIP_ELSEWHERE = {
     "TARGET", "PREFIX", "ROOT", "USER", "DRY_RUN", "NO_DEPS", "PYTHON", "PLATFORM", "PYTHON_VERSION", "IMPLEMENTATION",
@@ -286,6 +287,15 @@ def can_link(folder: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def can_hold_files(folder: str) -> bool:
+    """Tell whether a folder is there, or can be made, and files can be written into it."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
 
 
 def check_disk(folder: Path, needed_mb: float, free_mb: float | None = None) -> None:
@@ -1207,6 +1217,9 @@ def child_environment() -> dict[str, str]:
     }
     if not own.get("HOME", "somewhere"):
         del own["HOME"]  # empty, it would make the current folder the home; without it the system is asked
+    for name in FOLDER_VARIABLES:
+        if name in own and not can_hold_files(own[name]):
+            del own[name]  # else nothing starts; without it there is a usual place
     # Files in the folder where the command was typed are not libraries.
     return {**CHILD_VARIABLES, **own, "PYTHONSAFEPATH": "1"}
 

@@ -625,6 +625,16 @@ def test_an_empty_home_is_none(monkeypatch):
     assert workshop.child_environment()["HOME"] == "/home/somebody"
 
 
+@pytest.mark.parametrize("name", workshop.FOLDER_VARIABLES)
+def test_a_variable_that_names_no_folder_is_left_out(monkeypatch, tmp_path, name):
+    (tmp_path / "file").touch()
+    for broken in (tmp_path / "file", tmp_path / "file" / "below", ""):
+        monkeypatch.setenv(name, str(broken))
+        assert name not in workshop.child_environment()
+    monkeypatch.setenv(name, str(tmp_path / "new"))
+    assert workshop.child_environment()[name] == str(tmp_path / "new")
+
+
 @pytest.mark.parametrize("name", [*sorted(workshop.PIP_ELSEWHERE), "target"])
 def test_pip_gets_no_setting_by_which_packages_go_elsewhere(monkeypatch, name):
     monkeypatch.setenv(f"PIP_{name}", "elsewhere")

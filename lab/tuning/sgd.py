@@ -24,6 +24,7 @@ from tuning.dials import SgdDials
 from tuning.errors import RunError
 from tuning.metrics import CHECK_SIZE
 from tuning.run import Run, finite, new_folder, save_predictions
+from tuning.splits import scored
 
 # Log-loss gradients are bounded, so a visible harm needs rates of hundreds on these sentences.
 RATES = {"TOO_LOW": 1e-3, "JUST_RIGHT": 10.0, "TOO_HIGH": 300.0}
@@ -74,7 +75,7 @@ def features(splits: Splits, dials: SgdDials) -> Features:
     part keeps the labels that the model is trained on.
     """
     train = flip_labels(subset(splits.train, dials.TRAIN_SUBSET), dials.LABEL_NOISE)
-    validation = flip_labels(splits.validation, dials.LABEL_NOISE if dials.NOISY_VALIDATION else 0.0)
+    validation = flip_labels(scored(splits), dials.LABEL_NOISE if dials.NOISY_VALIDATION else 0.0)
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     vectors = vectorizer.fit_transform(train["sentence"])
     codes = _codes(train["label"])
@@ -160,7 +161,7 @@ def train(features: Features, data: Data, splits: Splits, notebook: str = "02") 
         written.
     """
     dials = features.dials
-    if features.made_for != _decisive(dials) or features.validation_ids != splits.validation["id"].tolist():
+    if features.made_for != _decisive(dials) or features.validation_ids != scored(splits)["id"].tolist():
         raise RunError(
             "The dials or the sentences were changed after the features were made. Run the notebook again from the"
             ' section "Dials" (menu: Run, then Run Selected Cell and All Below).'

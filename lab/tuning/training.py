@@ -60,6 +60,7 @@ from tuning.run import (
     save_predictions,
     without_weights,
 )
+from tuning.splits import MOST_AFTER_EPOCH, scored, scored_sizes
 
 if TYPE_CHECKING:
     from tuning.encoder import Encoder
@@ -89,6 +90,9 @@ class Tokens:
     train_check : datasets.Dataset
         The fixed training subset on which training accuracy and loss are measured, in evaluation mode.
     validation : datasets.Dataset
+        What is scored before and after training.
+    validation_check : datasets.Dataset
+        The fixed part of it that is scored after each epoch; all of it, unless there are very many.
     dials : Dials
         The dials that these were made with.
     """
@@ -96,11 +100,12 @@ class Tokens:
     train: Dataset
     train_check: Dataset
     validation: Dataset
+    validation_check: Dataset
     dials: Dials
 
     def evaluation(self) -> dict[str, Dataset]:
         """The two parts that are scored after every epoch, by name."""
-        return {"validation": self.validation, "train": self.train_check}
+        return {"validation": self.validation_check, "train": self.train_check}
 
     def seen(self) -> tuple[Dataset, Dataset]:
         """All sentences that the model sees while it trains; those for checking are some of the training sentences."""
@@ -149,10 +154,13 @@ def tokenise_splits(splits: Splits, tokenizer: PreTrainedTokenizerBase, dials: D
     """Tokenise what one run uses: the training subset, its fixed part for checking, and validation."""
     train = subset(splits.train, dials.TRAIN_SUBSET)
     check = subset(train, CHECK_SIZE)
+    validation = tokenise(scored(splits), tokenizer, dials.MAX_LENGTH, by_length=True)
+    few = scored(splits, MOST_AFTER_EPOCH)
     return Tokens(
         tokenise(train, tokenizer, dials.MAX_LENGTH, by_length=False),
         tokenise(check, tokenizer, dials.MAX_LENGTH, by_length=True),
-        tokenise(splits.validation, tokenizer, dials.MAX_LENGTH, by_length=True),
+        validation,
+        tokenise(few, tokenizer, dials.MAX_LENGTH, by_length=True) if len(few) < len(validation) else validation,
         dials,
     )
 
@@ -362,18 +370,18 @@ class Recorder(TrainerCallback):
         self._scored |= metrics or {}
         if "eval_validation_loss" not in self._scored or "eval_train_loss" not in self._scored:
             return
-        scored, self._scored = self._scored, {}
+        both, self._scored = self._scored, {}
         begun = round(state.epoch) - 1
         losses = [step["loss"] for step in self.run.steps if step["epoch"] > begun and step["loss"] is not None]
         self.run.epochs.append(
             {
                 "epoch": round(state.epoch, 4),
                 "train_loss_running": float(np.mean(losses)) if losses else None,
-                "train_loss": _finite_or_none(scored["eval_train_loss"]),
-                "train_accuracy": scored["eval_train_accuracy"],
-                "val_loss": _finite_or_none(scored["eval_validation_loss"]),
-                "val_accuracy": scored["eval_validation_accuracy"],
-                "val_f1_macro": scored["eval_validation_f1_macro"],
+                "train_loss": _finite_or_none(both["eval_train_loss"]),
+                "train_accuracy": both["eval_train_accuracy"],
+                "val_loss": _finite_or_none(both["eval_validation_loss"]),
+                "val_accuracy": both["eval_validation_accuracy"],
+                "val_f1_macro": both["eval_validation_f1_macro"],
                 "seconds": time.perf_counter() - self._epoch_began,
             }
         )
@@ -431,11 +439,12 @@ def start_run(
             "rows": len(data.frame),
             "train_used": len(used),
             "split_sizes": splits.sizes(),
+            "scored": scored_sizes(splits),
             "label_counts": label_counts(data.frame),
         },
         versions=machine.versions(),
         machine=here,
-        majority=metrics.majority([LABELS.index(label) for label in splits.validation["label"]]),
+        majority=metrics.majority([LABELS.index(label) for label in scored(splits)["label"]]),
     )
     decisive = [run.dials, run.learning_rate, run.data["sha256"], encoder.revision, run.versions, precision]
     together = [processes.count()] if processes.count() > 1 else []
