@@ -1295,10 +1295,17 @@ def call_module(python: Path, module: str, arguments: Sequence[str]) -> int:
     return code
 
 
+def complete_environments() -> list[Environment]:
+    """Give the environments whose installation was finished: the main one, the backup lab's small one, or both."""
+    found = [Environment(ROOT, kit, host_of(os.environ)) for kit in (MAIN, BACKUP)]
+    return [environment for environment in found if environment.is_complete()]
+
+
 def name_damage() -> bool:
     """Say in one line which installed package has lost a file, if one has."""
-    environment = Environment(ROOT, MAIN, host_of(os.environ))
-    damaged = environment.damage() if environment.is_complete() else {}
+    damaged: dict[str, str] = {}
+    for environment in complete_environments():
+        damaged.update(environment.damage())
     if damaged:
         name, fault = next(iter(damaged.items()))
         more = f", and {len(damaged) - 1} more are damaged" if len(damaged) > 1 else ""
@@ -1438,16 +1445,17 @@ def take_pack(arguments: Sequence[str]) -> list[str]:
 
 def setup_command(options: argparse.Namespace) -> int:
     """Install everything now, so that nothing has to wait for it later."""
-    ensure(MAIN)
-    if options.repair:
-        repair()
+    whole = complete_environments() if options.repair else []
+    for environment in whole:
+        repair(environment)
+    if not whole:
+        ensure(MAIN)
     make_worksheet()
     return 0
 
 
-def repair() -> None:
+def repair(environment: Environment) -> None:
     """Compare every installed file with what came, and install again the packages that differ."""
-    environment = Environment(ROOT, MAIN, host_of(os.environ))
     if environment.host == "colab":
         raise WorkshopError("in Google Colab choose 'Disconnect and delete runtime' (menu Runtime), and start again")
     say("comparing every installed file with what came; this takes a moment")
@@ -1637,8 +1645,9 @@ COMMANDS = {
     ),
     "reference": Command(
         "record the reference runs again (for maintainers and coaches)",
-        "Trains the presets with three seeds, an over-training run and a sweep of learning rates, and keeps their "
-        "records in assets/reference_runs/. It takes a while: about half an hour with the built-in encoder.",
+        "Trains the presets with three seeds, runs that over-fit, a sweep of learning rates and the budget round, and "
+        "keeps their records in assets/reference_runs/. It takes a while: about half an hour with the built-in "
+        "encoder.",
         ["reference --model embedded", "reference --model distilbert --only just_right-seed1"],
         module_command("tuning.reference"),
     ),

@@ -19,7 +19,7 @@ def test_an_adopted_run_is_in_log_and_worksheet_marked_as_the_groups(line, capsy
     run = journal.adopt(f"Amira: {line}")
     row = journal.read_log().iloc[0]
     assert (row["Run ID"], row["Source"], row["Seed"]) == (run.run_id, "group: Blue 4", "4")
-    assert f"| {run.run_id} (group: Blue 4) | JUST_RIGHT |" in worksheet.read_worksheet()
+    assert f"| {run.run_id} (group: Blue 4) | JUST_RIGHT |" in worksheet.filled_file().read_text(encoding="utf-8")
     assert "marked as the group's. The sections of notebook 01 show it." in capsys.readouterr().out
     assert adopted_from(run) == "Blue 4"
 
@@ -45,9 +45,9 @@ def test_what_needs_predictions_or_weights_says_so_in_one_line(line):
 
 def test_adopting_again_changes_nothing(line):
     first = journal.adopt(line)
-    before = worksheet.worksheet_file().read_bytes()
+    before = worksheet.filled_file().read_bytes()
     assert journal.adopt(line).run_id == first.run_id
-    assert worksheet.worksheet_file().read_bytes() == before
+    assert worksheet.filled_file().read_bytes() == before
     assert len(journal.read_log()) == len(finished_runs()) == 1
 
 

@@ -1,6 +1,7 @@
 """Checkpoints: what is done and what is missing, from what lies on disk, and never an exception."""
 
 import json
+import re
 
 import pytest
 
@@ -8,10 +9,9 @@ from tuning import activities, checkpoint, folders, journal, share, worksheet
 from tuning.activities import NAMES
 from tuning.checkpoint import report
 from tuning.dials import Dials
-from tuning.log import WORKSHEET_COLUMNS
-from tuning.markdown_tables import find_table
 from tuning.run import ADOPTED_FILE
-from tuning.worksheet import CONVERGENCE_COLUMNS, PREDICTION_COLUMNS, TEMPLATE
+from tuning.worksheet import TEMPLATE
+from tuning.worksheet_blocks import DIFFERENCE, GO_ON
 
 ANSWER = "The loss fell quickly at first, then each further epoch bought us almost nothing."
 RUN_ID = "20260105-090000-just-right"
@@ -42,19 +42,16 @@ def answer(*places: str) -> None:
     write("\n".join(lines))
 
 
-def fill(columns: tuple[str, ...], row: int, **cells: str) -> None:
-    """Type into cells of one row of a table, counted from the first."""
-    lines = worksheet.read_worksheet().splitlines()
-    table = find_table("\n".join(lines), columns)
-    values = table.rows[row]
-    for name, value in cells.items():
-        values[columns.index(name.replace("_", " "))] = value
-    lines[table.first + row] = "| " + " | ".join(cell.strip() for cell in values) + " |"
-    write("\n".join(lines))
-
-
-def type_into(columns: tuple[str, ...], row: int, column: str, value: str) -> None:
-    fill(columns, row, **{column: value})
+def fill(block: str, **fields: str) -> None:
+    """Type behind the fields of a block: of ``Baseline``, or of the run that is named (an empty block becomes its)."""
+    text = worksheet.read_worksheet()
+    if f"- Run ID: {block}" not in text:
+        text = text.replace("- Run ID:\n", f"- Run ID: {block}\n", 1)
+    start = text.index(f"- Run ID: {block}")
+    above, below = text[:start], text[start:]
+    for name, value in fields.items():
+        below = re.sub(rf"- {re.escape(name)}:.*", f"- {name}: {value}", below, count=1)
+    write(above + below)
 
 
 def introduce() -> None:
@@ -108,17 +105,16 @@ def test_activity_1_needs_its_four_answers():
 
 def test_activity_2_needs_the_baseline_and_the_majority():
     assert len(missing("activity-2")) == 2
-    fill(WORKSHEET_COLUMNS, 0, Val_loss="1.101", Accuracy="0.25")
-    assert len(missing("activity-2")) == 2
-    type_into(WORKSHEET_COLUMNS, 0, "F1-macro", "0.18")
+    fill("Baseline", **{"Val loss": "1.101", "Accuracy": "0.25", "F1-macro": "very low"})
+    assert len(missing("activity-2")) == 2, "words in a field of numbers are no number"
+    fill("Baseline", **{"F1-macro": "0.18"})
     assert [item.split(" ")[1] for item in missing("activity-2")] == ["majority"]
-    fill(WORKSHEET_COLUMNS, 0, Notes="majority: accuracy 0.57, macro-F1 0.24")
+    fill("Baseline", Notes="majority: accuracy 0.57, macro-F1 0.24")
     assert missing("activity-2") == []
 
 
-def test_a_baseline_that_the_code_filled_counts_but_not_as_the_majority(make_run, keep_run):
+def test_a_baseline_that_the_code_knows_counts_but_not_as_the_majority(make_run, keep_run):
     keep_run(make_run())
-    journal.fill_worksheet()
     assert [item.split(" ")[1] for item in missing("activity-2")] == ["majority"]
 
 
@@ -132,11 +128,11 @@ def test_activity_3_follows_a_group_from_prediction_to_note(make_run, keep_run):
     journal.share_line(run, "Blue 4")
     journal.fill_worksheet()
     assert missing("activity-3") == [
-        "A note of yours beside the run",
+        "A note of yours on the run (Part B, with its Run ID)",
         "What the difference between prediction and result tells you",
     ]
-    fill(WORKSHEET_COLUMNS, 1, Notes="slower than expected, more epochs")
-    fill(PREDICTION_COLUMNS, 0, **{"What the difference tells us": "our anchor was too low"})
+    fill("just-right", Notes="slower than expected, more epochs")
+    fill("just-right", **{DIFFERENCE: "our anchor was too low"})
     assert missing("activity-3") == []
 
 
@@ -160,7 +156,7 @@ def test_an_adopted_run_counts_as_the_learners(make_run, capsys):
     capsys.readouterr()
     introduce()
     assert missing("activity-3") == [
-        "A note of yours beside the run",
+        "A note of yours on the run (Part B, with its Run ID)",
         "What the difference between prediction and result tells you",
     ]
 
@@ -182,9 +178,8 @@ def budget_run(make_run, **changed):
 
 def test_activity_5_needs_convergence_budget_and_the_test_part(make_run, keep_run):
     keep_run(make_run())
-    journal.fill_worksheet()
     assert len(missing("activity-5")) == 4
-    type_into(CONVERGENCE_COLUMNS, 0, "Go on or stop, and why", "go on, it still falls")
+    fill("just-right", **{GO_ON: "go on, it still falls"})
     assert [item.split(" ")[0] for item in missing("activity-5")] == ["A", "Its", "C4,"]
     keep_run(budget_run(make_run))
     assert [item.split(" ")[0] for item in missing("activity-5")] == ["Its", "C4,"]
@@ -209,8 +204,7 @@ def test_activities_6_7_and_going_further_need_their_texts(make_run, keep_run):
     assert missing("going-further") == []
     answer("A4", "C1", "C2", "C3", "C4", "C6", "C7", "E")
     assert missing("activity-7") == ["Task 6"]
-    journal.fill_worksheet()
-    fill(WORKSHEET_COLUMNS, 1, Notes="rate good, more sentences next")
+    fill("just-right", Notes="rate good, more sentences next")
     assert missing("activity-7") == []
 
 
@@ -273,10 +267,9 @@ def test_a_damaged_run_is_named_and_the_others_count(make_run, keep_run):
 
 def test_a_table_whose_heading_was_changed_is_named(make_run, keep_run):
     keep_run(make_run())
-    journal.fill_worksheet()
-    write(worksheet.read_worksheet().replace("| Seconds per epoch |", "| Seconds |"))
-    told = report("activity-5")
-    assert 'the table with "Go on or stop, and why" cannot be used (its heading was changed or removed)' in told
+    write(worksheet.read_worksheet().replace("| About you | |", "| About me | |"))
+    told = report("activity-3")
+    assert 'the table with "About you" cannot be used (its heading was changed or removed)' in told
     assert told.count("[warning]") == 1
 
 

@@ -100,6 +100,7 @@ def test_a_picture_shows_itself_with_its_words_as_alt_text(make_run):
     data, metadata = curves.loss_curve(make_run())._repr_mimebundle_()
     assert data["image/png"].startswith(PNG)
     assert data["text/plain"] == metadata["image/png"]["alt"] == curves.describe(make_run())
+    assert data["text/html"].startswith(f'<img alt="{data["text/plain"]}" src="data:image/png;base64,')
 
 
 def test_drawing_opens_no_figure_that_a_notebook_would_show_again(make_run):

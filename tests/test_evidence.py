@@ -33,6 +33,13 @@ def answered(text: str, places=WRITTEN, answer: str = ANSWER) -> str:
     return "\n".join(lines)
 
 
+def noted(text: str, note: str, run_id: str = "just-right") -> str:
+    """The worksheet with a note in its first block of a run."""
+    block = text.index("- Run ID:\n")
+    below = text[block:].replace("- Run ID:", f"- Run ID: {run_id}", 1).replace("- Notes:", f"- Notes: {note}", 1)
+    return text[:block] + below
+
+
 @pytest.fixture
 def filled(make_run, keep_run) -> str:
     """A worksheet filled by the code alone."""
@@ -56,10 +63,23 @@ def test_a_worksheet_filled_by_the_code_is_not_evidence(filled):
 
 
 def test_with_notes_and_answers_everything_is_ready(filled):
-    write(answered(filled).replace("| +0.040 |   |", "| +0.040 | rate good, more sentences next |"))
+    write(noted(answered(filled), "rate good, more sentences next"))
     found = journal.evidence()
     assert set(found["state"]) == {"ready"}
     assert set(found["to do"]) == {""}
+
+
+def test_without_the_code_typed_numbers_count_and_words_in_their_place_do_not():
+    told = "to do"
+    text = noted(TEXT, "rate good, more sentences next", "a run on paper")
+    write(text)
+    assert journal.evidence().loc["Before and after", told] == (
+        "Part B needs the baseline's numbers, a run's numbers, a note of your own on a run"
+    )
+    write(text.replace("- Accuracy:", "- Accuracy: it rose"))
+    assert "a run's numbers" in journal.evidence().loc["Before and after", told]
+    write(text.replace("- Accuracy:", "- Accuracy: 0.3", 2))
+    assert states()["Before and after"] == "ready"
 
 
 def test_an_item_needs_all_its_places(filled):

@@ -30,6 +30,7 @@ def test_a_reference_run_is_named_right_by_the_rules_of_today(name):
         "just_right": {"just right"},
         "too_high": {"too high", "collapsed", "diverged"},
         "over-training": {"overfitting"},
+        "over-fitting": {"overfitting"},
     }
     assert verdict in expected.get(name.partition("-seed")[0], {verdict})
 
@@ -56,6 +57,7 @@ def test_distilberts_runs_stand_beside_the_built_in_encoders_and_not_in_their_pl
     assert {name.removeprefix(reference.DISTILBERT) for name in own} == embedded
     assert not own & embedded
     assert reference.thinning("distilbert-sweep-01") == reference.SWEEP_THINNING
+    assert reference.thinning("distilbert-just_right-seed1") == reference.WHOLE
 
 
 def test_no_other_encoder_is_recorded_in_the_place_of_distilbert(tmp_path, monkeypatch):
@@ -79,4 +81,11 @@ def test_the_readmes_picture_is_of_a_run_under_way_without_its_preset():
 
 
 def test_the_reference_runs_stay_small():
-    assert sum(path.stat().st_size for path in reference.FOLDER.glob("*.json")) < 300_000
+    assert sum(path.stat().st_size for path in reference.FOLDER.glob("*.json")) < 2_000_000
+
+
+def test_runs_that_a_curve_is_drawn_from_are_kept_whole():
+    drawn = {*figures.CURVES.values(), figures.LIVE}
+    for name in drawn | {name for name in reference.names() if reference.thinning(name) == reference.WHOLE}:
+        steps = [step["step"] for step in reference.load(name).steps]
+        assert steps == list(range(1, len(steps) + 1)), name

@@ -301,7 +301,7 @@ def test_a_log_that_cannot_be_written_is_one_line_and_stays_as_it_was(make_run, 
 def test_every_dial_of_a_run_is_in_its_row(make_run):
     run = make_run(dials={"AGREEMENT": "75"})
     journal.append(run)
-    assert journal.read_log()["Other dials"].tolist() == ["AGREEMENT=75 PRECISION=auto"]
+    assert journal.read_log()["Other dials"].tolist() == ["AGREEMENT=75 PRECISION=auto SPEED=fast"]
 
 
 def test_a_note_survives_when_its_run_is_logged_again(make_run):

@@ -1,5 +1,6 @@
 """A real JupyterLab in a real browser: what a learner sees who runs all cells, loses the kernel, and runs all again."""
 
+import contextlib
 import json
 import os
 import re
@@ -11,9 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import psutil
 import pytest
 from machines import copy_of_the_workshop
+from nbformat.v4 import new_code_cell, new_notebook
 
 from tuning.session import notebook_file
 
@@ -23,6 +26,7 @@ TRAINING = "trainer.train("
 # Three epochs, so that the kernel can be lost after the first checkpoint with most of the work still to do.
 SMALL = {"MODEL": "embedded", "TRAIN_SUBSET": 80, "EPOCHS": 3}
 SHORT = {"TRAIN_SUBSET": 100, "EPOCHS": 2}
+WATCHED = {"MODEL": "embedded", "TRAIN_SUBSET": 160, "EPOCHS": 2}
 PATIENCE = 300_000  # milliseconds: a busy machine is no failure
 WIDTH, HEIGHT = 1600, 900
 
@@ -82,14 +86,14 @@ class Lab:
         for kernel in kernels:
             kernel.suspend()
 
-    def page(self, name: str | None = None) -> Any:
-        """Open what the terminal's address shows, or a notebook by its name."""
+    def page(self, name: str | None = None, state: str = "Idle") -> Any:
+        """Open what the terminal's address shows, or a notebook by its name; its kernel is then in some state."""
         page = self.browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         page.set_default_timeout(PATIENCE)
         address = self.address if name is None else re.sub(r"/lab/tree/[^?]*", f"/lab/tree/lab/{name}", self.address)
         page.goto(address)
         # The kernel has been found by itself: nobody has to choose one.
-        page.locator("#jp-main-statusbar").get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+        page.locator("#jp-main-statusbar").get_by_text(f"Python 3 (ipykernel) | {state}").wait_for()
         return page
 
 
@@ -221,6 +225,57 @@ def test_notebook_01_with_its_worksheet_a_live_curve_and_a_kernel_that_is_lost(l
     look_at(page, TRAINING, tmp_path / "notebook-01.png")
 
 
+@contextlib.contextmanager
+def busy_processor() -> Iterator[None]:
+    """Two processes that do nothing but use the processor."""
+    spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    try:
+        yield
+    finally:
+        for process in spinning:
+            process.kill()
+            process.wait()
+
+
+WATCH = """
+    (code) => {
+        window.seen = {};
+        const look = () => {
+            const cells = [...document.querySelectorAll(".jp-NotebookPanel .jp-CodeCell")];
+            const cell = cells.find((cell) => cell.textContent.includes(code));
+            const words = /Step (\\d+) of (\\d+)/.exec(cell?.querySelector(".jp-OutputArea-output p")?.textContent);
+            const image = cell?.querySelector(".jp-OutputArea-output img");
+            // The words are there before the figure: the step is never behind what the figure shows.
+            if (words && image) window.seen[image.src] ??= Number(words[1]) / Number(words[2]);
+            requestAnimationFrame(look);
+        };
+        look();
+    }
+"""
+
+
+def test_on_a_busy_machine_the_curve_grows_and_after_a_closed_tab_the_next_cell_shows_it(lab, tmp_path):
+    started = lab({"01": WATCHED})
+    page = started.page()
+    page.evaluate(WATCH, TRAINING)
+    run_all(page)
+    page.wait_for_function("Object.keys(window.seen).length > 0")
+    with busy_processor():
+        page.wait_for_function("Object.values(window.seen).some(share => share >= 0.5)")
+        look_at(page, TRAINING, tmp_path / "growing.png")
+    shares = page.evaluate("Object.values(window.seen)")
+    assert len([share for share in shares if share < 0.5]) >= 4
+
+    page.close()
+    page = started.page(notebook_file("01").name, state="Busy")
+    cell = page.locator(".jp-NotebookPanel:visible .jp-CodeCell", has_text="resume.newest_run()")
+    cell.locator(".jp-InputArea-editor").click()
+    page.keyboard.press("Control+Enter")
+    look_at(page, "resume.newest_run()", tmp_path / "after-a-closed-tab.png")
+    assert [path.parent.name for path in (started.root / "lab" / "runs").glob("*/run.json")]
+    page.close()
+
+
 @pytest.mark.full
 def test_notebooks_02_and_03_run_from_their_first_cell_to_their_last(lab, tmp_path):
     one = lab({"02": SHORT})
@@ -238,3 +293,19 @@ def test_notebooks_02_and_03_run_from_their_first_cell_to_their_last(lab, tmp_pa
         assert "Traceback" not in text(everything(page))
         page.screenshot(path=tmp_path / f"notebook-{number}.png")
         page.close()
+
+
+def test_two_dollar_signs_in_a_table_are_no_formula(lab, tmp_path):
+    """The same table before the workshop is loaded, which JupyterLab sets as a formula, and after."""
+    one = lab({})
+    sentence = "Profit rose from $4m to $5m in the quarter."
+    table = f"import pandas as pd\npd.DataFrame({{'sentence': [{sentence!r}]}})"
+    cells = [new_code_cell(table), new_code_cell("import tuning"), new_code_cell(table + "  # once more")]
+    nbformat.write(new_notebook(cells=cells), one.root / "lab" / "dollars.ipynb")
+    page = one.page("dollars.ipynb")
+    menu(page, "Run", "runmenu:run-all")
+    under(page, "once more").get_by_text("$4m to $5m").wait_for()
+    page.locator(".jp-OutputArea mjx-container").first.wait_for(state="attached")
+    assert under(page, "once more").locator("mjx-container").count() == 0
+    assert page.locator("mjx-container").count() == 1
+    page.screenshot(path=tmp_path / "dollars.png")

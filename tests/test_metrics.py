@@ -164,7 +164,7 @@ def test_the_trainers_metrics_are_the_same_scores():
     expected = metrics.score(logits, truth)
     assert found == {"accuracy": expected.accuracy, "f1_macro": expected.f1_macro} | {
         f"f1_{label}": value for label, value in expected.f1.items()
-    }
+    } | {"mistake_confidence": expected.mistake_confidence}
 
 
 # Two models on the same sentences
@@ -335,3 +335,10 @@ def test_runs_on_different_sentences_are_refused(two_runs, change):
     save_predictions(other.folder, ids[:kept], labels[:kept], np.eye(3)[truth][:kept])
     with pytest.raises(RunError, match="run-1 and run-2 were validated on different sentences"):
         metrics.compare(one, other)
+
+
+def test_the_confidence_of_mistakes_counts_wrong_answers_alone():
+    logits = np.log(np.array([[0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]]))
+    assert metrics.mistake_confidence(logits, [1, 1, 0]) == pytest.approx((0.9 + 0.6) / 2)
+    assert metrics.mistake_confidence(logits, [0, 1, 2]) is None
+    assert metrics.mistake_confidence(np.full((2, 3), np.nan), [1, 2]) is None

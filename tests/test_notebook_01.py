@@ -19,7 +19,7 @@ from tuning.session import notebook_file
 
 NOTEBOOK = notebook_file("01")
 SMALL = {"MODEL": "embedded", "TRAIN_SUBSET": "48", "PRECISION": "fp32"}
-FIRST_AFTER_TRAINING = "convergence"
+FIRST_AFTER_TRAINING = "before-after"
 
 
 def execute(runs: Path, *options: str, **dials: str) -> subprocess.CompletedProcess:
@@ -76,7 +76,7 @@ def test_the_executed_notebook_carries_pictures_with_words_and_no_widgets(finish
     pictures = [
         output for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})
     ]
-    assert len(pictures) == 4
+    assert len(pictures) == 5
     assert all(output["metadata"]["image/png"]["alt"] == output["data"]["text/plain"] for output in pictures)
 
 

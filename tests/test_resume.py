@@ -269,3 +269,15 @@ def test_real_checkpoints_are_as_large_as_was_reckoned(killed_after, small):
     unused = vocabulary.unused_weights(model, training.tokenise_splits(splits, tokenizer, dials).seen())
     reckoned = resume.COPIES * (model.num_parameters() - unused) * resume.BYTES_PER_WEIGHT
     assert 0.95 * reckoned < size < reckoned + resume.SPARE_BYTES / 10
+
+
+def test_a_run_that_another_kernel_still_trains_is_said(make_run, keep_run, capsys):
+    training = folders.runs() / "20260105-100000-too-high"
+    with resume.lock(training):
+        with pytest.raises(RunError, match="20260105-100000-too-high: still being trained by another kernel"):
+            resume.newest_run()
+        finished = keep_run(make_run())
+        assert resume.newest_run().run_id == finished.run_id
+        assert capsys.readouterr().out.startswith("20260105-100000-too-high: still being trained")
+    assert resume.newest_run().run_id == finished.run_id
+    assert capsys.readouterr().out == ""

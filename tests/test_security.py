@@ -45,7 +45,10 @@ BEHIND = {
     "What others send": [
         "test_share.py::test_a_text_beyond_all_bounds_is_refused_at_once",
         "test_share.py::test_damage_never_gives_a_wrong_run",
+    ],
+    "A chat is pasted below": [
         "test_session.py::test_what_is_pasted_is_text_and_never_runs",
+        "test_session.py::test_every_pasted_text_of_the_notebooks_has_this_form",
     ],
     "Files that lie around": [
         "test_workshop.py::test_files_beside_the_command_are_not_taken_for_libraries",

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from tuning import folders, session
+from tuning import folders, pasted, session
 from tuning.errors import WorkshopError
 from tuning.session import notebook_file, sections_of_names
 
@@ -30,6 +30,7 @@ def small_notebook() -> nbformat.NotebookNode:
             new_markdown_cell("## Train"),
             new_code_cell("for step in range(3):\n    with open('x') as file:\n        loss: float = 1.0\nrun = None"),
             new_code_cell("this is no Python"),
+            new_code_cell("%%pasted SHARED\nchat = 1"),
         ]
     )
 
@@ -50,6 +51,7 @@ def test_every_name_has_the_section_that_defines_it_first():
         "file": "Train",
         "loss": "Train",
         "run": "Train",
+        "SHARED": "Train",
     }
 
 
@@ -92,23 +94,77 @@ def shell(lab, tmp_path, monkeypatch):
 CHATS = {
     "a line": "Amira: W6W1-573-6lHK-END",
     "a path of Windows": "C:\\Users\\new\\table",
-    "three quotation marks": 'Ben: look """ at this',
-    "code behind them": '"""\nimport builtins\nbuiltins.broken_out = True\nr"""',
-    "a cell's name": 'SHARED = r"""x"""\n"""; import builtins; builtins.broken_out = True',
-    "commands of the notebook": "%%bash\n!touch broken\n%quickref\n>>> print(1)\nIn [1]: 1\n?",
+    "code": "import builtins\nbuiltins.broken_out = True",
+    "three quotation marks": '"""\nimport builtins\nbuiltins.broken_out = True\nr"""',
+    "three single ones": "'''\nimport builtins; builtins.broken_out = True\n'''",
+    "an odd quotation mark": "it's 6\" long \\",
+    "what used to stand here": 'SHARED=r"""\n"""; import builtins; builtins.broken_out = True\nR"""',
+    "the first line again": "%%pasted SHARED\nimport builtins; builtins.broken_out = True",
+    "another magic": "%%python\nimport builtins; builtins.broken_out = True",
+    "commands": "!touch broken_out\n%sx touch broken_out\n%run x.py\nx = !touch broken_out",
+    "prompts": ">>> import builtins\n>>> builtins.broken_out = True",
+    "numbered prompts": "In [1]: import builtins\nIn [2]: builtins.broken_out = True",
+    "names to be filled in": "{__import__('builtins').__dict__.update(broken_out=True)} $HOME",
+    "a question": "print?\n?quit\n??",
+    "an indented line": "    import builtins\n    builtins.broken_out = True",
     "signs without a letter": "\u2028\x0b\x00\u202e\r\n  \t",
-    "a bar at the end": "x\\",
+    "nothing": "",
 }
+
+
+@pytest.fixture
+def nothing_ran(tmp_path, monkeypatch):
+    """What is pasted left no trace: neither in this process nor in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    yield
+    assert not hasattr(builtins, "broken_out")
+    assert not (tmp_path / "broken_out").exists()
 
 
 @pytest.mark.parametrize("name", CHATS)
 @pytest.mark.parametrize("variable", ["SHARED", "GROUP_LINE"])
-def test_what_is_pasted_is_text_and_never_runs(shell, name, variable):
-    chat = f"\n{CHATS[name]}\n"
-    assert shell.run_cell(f'{variable} = r"""{chat}"""\n\nafter = len({variable})').success
+def test_what_is_pasted_is_text_and_never_runs(shell, nothing_ran, name, variable):
+    chat = f"{CHATS[name]}\n"
+    assert shell.run_cell(f"%%pasted {variable}\n{chat}").success
     assert shell.user_ns[variable] == chat
-    assert shell.user_ns["after"] == len(shell.user_ns[variable])
-    assert not hasattr(builtins, "broken_out")
+
+
+@pytest.mark.parametrize("name", CHATS)
+def test_before_the_first_cell_the_word_is_unknown_and_nothing_runs(shell, nothing_ran, name):
+    shell.magics_manager.magics["cell"].pop("pasted")
+    shell.input_transformers_cleanup.remove(pasted.as_text)
+    done = shell.run_cell(f"%%pasted SHARED\n{CHATS[name]}\n")
+    assert "Cell magic `%%pasted` not found" in str(done.error_in_exec)
+    assert "SHARED" not in shell.user_ns
+
+
+SLIPS = {
+    "nothing below": ("%%pasted SHARED", "\n"),
+    "a blank line first": ("\n%%pasted SHARED\nx", "\nx\n"),
+    "a blank before": (" %%pasted SHARED\nx", "x\n"),
+    "on the first line": ("%%pasted SHARED Amira: x\ny", "Amira: x\ny\n"),
+    "right behind the name": ("%%pasted SHAREDW6W1\ny", "W6W1\ny\n"),
+    "above the first line": ("import builtins; builtins.broken_out = True\n%%pasted SHARED\n", None),
+}
+
+
+@pytest.mark.parametrize("name", SLIPS)
+def test_a_slip_of_the_hand_is_forgiven(shell, nothing_ran, name):
+    cell, text = SLIPS[name]
+    assert shell.run_cell(cell).success
+    assert shell.user_ns["SHARED"].rstrip("\n") == (text or cell.partition("\n")[0]).rstrip("\n")
+
+
+def test_a_first_line_that_was_changed_is_one_line(shell, capsys):
+    line = "The first line of this cell must be %%pasted SHARED or %%pasted GROUP_LINE.\n"
+    assert said_by(shell, capsys, "%%pasted CHAT\nx") == line
+
+
+def test_every_pasted_text_of_the_notebooks_has_this_form():
+    cells = [cell for number in ("01", "02", "03", "04") for cell in nbformat.read(notebook_file(number), 4).cells]
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    assert [pasted.name_in(source) for source in code if "pasted" in source] == ["GROUP_LINE", "GROUP_LINE", "SHARED"]
+    assert not [source for source in code if '"""' in source or "'''" in source]
 
 
 def test_other_cells_are_left_as_they_are(shell):
@@ -184,6 +240,8 @@ def test_a_sentence_in_a_table_is_shown_to_its_end(shell):
     before = pd.get_option("display.max_colwidth")
     shown, _ = shell.display_formatter.format(pd.DataFrame({"sentence": [long]}))
     assert long in shown["text/html"]
+    # Two dollar signs in a sentence are no formula, neither for JupyterLab nor for Colab.
+    assert shown["text/html"].startswith('<div class="mathjax_ignore tex2jax_ignore"')
     assert long in shown["text/plain"]
     assert pd.get_option("display.max_colwidth") == before
 

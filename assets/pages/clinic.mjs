@@ -108,8 +108,10 @@ function openCase(item, { focus = true } = {}) {
   }
   show("case");
   byId("case-title").textContent = `Case ${item}`;
-  fillFacts(byId("case-facts"), run);
-  fillMarks(byId("case-table"), run);
+  const plain = round === 0;
+  fillFacts(byId("case-facts"), run, { plain });
+  fillMarks(byId("case-table"), run, { plain });
+  byId("case-numbers").open = !plain;
   drawRun(byId("case-loss"), run);
   fillKey(byId("case-key"), run);
   byId("questions").hidden = answered(item);

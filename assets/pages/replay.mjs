@@ -68,7 +68,7 @@ async function loadFile() {
 function showPlayer() {
   const { record, at, seen } = player;
   redrawReplay();
-  fillMarks(byId("replay-table"), record, at);
+  fillMarks(byId("replay-table"), record, { until: at });
   const scrub = byId("scrub");
   scrub.max = lastStep(record);
   scrub.value = at;

@@ -91,14 +91,19 @@ function inWords(record, steps, marks, average) {
   return `Loss curve. ${line} In evaluation mode, ${after.join("; ")}.`;
 }
 
-/** The marks as a table, up to a step. */
-export function fillMarks(table, record, until = Infinity) {
-  const head = ["epoch", "training loss", "validation loss", "accuracy", "macro-F1"];
+/** The marks as a table, up to a step; in plain words it has no score that has a name of its own. */
+export function fillMarks(table, record, { until = Infinity, plain = false } = {}) {
+  const head = ["epoch", "training loss", "validation loss", ...(plain ? ["right answers"] : ["accuracy", "macro-F1"])];
   const rows = record.marks.filter(({ step }) => step <= until).map((mark) => {
     const name = mark.epoch === 0 ? "before" : String(Number(mark.epoch.toFixed(2)));
-    return [name, ...[mark.train, mark.validation, mark.accuracy, mark.f1].map(two)];
+    const scores = plain ? [inHundred(mark.accuracy)] : [mark.accuracy, mark.f1].map(two);
+    return [name, two(mark.train), two(mark.validation), ...scores];
   });
   fillTable(table, head, rows);
+}
+
+function inHundred(share) {
+  return share === null || share === undefined ? "none" : `${Math.round(100 * share)} in 100`;
 }
 
 /** A table from texts; the first cell of a row names it. */
@@ -113,15 +118,21 @@ export function fillTable(table, head, rows) {
   );
 }
 
-/** Scores, weight movement and answers of a finished run, each beside what it is to be compared with. */
-export function fillFacts(list, record) {
+/**
+ * Scores, weight movement and answers of a finished run, each beside what it is to be compared with. In plain words,
+ * for people to whom nobody has explained the scores yet, only right answers and labels are shown.
+ */
+export function fillFacts(list, record, { plain = false } = {}) {
   const last = record.marks.at(-1);
   const fact = (name, value, beside) => html("div", {}, html("dt", {}, name), html("dd", {}, html("b", {}, value), html("span", {}, beside)));
-  const facts = [
-    fact("macro-F1", two(last.f1), record.majority ? `majority class ${two(record.majority.f1)}` : ""),
-    fact("accuracy", two(last.accuracy), record.majority ? `majority class ${two(record.majority.accuracy)}` : ""),
-  ];
-  if (record.moved !== null) facts.push(fact("weights moved", percent(record.moved), "of their size"));
+  const { majority } = record;
+  const facts = plain
+    ? [fact("right answers on new sentences", inHundred(last.accuracy), majority ? `always “${majority.label}”: ${inHundred(majority.accuracy)}` : "")]
+    : [
+        fact("macro-F1", two(last.f1), majority ? `majority class ${two(majority.f1)}` : ""),
+        fact("accuracy", two(last.accuracy), majority ? `majority class ${two(majority.accuracy)}` : ""),
+      ];
+  if (!plain && record.moved !== null) facts.push(fact("weights moved", percent(record.moved), "of their size"));
   const total = (record.predicted ?? []).reduce((sum, [, count]) => sum + count, 0);
   if (total > 0) {
     const shares = [...record.predicted].map(([label, count]) => [label, count / total]).sort((one, other) => other[1] - one[1]);

@@ -40,21 +40,27 @@ GOOD_DIALS = {
 }
 # A good rate whose validation loss ends so many times above its lowest mark is no fair question.
 MOST_TURNED_UP = 1.1
-# Overfitting waits for the wrap: its only run is also a curve picture, which pairs have in mind in Activity 1. The wrap
-# has each cause once, so that the board sees which are still misread.
+# Activity 1 and the wrap are compared, so they hold the same causes, and of each cause two runs of the same dials that
+# differ in the seed alone. Practice takes what is left, the clearest first.
 PLAN = (
-    ("Activity 1", ("too high", "just right", "too low", "too high")),
+    ("Activity 1", ("too high", "just right", "overfitting", "too low")),
     ("wrap", ("too low", "overfitting", "too high", "just right")),
     ("practice", ("just right", "too low", "too high", "too low")),
 )
+COMPARED = 2
+# What two runs share that differ in the seed alone.
+SAME = ("LR_PRESET", "SCHEDULER", "TRAIN_SUBSET", "EPOCHS", "LABEL_NOISE")
 DIGITS = 4
 # Macro-F1 that far above the majority class's: the scores did go up.
 LEARNED = 0.1
 
 
 def recorded() -> dict[str, Run]:
-    """The reference runs of the main lab by name: the backup lab's losses and rates are of another kind."""
-    others = (reference.BACKUP, reference.DISTILBERT)
+    """The reference runs of the main lab by name, those of the budget round left out, which are thinned.
+
+    The backup lab's losses and rates are of another kind.
+    """
+    others = (reference.BACKUP, reference.DISTILBERT, reference.BUDGETED)
     return {name: reference.load(name) for name in reference.names() if not name.startswith(others)}
 
 
@@ -77,19 +83,27 @@ def choose(runs: dict[str, Run], shown: set[str]) -> list[tuple[str, str]]:
     waiting = {}
     for cause in OFFERED:
         names = [name for name, run in runs.items() if _cause(run) == cause and _is_fair(run)]
-        names = [name for name in names if name not in shown] or names
-        needed = sum(causes.count(cause) for _, causes in PLAN)
-        if len(names) < needed:
-            found = ", ".join(names) or "none"
-            raise RunError(
-                f"assets/reference_runs: the clinic needs {needed} runs that are {cause}, and there is {found}."
-                " Record the missing ones: python3 workshop.py reference"
-            )
         # The further a wrong rate lies from one that works, the clearer is the picture; the nearer a right one.
         sign = 1 if cause == "just right" else -1
-        names.sort(key=lambda name: (sign * abs(math.log(runs[name].learning_rate) - working), name))
-        waiting[cause] = [names[round(place)] for place in np.linspace(0, len(names) - 1, needed)]
+        names.sort(key=lambda name: (name in shown, sign * abs(math.log(runs[name].learning_rate) - working), name))
+        needed = sum(causes.count(cause) for _, causes in PLAN)
+        twins = next((pair for name in names if len(pair := _twins(runs, names, name)) == COMPARED), [])
+        rest = [name for name in names if name not in twins]
+        if not twins or len(rest) < needed - COMPARED:
+            raise RunError(
+                f"assets/reference_runs: the clinic needs {needed} runs that are {cause}, two of them with equal dials"
+                f" and other seeds; there is {', '.join(names) or 'none'}. Record the missing ones: python3 workshop.py"
+                " reference"
+            )
+        places = np.linspace(0, len(rest) - 1, needed - COMPARED) if needed > COMPARED else []
+        waiting[cause] = [*twins, *(rest[round(place)] for place in places)]
     return [(when, waiting[cause].pop(0)) for when, causes in PLAN for cause in causes]
+
+
+def _twins(runs: dict[str, Run], names: list[str], name: str) -> list[str]:
+    """This run and the next of the same dials with another seed."""
+    own = [runs[name].dials.get(dial) for dial in SAME]
+    return [other for other in names if [runs[other].dials.get(dial) for dial in SAME] == own][:COMPARED]
 
 
 def _cause(run: Run) -> str | None:

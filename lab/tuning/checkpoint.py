@@ -15,11 +15,10 @@ from tuning.board import BUDGET, spent
 from tuning.dials import PRESETS
 from tuning.errors import WorkshopError, nearest
 from tuning.evidence import FEWEST_NOTE_WORDS, FEWEST_WORDS
-from tuning.log import WORKSHEET_COLUMNS
-from tuning.markdown_tables import bare, find_table
+from tuning.markdown_tables import find_table
 from tuning.prediction import prediction_of
 from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
-from tuning.worksheet import BASELINE, CONVERGENCE_COLUMNS, PREDICTION_COLUMNS
+from tuning.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, Block, find_blocks, is_number
 
 ABOUT_COLUMNS = ("About you", "")
 ABOUT_ROWS = ("Group and preset", "Role (driver, logger, observer)")
@@ -84,7 +83,7 @@ class Desk:
         self.warnings: list[str] = []
         if not worksheet.worksheet_file().exists():
             try:
-                worksheet.fill_worksheet()
+                worksheet.own_copy()
             except WorkshopError as problem:
                 self.warnings.append(str(problem))
         self.text = worksheet.read_worksheet()
@@ -117,10 +116,9 @@ class Desk:
             return []
         return [dict(zip(columns, map(str.strip, row), strict=True)) for row in table.rows]
 
-    def run_rows(self, columns: tuple[str, ...]) -> list[dict[str, str]]:
-        """The rows of a table that belong to a run on disk."""
-        names = {run.run_id for run in self.runs}
-        return [row for row in self.rows(columns) if bare(row["Run ID"]).split(" ")[0] in names]
+    def blocks(self) -> list[Block]:
+        """The blocks of Part B that belong to a run on disk."""
+        return [block for block in find_blocks(self.text) if len(block.belongs_to(self.runs)) == 1]
 
     def written(self, place: str, what: str) -> Item:
         """Is there a text of the learner's own under a lettered heading of the worksheet?"""
@@ -163,19 +161,19 @@ def _curve_diagnosis(desk: Desk) -> list[Item]:
 
 
 def _setup(desk: Desk) -> list[Item]:
-    baseline = next((row for row in desk.rows(WORKSHEET_COLUMNS) if row["Run ID"].casefold() == BASELINE), {})
-    numbers = all(baseline.get(column) for column in ("Val loss", "Accuracy", "F1-macro"))
+    baseline = next((block.typed for block in find_blocks(desk.text) if block.is_baseline), dict.fromkeys(FIELDS, ""))
+    numbers = all(is_number(baseline[field]) for field in ("Val loss", "Accuracy", "F1-macro"))
     return [
         _machine(),
         _copy(),
         Item(
-            numbers,
-            "The row Baseline has its numbers (Part B, Experiments)",
+            numbers or bool(desk.runs),
+            "The block Baseline has its numbers (Part B, Experiments)",
             'copy validation loss, accuracy and macro-F1 from the section "Metrics and baseline"',
         ),
         Item(
-            "majority" in baseline.get("Notes", "").casefold(),
-            "The majority class stands beside it (Notes of the row Baseline)",
+            "majority" in baseline["Notes"].casefold(),
+            "The majority class stands beside it (Notes of the block Baseline)",
             'write "majority:" with its accuracy and macro-F1, from the same table',
         ),
     ]
@@ -221,21 +219,32 @@ def _experiment(desk: Desk) -> list[Item]:
                 'the driver makes the line in "Share your run", everybody else pastes it in "Adopt your group\'s run"',
             )
         )
-    rows, predictions = desk.run_rows(WORKSHEET_COLUMNS), desk.run_rows(PREDICTION_COLUMNS)
+    blocks = desk.blocks()
     return [
         *items,
-        Item(bool(rows), "The run stands in the worksheet", 'run the section "Fill your worksheet"'),
         Item(
-            any(_noted(row["Notes"]) for row in rows),
-            "A note of yours beside the run",
+            _filled(desk),
+            f"Your runs are in {folders.short(worksheet.filled_file())}",
+            'run the section "Fill your worksheet"',
+        ),
+        Item(
+            any(_noted(block.typed["Notes"]) for block in blocks),
+            "A note of yours on the run (Part B, with its Run ID)",
             "what did you expect, what happened, which dial next?",
         ),
         Item(
-            any(_noted(row["What the difference tells us"]) for row in predictions),
+            any(_noted(block.typed[DIFFERENCE]) for block in blocks),
             "What the difference between prediction and result tells you",
-            "write it in the table Prediction and result",
+            f"write it into the run's block: {DIFFERENCE}",
         ),
     ]
+
+
+def _filled(desk: Desk) -> bool:
+    """Whether the filled copy knows every run on disk."""
+    copies = folders.work().glob(f"{worksheet.filled_file().stem}*.md")
+    text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in copies)
+    return bool(desk.runs) and all(run.run_id in text for run in desk.runs)
 
 
 def _shared(desk: Desk) -> bool:
@@ -253,14 +262,13 @@ def _comparison(desk: Desk) -> list[Item]:
 
 
 def _convergence(desk: Desk) -> list[Item]:
-    rows = desk.run_rows(CONVERGENCE_COLUMNS)
     budget = [run for run in desk.runs if BUDGET / 2 < spent(run) <= BUDGET]
     items = [
-        Item(bool(rows), "A run in the table Convergence", 'run the section "Fill your worksheet"'),
+        Item(bool(desk.runs), "A run to judge, your own or your group's", 'adopt it in "Adopt your group\'s run"'),
         Item(
-            any(_noted(row["Go on or stop, and why"]) for row in rows),
-            "Go on or stop, and why",
-            "write it in the last column of the table Convergence",
+            any(_noted(block.typed[GO_ON]) for block in desk.blocks()),
+            GO_ON,
+            "write it into the block of a run (Part B, with its Run ID)",
         ),
         Item(
             bool(budget),

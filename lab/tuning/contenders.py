@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
 
 from tuning import encoder as encoders
-from tuning import machine, training
-from tuning.batching import LengthGroupedTrainer, SimilarLengths
+from tuning import machine, speed, training
+from tuning.batching import SimilarLengths
 from tuning.data import Data, Splits, load, split, subset
 from tuning.dials import Dials
 from tuning.evaluation import compute_metrics
@@ -99,7 +99,7 @@ class _Timed:
             return super()._save_checkpoint(*args, **kwargs)
 
 
-class _TimedOurs(_Timed, LengthGroupedTrainer):
+class _TimedOurs(_Timed, speed.FastTrainer):
     pass
 
 

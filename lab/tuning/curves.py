@@ -4,7 +4,9 @@ Colours are the Okabe-Ito set, which colour-blind readers can tell apart; marker
 same things a second time.
 """
 
+import base64
 import dataclasses
+import html
 import io
 from collections.abc import Iterable
 from pathlib import Path
@@ -91,7 +93,11 @@ class Picture:
             self.figure.savefig(path, metadata=metadata)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
-        return {"image/png": self.png(), "text/plain": self.words}, {"image/png": {"alt": self.words}}
+        png = self.png()
+        # JupyterLab drops the alternative text of a PNG, so that a screen reader finds it only in HTML.
+        source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+        page = f'<img alt="{html.escape(self.words)}" src="{source}">'
+        return {"text/html": page, "image/png": png, "text/plain": self.words}, {"image/png": {"alt": self.words}}
 
 
 def window(run: Run, steps: int | None = None) -> int:
@@ -508,3 +514,55 @@ def first_epoch(runs: dict[str, Run]) -> Picture:
             words.append(f"{title}: {reach}")
         panels[-1, 0].set_xlabel("step of the first epoch (dotted: pure guessing, ln 3)")
     return Picture(figure, f"Step losses of the first epoch. {'; '.join(words)}.")
+
+
+def over_epochs(run: Run) -> Picture:
+    """Loss, macro-F1 and the confidence of the mistakes after each epoch, side by side.
+
+    A model that is trained for too long may keep its scores while its loss rises: it grows ever surer of its mistakes.
+
+    Parameters
+    ----------
+    run : Run
+        With ``val_mistake_confidence`` in its epochs.
+
+    Returns
+    -------
+    Picture
+
+    Raises
+    ------
+    RunError
+        If the record says nothing of its epochs.
+    """
+    rows = [row for row in run.epochs if row.get("val_mistake_confidence") is not None]
+    if not rows:
+        raise RunError(f"{run.run_id}: this record has no confidence of its mistakes, so there is nothing to draw.")
+    epochs = [row["epoch"] for row in rows]
+    with mpl.rc_context(STYLE):
+        figure, panels = new_figure((12, 3.9), ncols=3)
+        panels[0].plot(epochs, [row["train_loss"] for row in rows], color=GREEN, marker="s", label="training subset")
+        panels[0].plot(epochs, [row["val_loss"] for row in rows], color=ORANGE, marker="D", label="validation")
+        panels[0].legend()
+        for panel, key, colour, marker in (
+            (panels[1], "val_f1_macro", BLUE, "o"),
+            (panels[2], "val_mistake_confidence", RED, "^"),
+        ):
+            panel.plot(epochs, [row[key] for row in rows], color=colour, marker=marker)
+        for panel, title in zip(panels, ("Loss", "Validation macro-F1", "Confidence of the mistakes"), strict=True):
+            panel.set_title(title)
+            panel.set_xlabel("epoch")
+            panel.set_ylim(bottom=0)
+        panels[1].set_ylim(0, 1)
+        panels[2].set_ylim(0, 1)
+    first, last = rows[0], rows[-1]
+    words = "; ".join(
+        f"{title} from {in_words(first[key])} to {in_words(last[key])}"
+        for title, key in (
+            ("training loss", "train_loss"),
+            ("validation loss", "val_loss"),
+            ("macro-F1", "val_f1_macro"),
+            ("mean confidence of the mistakes", "val_mistake_confidence"),
+        )
+    )
+    return Picture(figure, f"Epoch {first['epoch']:g} to {last['epoch']:g}: {words}.")

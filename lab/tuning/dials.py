@@ -16,6 +16,7 @@ PRESETS = ("TOO_LOW", "JUST_RIGHT", "TOO_HIGH")
 SCHEDULES = ("constant", "linear", "cosine")
 SGD_SCHEDULES = ("constant", "invscaling")
 AGREEMENTS = ("50", "66", "75", "all")
+SPEEDS = ("fast", "plain")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 ROOM_CARD = ("MODEL", "DATA", "PRECISION")
 EVERYTHING = "everything"
@@ -277,6 +278,9 @@ class Dials(_Checked):
     AGREEMENT: str = _agreement_dial()
     PRECISION: str = _dial(
         "auto", _one_of(PRECISIONS), "auto, fp32, bf16 or fp16", "number format of the arithmetic", PRECISIONS
+    )
+    SPEED: str = _dial(
+        "fast", _one_of(SPEEDS), "fast or plain", "plain trains with the unchanged Trainer, and takes longer", SPEEDS
     )
     ROOM: str = _dial(
         "",

@@ -437,6 +437,25 @@ _TOLD = {
 }
 
 
+def _budget(path: Path) -> str:
+    """What three ways to spend the budget of Activity 5 came to, at full size, over the recorded seeds."""
+    rows = []
+    for size, epochs in reference.BUDGET:
+        runs = [reference.load(name) for name in reference.names(f"{reference.BUDGETED}{size}x{epochs}-")]
+        f1 = [run.final["val_f1_macro"] for run in runs]
+        losses = [run.final["val_loss"] for run in runs]
+        rows.append(
+            (
+                f"{size:,} x {epochs}",
+                f"{sum(f1) / len(f1):.2f}",
+                spread(f1, ".2f"),
+                spread(losses, ".2f"),
+                len(runs),
+            )
+        )
+    return table(("sentences x epochs", "macro-F1, mean", "macro-F1", "validation loss", "seeds"), rows)
+
+
 def _reveal(path: Path) -> str:
     from tuning.figures import CURVES
 
@@ -453,6 +472,13 @@ def _always_majority(path: Path) -> str:
         f"“Always *{majority['label']}*”\\\naccuracy **{majority['accuracy']:.2f}**\\\n"
         f"macro-F1 **{majority['f1_macro']:.2f}**"
     )
+
+
+def _take_home(path: Path) -> str:
+    """What everybody takes along, before lunch and at the end."""
+    from tuning.keepsake import TAKE_HOME
+
+    return TAKE_HOME
 
 
 BLOCKS: dict[str, Callable[[Path], str]] = {
@@ -475,8 +501,10 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "morning": _half(first=True),
     "afternoon": _half(first=False),
     **{f"opening-{name}": _opening(name) for name in activities.NAMES},
+    "budget": _budget,
     "reveal": _reveal,
     "always-majority": _always_majority,
+    "take-home": _take_home,
 }
 
 

@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 from transformers import DataCollatorWithPadding, PrinterCallback, ProgressCallback, TrainingArguments, set_seed
 
-from tuning import cost, folders, further, metrics, vocabulary
+from tuning import cost, folders, further, metrics, speed
 from tuning import encoder as encoders
-from tuning.batching import LengthGroupedTrainer
 from tuning.curves import BLUE, GREY, ORANGE, STYLE, Picture, legend_below, new_figure
 from tuning.data import load, split
 from tuning.dials import Dials
@@ -49,7 +48,7 @@ def trial(dials: Dials, encoder: "Encoder") -> float:
     tokens = tokenise_splits(split(load(dials.DATA, dials.AGREEMENT)), tokenizer, dials)
     precision = precision_for(dials, model)
     quick = {"eval_strategy": "no", "save_strategy": "no"}
-    trainer = LengthGroupedTrainer(
+    trainer = speed.TRAINERS[dials.SPEED](
         model=model,
         args=TrainingArguments(**settings(dials, encoder.rate(dials.LR_PRESET)) | plumbing(dials, precision) | quick),
         train_dataset=tokens.train,
@@ -59,7 +58,7 @@ def trial(dials: Dials, encoder: "Encoder") -> float:
     for noisy in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(noisy)
     set_seed(dials.seed)
-    with vocabulary.only_used_rows(model, tokens.seen()):
+    with speed.tricks(model, tokens.seen(), dials.SPEED, precision):
         trainer.train()
     logits = predict(model, tokens.validation, tokenizer, precision)
     return metrics.score(logits, tokens.validation["labels"]).f1_macro

@@ -63,7 +63,7 @@ EMBEDDED_HASHES = {
 # A small encoder wants larger steps.
 RATES = {
     "distilbert": {"TOO_LOW": 1e-6, "JUST_RIGHT": 2e-5, "TOO_HIGH": 5e-3},
-    "small": {"TOO_LOW": 1e-6, "JUST_RIGHT": 7e-5, "TOO_HIGH": 5e-3},
+    "small": {"TOO_LOW": 1e-7, "JUST_RIGHT": 7e-5, "TOO_HIGH": 5e-3},
 }
 SMALL_HIDDEN_SIZE = 384
 LONGEST = 512

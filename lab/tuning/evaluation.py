@@ -33,7 +33,7 @@ class SentimentScores(evaluate.Metric):
 _SCORES = SentimentScores(keep_in_memory=True, cache_dir=tempfile.gettempdir())
 
 
-def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
+def compute_metrics(prediction: EvalPrediction) -> dict[str, float | None]:
     """Score what the Trainer predicted; pass it as ``Trainer(compute_metrics=...)``.
 
     Parameters
@@ -44,7 +44,8 @@ def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
     Returns
     -------
     dict
-        ``accuracy``, ``f1_macro`` and one ``f1_<label>`` each.
+        ``accuracy``, ``f1_macro``, one ``f1_<label>`` each, and ``mistake_confidence``.
     """
-    top = prediction.predictions.argmax(axis=-1)
-    return _SCORES.compute(predictions=top, references=prediction.label_ids)
+    logits, truth = prediction.predictions, prediction.label_ids
+    sure = {"mistake_confidence": metrics.mistake_confidence(logits, truth)}
+    return _SCORES.compute(predictions=logits.argmax(axis=-1), references=truth) | sure

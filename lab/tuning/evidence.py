@@ -2,7 +2,7 @@
 
 The worksheet's own table "Task 6 mapping" says where each item stands. A part is ready when its text has enough words
 that are not the template's; wrapping the template's lines anew, or copying its questions, adds none. Part B is ready
-when the model before training and one run stand in it with their numbers, and a note is written beside a run.
+when a run was recorded (or its numbers and those of the model before training were typed), and a note is written on it.
 """
 
 import re
@@ -11,9 +11,9 @@ import pandas as pd
 
 from tuning import folders, worksheet
 from tuning.errors import WorksheetError
-from tuning.log import WORKSHEET_COLUMNS
 from tuning.markdown_tables import find_table
-from tuning.worksheet import BASELINE
+from tuning.run import readable_runs
+from tuning.worksheet_blocks import find_blocks, is_number
 
 FEWEST_WORDS = 8
 FEWEST_NOTE_WORDS = 3
@@ -114,18 +114,15 @@ def _missing(place: str, text: str, template: str) -> str:
 
 
 def _missing_in_log(text: str) -> str:
-    table = find_table(text, WORKSHEET_COLUMNS)
-    if isinstance(table, str):
-        return f"Part B, table of experiments: {table}"
-    accuracy, notes = WORKSHEET_COLUMNS.index("Accuracy"), WORKSHEET_COLUMNS.index("Notes")
-    with_numbers = [row for row in table.rows if row[accuracy].strip()]
-    before = [row for row in with_numbers if row[0].strip().casefold() == BASELINE]
-    after = [row for row in with_numbers if row not in before and row[0].strip()]
+    blocks, runs = find_blocks(text), readable_runs()[0]
+    # The numbers of a run stand in its record, or were typed.
+    measured = [block for block in blocks if len(block.belongs_to(runs)) == 1 or is_number(block.typed["Accuracy"])]
     missing = []
-    if not before:
+    if not runs and not any(block.is_baseline for block in measured):
         missing.append("the baseline's numbers")
-    if not after:
+    if not runs and all(block.is_baseline for block in measured):
         missing.append("a run's numbers")
-    if not any(len(_words(row[notes])) >= FEWEST_NOTE_WORDS for row in after):
-        missing.append("a note of your own beside a run")
+    notes = [block.typed["Notes"] for block in measured if not block.is_baseline]
+    if not any(len(_words(note)) >= FEWEST_NOTE_WORDS for note in notes):
+        missing.append("a note of your own on a run")
     return f"Part B needs {', '.join(missing)}" if missing else ""

@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tuning import folders
+from tuning import folders, worksheet
 from tuning.errors import DocumentError, WorkshopError
 from tuning.files import free_name, sign, write_whole
 
@@ -16,6 +16,8 @@ FOLDER = folders.ROOT / "handouts"
 ONE_PAGE = ("Cheat_Sheet", "Unit6_Maths_Words_Glossary")
 LONGER = ("Fine_Tuning_in_Plain_English", "Tuning_Decision_Log_Template", "Optional_WandB")
 FORM = "Activity_Worksheet"
+# On paper Part B is tables, with as many rows as a learner alone needs and one for the budget round.
+HAND_ROWS = 4
 STYLE = """
 @page { size: A4; margin: 11mm }
 body { max-width: 46em; margin: 1em auto; font: 11pt/1.4 "Segoe UI", "Helvetica Neue", Arial, sans-serif }
@@ -76,6 +78,8 @@ def page(name: str) -> str:
         import pypandoc
 
         text = source.read_text(encoding="utf-8")
+        if name == FORM:
+            text, _ = worksheet.filled(text, [], spare=HAND_ROWS)
         title = text.partition("\n")[0].lstrip("# ")
         options = [
             "--standalone",

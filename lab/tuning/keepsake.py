@@ -20,6 +20,11 @@ from tuning.errors import KeepsakeError
 from tuning.resume import CHECKPOINTS, MARK
 from tuning.run import readable_runs
 
+# The one sentence, wherever a document says what to take along.
+TAKE_HOME = (
+    "Save your worksheet, run the cell `save`, and download the one file that it names: it holds your worksheet,"
+    " your log and your runs."
+)
 SAVED = "saved"
 NAME = "workshop-6w-{:%Y%m%d-%H%M%S}.zip"
 PATTERN = "workshop-6w-*.zip"

@@ -197,9 +197,9 @@ class LiveCurve(LiveLine):
         begin = time.perf_counter()
         words = state_in_words(self.run, state.global_step, state.max_steps)
         shown = {"image/png": png or self._curve.png(), "text/plain": words}
-        self._figure.update(shown, metadata={"image/png": {"alt": words}}, raw=True)
         # JupyterLab drops an image's alternative text.
         self._words.update({"text/html": f"<p>{html.escape(words)}</p>"}, raw=True)
+        self._figure.update(shown, metadata={"image/png": {"alt": words}}, raw=True)
         self._last_step, self._epochs = state.global_step, len(self.run.epochs)
         self._last_figure = time.perf_counter()
         self._drawing = self._last_figure - begin

@@ -19,14 +19,11 @@ class Table:
     rows : list of list of str
         Cells of each row as they stand, blanks included, as many as the heading has; what a row has too many stands in
         its last cell.
-    overfull : list of str
-        First cell of each row that has too many.
     """
 
     first: int
     end: int
     rows: list[list[str]]
-    overfull: list[str]
 
 
 def find_table(text: str, columns: Sequence[str]) -> Table | str:
@@ -56,8 +53,7 @@ def find_table(text: str, columns: Sequence[str]) -> Table | str:
     while end < len(lines) and lines[end].lstrip().startswith("|"):
         end += 1
     rows = [cells(line) for line in lines[first:end]]
-    overfull = [bare(row[0]) for row in rows if len(row) > len(columns)]
-    return Table(first, end, [even(row, len(columns)) for row in rows], overfull)
+    return Table(first, end, [even(row, len(columns)) for row in rows])
 
 
 def cells(line: str) -> list[str]:

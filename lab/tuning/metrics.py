@@ -42,6 +42,9 @@ class Scores:
         F1 of each label.
     predicted : dict of str to int
         How often each label was predicted.
+    mistake_confidence : float or None
+        Mean probability of the label that was predicted, over the sentences on which it is wrong; None where the
+        model makes no mistake, or its logits are not finite.
     """
 
     size: int
@@ -51,6 +54,7 @@ class Scores:
     loss: float
     f1: dict[str, float]
     predicted: dict[str, int]
+    mistake_confidence: float | None = None
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -139,7 +143,27 @@ def score(logits: np.ndarray, truth: Sequence[int] | np.ndarray) -> Scores:
         loss=loss if np.isfinite(loss) else float("nan"),
         f1=dict(zip(LABELS, f1.tolist(), strict=True)),
         predicted=dict(zip(LABELS, table.sum(axis=0).tolist(), strict=True)),
+        mistake_confidence=mistake_confidence(logits, truth),
     )
+
+
+def mistake_confidence(logits: np.ndarray, truth: Sequence[int] | np.ndarray) -> float | None:
+    """How sure a model is where it is wrong: the mean probability of its answers to the sentences that it gets wrong.
+
+    Parameters
+    ----------
+    logits : numpy.ndarray of shape (sentences, labels)
+    truth : sequence of int, length sentences
+
+    Returns
+    -------
+    float or None
+        Between one over the number of labels and 1; None without mistakes, or where the logits are not finite.
+    """
+    wrong = logits[logits.argmax(axis=-1) != np.asarray(truth)]
+    if not len(wrong) or not np.isfinite(wrong).all():
+        return None
+    return float(np.exp(log_softmax(wrong).max(axis=-1)).mean())
 
 
 def majority(truth: Sequence[int] | np.ndarray) -> dict[str, float | str]:
@@ -242,6 +266,7 @@ def summary(
         "val_loss": validation.loss,
         "val_f1": validation.f1,
         "val_predicted": validation.predicted,
+        "val_mistake_confidence": validation.mistake_confidence,
         "gap_accuracy": train.accuracy - validation.accuracy,
         "gap_loss": validation.loss - train.loss,
         "train_size": train.size,

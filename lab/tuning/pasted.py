@@ -1,18 +1,51 @@
-"""What a chat holds is text: nothing that is pasted between three quotation marks can end them and become code.
+"""What a chat holds is text: a cell whose first line is ``%%pasted NAME`` is never Python.
 
-A chat is written by strangers and pasted into a cell. Three quotation marks in it would end the text there, and what
-follows would be run. So the cell's text reaches from its first three quotation marks to its last ones.
+A chat is written by strangers. Jupyter hands everything below that line on as one text. As long as this package is not
+loaded, the kernel does not know the word, and the cell ends with an error before anything in it runs.
 """
 
 import re
+from typing import Any
 
+from tuning.errors import WorkshopError
+
+MAGIC = "pasted"
 NAMES = ("SHARED", "GROUP_LINE")
 
-_PASTED = re.compile(rf'^({"|".join(NAMES)}) = r?"""(.*)"""', re.MULTILINE | re.DOTALL)
+# Blanks before it, or text typed right behind it, are slips of the hand.
+_FIRST_LINE = re.compile(rf"\s*%%{MAGIC}[ \t]+({'|'.join(NAMES)})(.*)", re.DOTALL)
+
+
+def switch_on(shell: Any) -> None:
+    """Make ``%%pasted NAME`` known to an IPython shell: the text below it becomes the value of that name.
+
+    Parameters
+    ----------
+    shell : IPython.core.interactiveshell.InteractiveShell
+    """
+    from IPython.core.magic import no_var_expand
+
+    @no_var_expand
+    def keep(line: str, cell: str) -> None:
+        if line not in NAMES:
+            raise WorkshopError(f"The first line of this cell must be %%{MAGIC} {f' or %%{MAGIC} '.join(NAMES)}.")
+        shell.user_ns[line] = cell
+        rows = [row for row in cell.splitlines() if row.strip()]
+        print(f"{len(rows)} line{'s' * (len(rows) != 1)} taken as text." if rows else "Nothing is pasted here.")
+
+    shell.register_magic_function(keep, "cell", MAGIC)
+    if as_text not in shell.input_transformers_cleanup:
+        shell.input_transformers_cleanup.insert(0, as_text)
+
+
+def name_in(source: str) -> str | None:
+    """The name that a cell fills with pasted text; None for any other cell."""
+    place = _FIRST_LINE.match(source.partition("\n")[0])
+    return place[1] if place else None
 
 
 def as_text(lines: list[str]) -> list[str]:
-    """Turn what was pasted into one plain string, before Python reads the cell.
+    """Hand a cell of pasted text on as it is: empty, above the first line, or like another kernel's prompts.
 
     Parameters
     ----------
@@ -22,8 +55,12 @@ def as_text(lines: list[str]) -> list[str]:
     Returns
     -------
     list of str
-        The same cell; one that assigns to none of `NAMES` comes back as it is.
+        One line that calls the magic; a cell without it comes back as it is.
     """
-    cell = "".join(lines)
-    plain = _PASTED.sub(lambda found: f"{found[1]} = {found[2]!r}", cell)
-    return lines if plain == cell else plain.splitlines(keepends=True)
+    at = next((at for at, line in enumerate(lines) if _FIRST_LINE.match(line)), None)
+    if at is None:
+        return lines
+    name, rest = _FIRST_LINE.match(lines[at]).groups()
+    text = "".join([*lines[:at], rest.lstrip(" \t") if rest.strip() else "", *lines[at + 1 :]])
+    # IPython refuses a cell magic without a text.
+    return [f"get_ipython().run_cell_magic({MAGIC!r}, {name!r}, {text or chr(10)!r})\n"]

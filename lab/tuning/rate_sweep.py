@@ -22,9 +22,8 @@ from transformers import (
     set_seed,
 )
 
-from tuning import cost, further, reference, vocabulary
+from tuning import cost, further, reference, speed
 from tuning import encoder as encoders
-from tuning.batching import LengthGroupedTrainer
 from tuning.curves import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, legend_below, new_figure
 from tuning.data import load, split
 from tuning.dials import Dials
@@ -133,7 +132,7 @@ class _Listener(TrainerCallback):
         control.should_training_stop = bool(smoothed[-1] > HOPELESS * smoothed.min())
 
 
-class _SweepTrainer(LengthGroupedTrainer):
+class _Growing:
     """The usual loop with a rate that grows from step to step."""
 
     def create_scheduler(self, num_training_steps: int, optimizer=None) -> LambdaLR:
@@ -173,7 +172,8 @@ def sweep(dials: Dials, steps: int = STEPS, encoder: "Encoder | None" = None) ->
     once = {"lr_scheduler_type": "constant", "warmup_steps": 0, "max_steps": steps}
     once |= {"eval_strategy": "no", "save_strategy": "no"}
     listener = _Listener()
-    trainer = _SweepTrainer(
+    usual = speed.TRAINERS[dials.SPEED]
+    trainer = type("SweepTrainer", (_Growing, usual), {})(
         model=model,
         args=TrainingArguments(**settings(dials, LOWEST_RATE) | plumbing(dials, precision) | once),
         train_dataset=tokens.train,
@@ -184,7 +184,7 @@ def sweep(dials: Dials, steps: int = STEPS, encoder: "Encoder | None" = None) ->
     for noisy in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(noisy)
     set_seed(dials.seed)
-    with vocabulary.only_used_rows(model, tokens.seen()):
+    with speed.tricks(model, tokens.seen(), dials.SPEED, precision):
         trainer.train()
     return Sweep(np.array(listener.rates), np.array(listener.losses))
 

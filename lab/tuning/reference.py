@@ -1,8 +1,9 @@
 """Reference runs: what the room will see, recorded on one machine by one command.
 
-``python3 workshop.py reference`` trains three presets with three seeds, an over-training run and a sweep of learning
-rates, then the presets and a sweep of the backup lab, and keeps a thinned record of each under
-``assets/reference_runs/``. Every figure that the documents quote and every curve picture comes from these files.
+``python3 workshop.py reference`` trains three presets with three seeds, runs that over-fit, a sweep of learning rates,
+and three ways to spend the budget of Activity 5, then the presets and a sweep of the backup lab. Every figure that the
+documents quote and every curve picture comes from the records under ``assets/reference_runs/``. The main lab's runs are
+kept whole, because curves are drawn from them; the sweeps, the budget runs and the backup lab's runs are thinned.
 """
 
 import argparse
@@ -26,24 +27,32 @@ from tuning.run import Run, check
 
 FOLDER = folders.ROOT / "assets" / "reference_runs"
 SEEDS = (1, 2, 3)
+# The presets' runs serve as curve pictures and as cases of the clinic.
+PRESET_SEEDS = (1, 2, 3, 4, 5)
 SWEEP = tuple(float(f"{rate:.2g}") for rate in np.logspace(-7, -1, 12))
 BACKUP_SWEEP = tuple(float(f"{rate:.2g}") for rate in np.logspace(-4, 3, 8))
+# Few sentences, many epochs: the scores stay and the loss rises.
 OVER_TRAINING = {"TRAIN_SUBSET": 200, "EPOCHS": 12, "GROUP": 1}
+# Wrong labels to learn by heart: the scores fall as well.
+OVER_FITTING = {"LABEL_NOISE": 0.3, "EPOCHS": 6}
+# Ways to spend 4,800 sentence-passes.
+BUDGET = ((2400, 2), (1600, 3), (800, 6))
 DIGITS = 4
 BACKUP = "backup-"
+SWEPT, BUDGETED = "sweep-", "budget-"
 # Beside the built-in encoder's runs, never in their place: the curve pictures and the clinic are made from those.
 DISTILBERT = "distilbert-"
 
 
 @dataclasses.dataclass(frozen=True)
 class Thinning:
-    """Which steps of a record are kept: all of the first ones, then one in so many, and the last."""
+    """Which steps of a record are kept: all of the first ones, then each `every`-th, and the last."""
 
     first: int
     every: int
 
 
-PICTURE = Thinning(first=40, every=4)
+WHOLE = Thinning(first=0, every=1)
 SWEEP_THINNING = Thinning(first=24, every=20)
 BACKUP_THINNING = Thinning(first=40, every=80)
 
@@ -60,11 +69,17 @@ def plan(model: str) -> dict[str, Dials | SgdDials]:
     main: dict[str, Dials | SgdDials] = {
         f"{start}{preset.lower()}-seed{seed}": Dials(LR_PRESET=preset, GROUP=seed, MODEL=model)
         for preset in PRESETS
-        for seed in SEEDS
+        for seed in PRESET_SEEDS
     }
     main[f"{start}over-training"] = Dials(MODEL=model, **OVER_TRAINING)
+    main |= {f"{start}over-fitting-seed{seed}": Dials(MODEL=model, GROUP=seed, **OVER_FITTING) for seed in SEEDS}
     main |= {
-        f"{start}sweep-{number:02d}": Dials(LR_PRESET=rate, GROUP=1, MODEL=model) for number, rate in _numbered(SWEEP)
+        f"{start}{BUDGETED}{size}x{epochs}-seed{seed}": Dials(MODEL=model, GROUP=seed, TRAIN_SUBSET=size, EPOCHS=epochs)
+        for size, epochs in BUDGET
+        for seed in SEEDS
+    }
+    main |= {
+        f"{start}{SWEPT}{number:02d}": Dials(LR_PRESET=rate, GROUP=1, MODEL=model) for number, rate in _numbered(SWEEP)
     }
     backup = {
         f"{BACKUP}{preset.lower()}-seed{seed}": SgdDials(LR_PRESET=preset, GROUP=seed)
@@ -72,7 +87,7 @@ def plan(model: str) -> dict[str, Dials | SgdDials]:
         for seed in SEEDS
     }
     backup |= {
-        f"{BACKUP}sweep-{number:02d}": SgdDials(LR_PRESET=rate, GROUP=1) for number, rate in _numbered(BACKUP_SWEEP)
+        f"{BACKUP}{SWEPT}{number:02d}": SgdDials(LR_PRESET=rate, GROUP=1) for number, rate in _numbered(BACKUP_SWEEP)
     }
     return main | backup
 
@@ -82,13 +97,13 @@ def _numbered(rates: tuple[float, ...]) -> Iterator[tuple[int, float]]:
 
 
 def thinning(name: str) -> Thinning:
-    """How much of a run of this name is kept: pictures are drawn from the presets' steps, so those keep most."""
+    """How much of a run of this name is kept: whole where a curve is drawn from it."""
     if name.startswith(BACKUP):
         return BACKUP_THINNING
-    return SWEEP_THINNING if name.removeprefix(DISTILBERT).startswith("sweep") else PICTURE
+    return SWEEP_THINNING if name.removeprefix(DISTILBERT).startswith((SWEPT, BUDGETED)) else WHOLE
 
 
-def thin(run: Run, rule: Thinning = PICTURE) -> Run:
+def thin(run: Run, rule: Thinning = WHOLE) -> Run:
     """Copy a record with fewer steps and shorter numbers: enough for a picture and a verdict.
 
     Parameters

@@ -15,6 +15,7 @@ from filelock import Timeout
 from tuning import folders
 from tuning.errors import RunError
 from tuning.files import Lock, write_whole
+from tuning.run import Run, finished_runs, last_run
 
 MARK = "whole.json"
 CHECKPOINTS = "checkpoints"
@@ -92,6 +93,24 @@ def _in_use(folder: Path) -> bool:
             return False
     except Timeout:
         return True
+
+
+def newest_run() -> Run:
+    """The last recorded run of the main lab; a line says so where another kernel trains one at this moment.
+
+    Raises
+    ------
+    RunError
+        If none is recorded.
+    """
+    locks = folders.runs().glob(f"*/{CHECKPOINTS}/{LOCK}")
+    training = sorted(path.parents[1].name for path in locks if _in_use(path.parents[1]))
+    still = f"{', '.join(training)}: still being trained by another kernel. Run this cell again at its end."
+    if training and not finished_runs():
+        raise RunError(still)
+    if training:
+        print(still)
+    return last_run()
 
 
 def tidy(folder: Path) -> None:

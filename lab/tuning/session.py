@@ -20,6 +20,8 @@ from tuning.errors import WorkshopError
 # A board of as many lines as a chat may hold is shown whole; of what is longer, the first and last rows are.
 MOST_ROWS = 2_000
 ROWS_IN_SIGHT = 30
+# JupyterLab (the first) and Colab (the second) would set what stands between two dollar signs as a formula.
+NO_FORMULAS = ' class="mathjax_ignore tex2jax_ignore"'
 
 
 def notebook_file(number: str) -> Path:
@@ -52,18 +54,13 @@ def start(number: str) -> None:
         return
     # Else IPython holds on to every picture and table that a cell has ever shown.
     shell.displayhook.do_full_cache = False
-    formatters = shell.display_formatter.formatters
-    # By name, so that pandas is not imported before a cell needs it.
-    formatters["text/html"].for_type_by_name("pandas", "DataFrame", _whole_table)
-    formatters["text/plain"].for_type_by_name("pandas", "DataFrame", _whole_text)
+    _make_readable(shell)
     sections = sections_of_names(json.loads(notebook_file(number).read_text(encoding="utf-8")))
-    if pasted.as_text not in shell.input_transformers_cleanup:
-        shell.input_transformers_cleanup.insert(0, pasted.as_text)
     shell.set_custom_exc((WorkshopError, NameError), _handler(sections))
 
 
 def one_line_errors() -> None:
-    """Show the workshop's own errors as one line, for a learner who begins in the middle of a notebook.
+    """Errors in one line, whole tables and harmless pasted text, for a learner who begins in the middle of a notebook.
 
     It is called when the package is imported; :func:`start` then adds the hints about names.
     """
@@ -72,6 +69,7 @@ def one_line_errors() -> None:
     shell = get_ipython()
     if shell is not None:
         print(*libraries_first(), sep="", end="")
+        _make_readable(shell)
         shell.set_custom_exc((WorkshopError,), _handler({}))
 
 
@@ -101,14 +99,25 @@ def _python_path() -> list[str]:
     return [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
 
 
+def _make_readable(shell: Any) -> None:
+    """Tables to their end and pasted text as text."""
+    formatters = shell.display_formatter.formatters
+    # By name, so that pandas is not imported before a cell needs it.
+    formatters["text/html"].for_type_by_name("pandas", "DataFrame", _whole_table)
+    formatters["text/plain"].for_type_by_name("pandas", "DataFrame", _whole_text)
+    pasted.switch_on(shell)
+
+
 def _whole_table(frame: Any) -> str | None:
     """A table in HTML: a sentence in it is there to be read to its end, and a long table scrolls."""
     import pandas as pd
 
     with pd.option_context("display.max_colwidth", None, "display.max_rows", MOST_ROWS, "display.min_rows", MOST_ROWS):
         table = frame._repr_html_()
-    scrolls = table is not None and len(frame) > ROWS_IN_SIGHT
-    return f'<div style="max-height: 36em; overflow-y: auto">{table}</div>' if scrolls else table
+    if table is None:
+        return None
+    style = ' style="max-height: 36em; overflow-y: auto"' if len(frame) > ROWS_IN_SIGHT else ""
+    return f"<div{NO_FORMULAS}{style}>{table}</div>"
 
 
 def _whole_text(frame: Any, printer: Any, in_a_cycle: bool) -> None:
@@ -151,6 +160,8 @@ _OWN_NAMES = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetCo
 
 
 def _defined(source: str) -> set[str]:
+    if (name := pasted.name_in(source)) is not None:
+        return {name}
     lines = [line for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))]
     try:
         tree = ast.parse("\n".join(lines))

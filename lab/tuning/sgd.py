@@ -278,6 +278,7 @@ def _record_epoch(run: Run, model: SGDClassifier, features: Features, epoch: int
             "val_loss": scores["val_loss"],
             "val_accuracy": scores["val_accuracy"],
             "val_f1_macro": scores["val_f1_macro"],
+            "val_mistake_confidence": scores["val_mistake_confidence"],
             "seconds": seconds,
         }
     )

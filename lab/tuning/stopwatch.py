@@ -11,7 +11,7 @@ from datasets import Dataset
 from transformers import BatchEncoding, DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
 from tuning import encoder as encoders
-from tuning import machine, vocabulary
+from tuning import machine, speed
 from tuning.cost import Speed
 from tuning.data import load, split, subset
 from tuning.dials import Dials
@@ -59,7 +59,7 @@ def measure(dials: Dials, encoder: "Encoder") -> Speed:
     precision = precision_for(dials, model)
     seen = [tokens, *tokenise_splits(splits, tokenizer, dials).seen()]
     rounds: list[list[float]] = []
-    with vocabulary.only_used_rows(model, seen):
+    with speed.tricks(model, seen, dials.SPEED, precision):
         step = _step_of(model, dials, precision)
         work: list[Callable[[], object]] = [partial(step, batch.to(device)) for batch in batches]
         work.append(partial(predict, model, reading, tokenizer, precision))
@@ -103,13 +103,17 @@ def _step_of(model: PreTrainedModel, dials: Dials, precision: str) -> Callable:
     """One training step as the Trainer makes it: forward, backward, gradients clipped, AdamW."""
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-6, weight_decay=dials.WEIGHT_DECAY, fused=True)
     dtype = NUMBER_FORMATS.get(precision, torch.float32)
+    fast = dials.SPEED == "fast" and model.device.type == "cpu"
 
     def step(batch) -> None:
         model.train()
         with torch.autocast(model.device.type, dtype=dtype, enabled=precision != "fp32"):
             loss = model(**batch).loss
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        if fast:
+            speed.clip_in(optimiser, model.parameters(), 1.0)
+        else:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad()
 

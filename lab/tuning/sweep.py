@@ -189,8 +189,7 @@ def _search_trainer(dials: Dials, data: Data, splits: Splits, scratch: str) -> A
     """The Trainer of the lab, which makes each trial of a search a recorded run."""
     from transformers import DataCollatorWithPadding, TrainingArguments
 
-    from tuning import training
-    from tuning.batching import LengthGroupedTrainer
+    from tuning import speed, training
     from tuning.evaluation import compute_metrics
 
     encoder = encoders.find(dials.MODEL)
@@ -198,7 +197,7 @@ def _search_trainer(dials: Dials, data: Data, splits: Splits, scratch: str) -> A
     tokens = training.tokenise_splits(splits, tokenizer, dials)
     precision = training.precision_for(dials, encoders.build(encoder, dials.seed)[0])
 
-    class Recorded(LengthGroupedTrainer):
+    class Recorded(speed.TRAINERS[dials.SPEED]):
         """One recorded run for each trial."""
 
         def train(self, resume_from_checkpoint: Any = None, trial: Any = None, **others: Any) -> Any:

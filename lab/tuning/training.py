@@ -39,8 +39,7 @@ from transformers import (
 )
 
 from tuning import encoder as encoders
-from tuning import folders, freezing, journal, machine, metrics, processes, resume, vocabulary
-from tuning.batching import LengthGroupedTrainer
+from tuning import folders, freezing, journal, machine, metrics, processes, resume, speed
 from tuning.data import LABELS, Data, Splits, check_parts, label_counts, load, split, subset
 from tuning.diagnosis import diagnose
 from tuning.dials import Dials, parse_settings
@@ -75,8 +74,6 @@ SMALLER = (
     'Close other notebooks, turn BATCH_SIZE or MAX_LENGTH down, set MODEL = "embedded", or take the backup lab'
     " (notebook 02)."
 )
-# Often enough to keep the peak low, and rare enough to cost nothing.
-STEPS_BETWEEN_TIDYING = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -334,18 +331,9 @@ class Recorder(TrainerCallback):
         self._scored: dict[str, float] = {}
         self._epoch_began = time.perf_counter()
 
-    def on_train_begin(self, args, state, control, **kwargs) -> None:
-        """Have the large arrays of a step use the same memory as those of the step before."""
-        machine.keep_large_blocks()
-
     def on_epoch_begin(self, args, state, control, **kwargs) -> None:
         """Start the epoch's clock."""
         self._epoch_began = time.perf_counter()
-
-    def on_step_end(self, args, state, control, **kwargs) -> None:
-        """Now and then, give back the memory that batches of other lengths have left in pieces."""
-        if state.global_step % STEPS_BETWEEN_TIDYING == 0:
-            machine.give_memory_back()
 
     def on_log(self, args, state, control, logs=None, **kwargs) -> None:
         """Keep one step's loss, gradient norm and learning rate; stop where the loss is lost."""
@@ -382,6 +370,7 @@ class Recorder(TrainerCallback):
                 "val_loss": _finite_or_none(both["eval_validation_loss"]),
                 "val_accuracy": both["eval_validation_accuracy"],
                 "val_f1_macro": both["eval_validation_f1_macro"],
+                "val_mistake_confidence": both["eval_validation_mistake_confidence"],
                 "seconds": time.perf_counter() - self._epoch_began,
             }
         )
@@ -525,7 +514,8 @@ class Recording:
         if not processes.is_first():
             yield from self._help(trainer, tokens)
             return
-        whole, unused = trainer.model.num_parameters(), vocabulary.unused_weights(trainer.model, tokens.seen())
+        whole = trainer.model.num_parameters()
+        unused = speed.left_out(trainer.model, tokens.seen(), self.dials.SPEED)
         no_room = resume.check_room(whole, whole - unused, self.dials.EPOCHS, self._half)
         if processes.agree(no_room):
             self.recorder.saves = False
@@ -547,7 +537,7 @@ class Recording:
         """What a process does that is not the first: train its share, and write nothing."""
         _quiet(trainer)
         self.recorder.saves = not processes.agree(None)
-        with vocabulary.only_used_rows(trainer.model, tokens.seen()):
+        with speed.tricks(trainer.model, tokens.seen(), self.dials.SPEED, self.precision):
             set_seed(self.run.seed)
             yield self.run
 
@@ -560,7 +550,7 @@ class Recording:
         if not run.baseline:
             run.baseline, _ = measure(model, tokens, tokenizer, self.precision)
         machine.give_memory_back()
-        with vocabulary.only_used_rows(model, tokens.seen()):
+        with speed.tricks(model, tokens.seen(), self.dials.SPEED, self.precision):
             if told := room_in_memory(model, tokens):
                 print(told)
             set_seed(run.seed)
@@ -801,7 +791,7 @@ def fit(
     tokens = tokenise_splits(splits, tokenizer, dials)
     precision = precision_for(dials, model)
     recording = Recording(dials, data, splits, encoder, precision, notebook)
-    trainer = LengthGroupedTrainer(
+    trainer = speed.TRAINERS[dials.SPEED](
         model=model,
         args=arguments(dials, recording.run.learning_rate, precision, recording.folder),
         train_dataset=tokens.train,

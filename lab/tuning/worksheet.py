@@ -1,25 +1,26 @@
-"""The learner's worksheet: found, filled, and shown as a difference.
+"""The learner's worksheet, and the filled copy of it that the code writes.
 
-``handouts/Activity_Worksheet.md`` is the contract: the three tables of its Part B are found by their headings. The
-learner's own copy lies in ``my_work/``. Filling writes into cells that hold nothing but blanks, and adds rows; a
-character that somebody typed is never changed, and the file as it was is kept in ``my_work/backups/``.
+``my_work/Activity_Worksheet.md`` is copied once from the form in ``handouts/`` and then belongs to the learner alone.
+It lies open in an editor, and a file that changes under an open editor makes the next save a choice between two losses.
+So each file has one writer. The code's numbers go into ``my_work/Activity_Worksheet_filled.md``, which joins them with
+what the learner has typed and is made anew each time.
 """
 
-import difflib
+import dataclasses
+import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from filelock import Timeout
-
 from tuning import folders
 from tuning.diagnosis import convergence
 from tuning.errors import WorksheetError
-from tuning.files import Lock, write_whole
+from tuning.files import free_name, sign, write_whole
 from tuning.log import WORKSHEET_COLUMNS, baseline_values, number, signed, worksheet_values
-from tuning.markdown_tables import BORDER, Table, bare, find_table, line_end, lines_of
+from tuning.markdown_tables import BORDER, lines_of
 from tuning.prediction import prediction_of, result_word
 from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
+from tuning.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, SENTENCES, Block, find_blocks
 
 TEMPLATE = folders.ROOT / "handouts" / "Activity_Worksheet.md"
 PREDICTION_COLUMNS = (
@@ -29,7 +30,7 @@ PREDICTION_COLUMNS = (
     "Predicted at",
     "What happened",
     "F1-macro",
-    "What the difference tells us",
+    DIFFERENCE,
 )
 CONVERGENCE_COLUMNS = (
     "Run ID",
@@ -39,10 +40,13 @@ CONVERGENCE_COLUMNS = (
     "Change",
     "State",
     "Seconds per epoch",
-    "Go on or stop, and why",
+    GO_ON,
 )
-BASELINE = "baseline"
-LOCK_SECONDS = 30
+_COLUMNS = {
+    "Experiments": WORKSHEET_COLUMNS,
+    "Prediction and result": PREDICTION_COLUMNS,
+    "Convergence": CONVERGENCE_COLUMNS,
+}
 
 
 def worksheet_file() -> Path:
@@ -50,54 +54,66 @@ def worksheet_file() -> Path:
     return folders.work() / TEMPLATE.name
 
 
+def filled_file() -> Path:
+    """The copy with the code's numbers, ``my_work/Activity_Worksheet_filled.md``."""
+    return worksheet_file().with_name(f"{TEMPLATE.stem}_filled.md")
+
+
 def worksheet_row(run: Run) -> str:
-    """The run as a row of the worksheet's Part B table, in Markdown; Notes are left for the learner."""
+    """The run as a row of the worksheet's table of experiments, in Markdown; Notes are left for the learner."""
     return _row(worksheet_values(run))
 
 
 def baseline_row(run: Run) -> str:
-    """The baseline as a row of the worksheet's Part B table, in Markdown."""
+    """The baseline as a row of the worksheet's table of experiments, in Markdown."""
     return _row(baseline_values(run))
 
 
-def fill_worksheet() -> str:
-    """Write all finished runs into the learner's worksheet, each once.
-
-    Returns
-    -------
-    str
-        The lines that were added, as a difference, and for each table that the code no longer finds, why, with the rows
-        to paste by hand.
+def own_copy() -> None:
+    """Give the learner a worksheet, unless there is one.
 
     Raises
     ------
     WorksheetError
-        If the worksheet cannot be read or written.
+        If the file cannot be written.
+    """
+    if not worksheet_file().exists():
+        _write(worksheet_file(), read_template())
+
+
+def fill_worksheet() -> str:
+    """Join the numbers of all finished runs with the learner's worksheet, in a copy beside it.
+
+    Returns
+    -------
+    str
+        What was written, from what, what to press, and what needs the learner's hand.
+
+    Raises
+    ------
+    WorksheetError
+        If the worksheet cannot be read, or the copy cannot be written.
     """
     runs, damaged = readable_runs()
-    path = worksheet_file()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with Lock(path.with_suffix(".lock"), LOCK_SECONDS):
-            old = read_worksheet()
-            new, notices = filled(old, runs)
-            if new != old or not path.exists():
-                if path.exists():
-                    _back_up(path)
-                _write(path, new)
-    except Timeout:
-        raise WorksheetError(f"{folders.short(path)} is held by another notebook. Run this cell again.") from None
-    except OSError as problem:
-        raise WorksheetError(
-            f"{folders.short(path)} cannot be written ({problem.strerror}). If a program has it open, close it there."
-        ) from None
-    return "\n".join([_difference(old, new, path), *notices, *(reason for _, reason in damaged)])
+    own_copy()
+    own = worksheet_file()
+    text, notices = filled(read_worksheet(), runs)
+    path = free_name(filled_file())
+    _write(path, text, ours=True)
+    saved = time.strftime("%H:%M", time.localtime(own.stat().st_mtime))
+    return "\n".join(
+        [
+            f"Written: {folders.short(path)}, with {len(runs)} run{'s' * (len(runs) != 1)}.",
+            f"It joins them with what you typed into {folders.short(own)}, saved at {saved}.",
+            "Typed more since? Click into your worksheet, press Ctrl+S (Cmd+S on a Mac), and run this cell again.",
+            *notices,
+            *(reason for _, reason in damaged),
+        ]
+    )
 
 
 def read_worksheet() -> str:
-    """The learner's worksheet as text, or the template where there is none yet.
-
-    Bytes that are no UTF-8 come through unchanged when the text is written again.
+    """The learner's worksheet as text, or the form where there is none yet.
 
     Raises
     ------
@@ -125,40 +141,102 @@ def _read(path: Path) -> str:
     except OSError as problem:
         raise WorksheetError(f"{folders.short(path)} cannot be opened ({problem.strerror}).") from None
     if b"\0" in raw:
+        raise WorksheetError(f"{folders.short(path)} is not plain text in UTF-8. Save it again as UTF-8.")
+    return raw.decode("utf-8-sig", "replace")
+
+
+def _write(path: Path, text: str, *, ours: bool = False) -> None:
+    try:
+        write_whole(path, text)
+        if ours:
+            sign(path)
+    except OSError as problem:
         raise WorksheetError(
-            f"{folders.short(path)} is no plain text in UTF-8. Save it again as UTF-8, or take a copy from backups/."
-        )
-    return raw.decode("utf-8", "surrogateescape")
+            f"{folders.short(path)} cannot be written ({problem.strerror}). If a program has it open, close it there."
+        ) from None
 
 
-def filled(text: str, runs: Sequence[Run]) -> tuple[str, list[str]]:
-    """Fill the tables of a worksheet.
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+    """What the code and the learner know about one run, or about the model before training."""
+
+    blocks: list[Block]
+    run: Run | None = None
+
+    @property
+    def typed(self) -> dict[str, str]:
+        """What was typed, field by field; two blocks about one run are read as one."""
+        return {name: " ".join(filter(None, (block.typed[name] for block in self.blocks))) for name in FIELDS}
+
+    def row(self, columns: Sequence[str], values: Callable[[Run], dict[str, str]]) -> dict[str, str]:
+        """A row of a table: the code's numbers, the learner's sentences."""
+        known, typed = {} if self.run is None else values(self.run), self.typed
+        if self.run is not None and known["Run ID"] == self.run.run_id:
+            group = adopted_from(self.run)
+            known["Run ID"] += "" if group is None else f" (group: {group})"
+            if typed["Run ID"].startswith("~~"):
+                known["Run ID"] = f"~~{known['Run ID']}~~"
+        return {
+            name: (typed[name] if name in SENTENCES and typed[name] else known.get(name) or typed.get(name, ""))
+            for name in columns
+        }
+
+
+def filled(text: str, runs: Sequence[Run], spare: int = 0) -> tuple[str, list[str]]:
+    """Put the tables of Part B where the blocks stand: the numbers of the runs, and what was typed about them.
+
+    A block gives way to the tables where they show all of its text; any other stays below them, so no word is lost.
 
     Parameters
     ----------
     text : str
-        The worksheet, with its own line ends.
+        The worksheet.
     runs : sequence of Run
         Oldest first.
+    spare : int
+        Empty rows below each table, to be filled in by hand.
 
     Returns
     -------
     text : str
-        With the rows that were missing.
+        The worksheet with its tables.
     notices : list of str
-        One per table that was not found, and one per row that has too many cells.
+        What needs the learner's hand: a block that names no run or several, and runs without a note.
     """
-    notices = []
-    baselines = [baseline_values(run) for run in _main_first(runs)[:1]]
-    text, trouble = _fill(text, "Experiments", WORKSHEET_COLUMNS, runs, worksheet_values, baselines)
-    notices += trouble
-    for title, columns, values in (
-        ("Prediction and result", PREDICTION_COLUMNS, prediction_values),
-        ("Convergence", CONVERGENCE_COLUMNS, convergence_values),
-    ):
-        text, trouble = _fill(text, title, columns, runs, values, [])
-        notices += trouble
-    return text, notices
+    blocks = find_blocks(text)
+    fitting = {block: block.belongs_to(runs) for block in blocks}
+    before = _Entry([block for block in blocks if block.is_baseline], next(iter(_main_first(runs)), None))
+    of_runs = [_Entry([block for block in blocks if fitting[block] == [run]], run) for run in runs]
+    by_hand = [
+        _Entry([block])
+        for block in blocks
+        if not block.is_baseline and len(fitting[block]) != 1 and any(block.typed.values())
+    ]
+    baseline = before.row(WORKSHEET_COLUMNS, baseline_values) | {"Run ID": "Baseline"}
+    tables = {
+        "Experiments": [baseline, *(entry.row(WORKSHEET_COLUMNS, worksheet_values) for entry in of_runs + by_hand)],
+        "Prediction and result": [
+            entry.row(PREDICTION_COLUMNS, prediction_values)
+            for entry in of_runs + by_hand
+            if entry.run or entry.typed[DIFFERENCE]
+        ],
+        "Convergence": [
+            entry.row(CONVERGENCE_COLUMNS, convergence_values)
+            for entry in of_runs + by_hand
+            if entry.run or entry.typed[GO_ON]
+        ],
+    }
+    shown = {_cell(value) for rows in tables.values() for row in rows for value in row.values()}
+    lines = lines_of(text)
+    place = blocks[0].first if blocks else len(lines)
+    for block in reversed(blocks):
+        named = block.is_baseline or len(fitting[block]) == 1
+        texts = {_cell(value) for name, value in block.typed.items() if not (named and name == "Run ID")}
+        if texts <= shown | {""}:
+            del lines[block.first : block.end]
+    above, below = "".join(lines[:place]), "".join(lines[place:])
+    written = "\n".join(_table(title, rows, spare) for title, rows in tables.items())
+    return f"{above.rstrip()}\n\n{written}\n{below}", _notices(fitting, of_runs)
 
 
 def prediction_values(run: Run) -> dict[str, str]:
@@ -171,23 +249,23 @@ def prediction_values(run: Run) -> dict[str, str]:
         "Predicted at": made["made"][11:16],
         "What happened": result_word(run),
         "F1-macro": number(run.final.get("val_f1_macro"), 3),
-        "What the difference tells us": "",
+        DIFFERENCE: "",
     }
 
 
 def convergence_values(run: Run) -> dict[str, str]:
     """One row of the table "Convergence"."""
-    found = convergence(run)
+    check = convergence(run)
     losses = [None, None, *(row["train_loss"] for row in run.epochs)]
     return {
         "Run ID": run.run_id,
         "Loss before training": number(run.baseline.get("train_loss"), 3),
         "Loss, last but one epoch": number(losses[-2], 3),
         "Loss, last epoch": number(losses[-1], 3),
-        "Change": signed(found.delta, 3),
-        "State": found.state,
-        "Seconds per epoch": number(found.epoch_seconds, 1),
-        "Go on or stop, and why": "",
+        "Change": signed(check.delta, 3),
+        "State": check.state,
+        "Seconds per epoch": number(check.epoch_seconds, 1),
+        GO_ON: "",
     }
 
 
@@ -196,56 +274,35 @@ def _main_first(runs: Sequence[Run]) -> list[Run]:
     return sorted(runs, key=lambda run: (adopted_from(run) is not None, run.notebook == BACKUP_NOTEBOOK))
 
 
-def _fill(
-    text: str,
-    title: str,
-    columns: Sequence[str],
-    runs: Sequence[Run],
-    values: Callable[[Run], dict[str, str]],
-    baselines: list[dict[str, str]],
-) -> tuple[str, list[str]]:
-    table = find_table(text, columns)
-    if isinstance(table, str):
-        rows = [_row(row) for row in baselines] + [_row(_marked(values(run), run)) for run in runs]
-        told = f'The table "{title}" of your worksheet was left alone: {table}.'
-        return text, [told, *(["Rows to paste by hand:", *rows] if rows else [])]
-    lines = lines_of(text)
-    for row in baselines:
-        _fill_baseline(lines, table, row)
-    # Struck through or not.
-    known = {bare(bare(row[0]).split(" ")[0]) for row in table.rows}
-    new = [_row(_marked(values(run), run)) for run in runs if run.run_id not in known]
-    blank = [table.first + at for at, row in enumerate(table.rows) if not "".join(row).strip()]
-    ending = line_end(lines[table.end - 1]) or line_end(lines[table.first - 1]) or "\n"
-    for at, row in zip(blank, new, strict=False):
-        lines[at] = row + line_end(lines[at])
-    rest = new[len(blank) :]
-    if rest:
-        if not line_end(lines[table.end - 1]):
-            lines[table.end - 1] += ending
-        lines[table.end : table.end] = [row + ending for row in rest]
-    told = (
-        f'The table "{title}" of your worksheet: the row "{name}" has more than {len(columns)} cells.'
-        r" Write \| for a bar that is text."
-        for name in table.overfull
+def _notices(fitting: dict[Block, list[Run]], of_runs: Sequence[_Entry]) -> list[str]:
+    notices = []
+    for block, candidates in fitting.items():
+        name = block.typed["Run ID"]
+        if not name and any(block.typed.values()):
+            notices.append("A block of Part B has no Run ID. Write it, or the end of it: - Run ID: just-right")
+        elif len(candidates) > 1:
+            several = ", ".join(run.run_id for run in candidates)
+            notices.append(f'Run ID "{name}" of Part B fits several runs: {several}. Write the whole of it.')
+    silent = [entry.run.run_id for entry in of_runs if not entry.typed["Notes"]]
+    if silent:
+        notices.append(f"No note of yours yet on {', '.join(silent)}. Write Run ID and Notes into a block of Part B.")
+    return notices
+
+
+def _table(title: str, rows: Sequence[dict[str, str]], spare: int) -> str:
+    columns = _COLUMNS[title]
+    blank = [_row(dict.fromkeys(columns, ""))] * spare
+    return "\n".join(
+        [
+            f"#### {title}",
+            "",
+            _row(dict(zip(columns, columns, strict=True))),
+            f"|{'---|' * len(columns)}",
+            *map(_row, rows),
+            *blank,
+            "",
+        ]
     )
-    return "".join(lines), list(told)
-
-
-def _fill_baseline(lines: list[str], table: Table, values: dict[str, str]) -> None:
-    """Write the numbers before training into the row "Baseline", where nobody has written any."""
-    for at, row in enumerate(table.rows):
-        if bare(row[0]).casefold() == BASELINE and not "".join(row[1:-1]).strip():
-            written = [
-                f" {value} " if not cell.strip() else cell for cell, value in zip(row, values.values(), strict=True)
-            ]
-            lines[table.first + at] = f"|{'|'.join(written)}|{line_end(lines[table.first + at])}"
-            return
-
-
-def _marked(values: dict[str, str], run: Run) -> dict[str, str]:
-    group = adopted_from(run)
-    return values if group is None else values | {"Run ID": f"{run.run_id} (group: {group})"}
 
 
 def _row(values: dict[str, str]) -> str:
@@ -253,28 +310,5 @@ def _row(values: dict[str, str]) -> str:
 
 
 def _cell(value: str) -> str:
-    """A text that stays inside its cell."""
-    return " ".join(value.split()).replace("|", BORDER).replace("<", "&lt;")
-
-
-def _write(path: Path, text: str) -> None:
-    write_whole(path, text.encode("utf-8", "surrogateescape"))
-
-
-def _back_up(path: Path) -> None:
-    folder = path.parent / "backups"
-    folder.mkdir(exist_ok=True)
-    stem = f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
-    number = 1
-    while (kept := folder / f"{stem}{'' if number == 1 else f'-{number}'}.md").exists():
-        number += 1
-    write_whole(kept, path.read_bytes())
-
-
-def _difference(old: str, new: str, path: Path) -> str:
-    if old == new:
-        return f"{folders.short(path)}: every finished run is in it already."
-    changes = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=0)
-    added = [line for line in list(changes)[2:] if line.startswith("+")]
-    shown = [line.encode("utf-8", "replace").decode() for line in added]
-    return "\n".join([f"Written into {folders.short(path)}:", *shown])
+    """A text that stays inside its cell; a bar that is marked as text already keeps its mark."""
+    return re.sub(r"(?<!\\)\|", lambda bar: BORDER, " ".join(value.split())).replace("<", "&lt;")

@@ -8,7 +8,8 @@ from tuning import folders
 from tuning.errors import WorksheetError
 from tuning.files import write_whole
 from tuning.markdown_tables import BORDER, cells, even, line_end, lines_of
-from tuning.worksheet import read_worksheet, worksheet_file
+from tuning.run import readable_runs
+from tuning.worksheet import filled, filled_file, read_worksheet, worksheet_file
 
 # Page, letters and lines of the Word file: pandoc takes them from here, and Word can change them here.
 STYLE = Path(__file__).with_name("worksheet_style.docx")
@@ -33,7 +34,7 @@ OTHER_LINK = re.compile(r'href="(?!https?://|mailto:|#)[^"]*"', re.IGNORECASE)
 
 
 def export_worksheet() -> list[Path]:
-    """Write the worksheet as ``.docx`` and as ``.html`` (print it to PDF from a browser), to be handed in.
+    """Write the filled worksheet as ``.docx`` and as ``.html`` (print it to PDF from a browser), to be handed in.
 
     Returns
     -------
@@ -54,10 +55,9 @@ def export_worksheet() -> list[Path]:
         pypandoc.get_pandoc_version()
     except (ImportError, OSError):
         raise WorksheetError(
-            "Pandoc is not installed here, so the worksheet stays Markdown, which can be handed in as it is."
-            " To export it: pip install pypandoc-binary"
+            f"Pandoc is not installed here: hand in {folders.short(filled_file())}, or run: pip install pypandoc-binary"
         ) from None
-    text = read_worksheet().encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    text, _ = filled(read_worksheet(), readable_runs()[0])
     # An image could be a file of this machine, or an address that a reader's browser would call.
     text = re.sub(r"!\[", r"\\![", text)
     text = _with_widths(text)

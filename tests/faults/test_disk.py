@@ -102,7 +102,7 @@ def test_the_worksheet_stays_whole(small_disk, make_run, keep_run, monkeypatch):
     assert content(folders.work()) == before
     filler.unlink()
     assert "run-2" in journal.fill_worksheet()
-    assert "| run-2 |" in worksheet.worksheet_file().read_text(encoding="utf-8")
+    assert "| run-2 |" in worksheet.filled_file().read_text(encoding="utf-8")
 
 
 def test_a_run_of_the_backup_lab_that_cannot_be_written_is_one_line(small_disk, monkeypatch):

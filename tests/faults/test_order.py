@@ -57,7 +57,7 @@ TURNS = {
         "BATCH_SIZE = 4",
         "",
     ],
-    "03": ["SHARED = ''", ""],
+    "03": ["not a line of the chat", ""],
     "04": [*(f"OPTION = {letter!r}" for letter in "ACDE"), "CHANGE = {'EPOCHS': 2}", "RUN_1 = 'none'"],
 }
 
@@ -86,7 +86,7 @@ class Desk:
         notebook = nbformat.read(notebook_file(number), as_version=4)
         self.sources = {cell["id"]: cell.source for cell in notebook.cells if cell.cell_type == "code"}
         self.names = set(sections_of_names(notebook))
-        self.sources[PARAMETERS[number]] += f"\n{opening}"
+        self.sources[PARAMETERS[number]] += opening
 
     def start(self) -> None:
         # What its own reset would do as well is to collect garbage, half a second each time.
@@ -142,14 +142,14 @@ def corner(tmp_path_factory) -> dict[str, Path]:
 
 def opening(number: str, corner: dict[str, Path], chat: Path) -> str:
     """What stands in the cell of the dials, so that everything is small."""
-    names = f"OTHER, ANOTHER = {str(corner['other'])!r}, {str(corner['another'])!r}\n"
+    names = f"\nOTHER, ANOTHER = {str(corner['other'])!r}, {str(corner['another'])!r}\n"
     small = {"DATA": str(corner["few"]), "MODEL": str(corner["tiny"]), "EPOCHS": 1, "MAX_LENGTH": 24}
     small |= {"TRAIN_SUBSET": 40, "PRECISION": "fp32", "LR_PRESET": 1e-3}
     if number == "01":
         return names + "\n".join(f"{name} = {value!r}" for name, value in small.items())
     if number == "02":
         return names + f"DATA, TRAIN_SUBSET, EPOCHS = {small['DATA']!r}, 40, 2"
-    return f"SHARED = {str(chat)!r}" if number == "03" else f"DIALS = {small!r}"
+    return str(chat) if number == "03" else f"\nDIALS = {small!r}"
 
 
 @pytest.fixture
