@@ -355,12 +355,15 @@ def _fitting(plan: "Plan") -> str:
 
 def _for_the_coach(found: list[Check], hub_check: Check | None, time_check: Check | None) -> str:
     """The last line of the command, which learners send: result, encoder, time and version decide the room card."""
+    from tuning import encoder as encoders
+
     failed, warned = (sum(check.status == status for check in found) for status in ("FAIL", "WARN"))
     result = f"NOT READY, {failed} [FAIL]" if failed else "READY"
-    if hub_check is None:
+    if encoders.distilbert_is_here():
         encoder = "DistilBERT is here"
     else:
-        encoder = f"DistilBERT is not here, the Hub {'answers' if hub_check.status == 'OK' else 'does not answer'}"
+        hub_says = {None: "was not asked", "OK": "answers"}.get(hub_check and hub_check.status, "does not answer")
+        encoder = f"DistilBERT is not here, the Hub {hub_says}"
     measured = re.search(r"about (.+?) here", time_check.text) if time_check else None
     version = _output(["git", "-C", str(folders.ROOT), "rev-parse", "--short", "HEAD"]) or "unknown"
     return "; ".join(
