@@ -1643,6 +1643,14 @@ COMMANDS = {
         ["fetch-model", "fetch-model --phrasebank"],
         module_command("tuning.fetch"),
     ),
+    "sweep": Command(
+        "train many runs at once: a grid over any dials, or a search for a learning rate",
+        "Trains every combination of the values after --over, several at a time with --jobs, in the main lab or with "
+        "--lab backup. What the log has already is not trained again. --set NAME=VALUE fixes a dial. With --search "
+        "TRIALS Optuna (or --engine ray) chooses rate and weight decay instead.",
+        ["sweep --over LR_PRESET=1e-5,3e-5 --over GROUP=1,2 --set MODEL=embedded", "sweep --search 20"],
+        module_command("tuning.sweep"),
+    ),
     "reference": Command(
         "record the reference runs again (for maintainers and coaches)",
         "Trains the presets with three seeds, runs that over-fit, a sweep of learning rates and the budget round, and "

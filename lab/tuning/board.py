@@ -298,8 +298,9 @@ def budget(board: Board, passes: int = BUDGET) -> pd.DataFrame:
     """The budget round: who spent the sentence-passes how, best validation macro-F1 first.
 
     A run takes part if it spent more than half of the budget and not more than all of it; others are below, with the
-    reason. Runs on other data or another encoder than most are left out, and so are those with the default number of
-    sentences and epochs: in the backup lab the morning's runs are over the budget, and nobody meant them for it.
+    reason. Runs on other data or another encoder than most are left out, so are those that differ from their dials or
+    had wrong labels, and those with the default number of sentences and epochs: in the backup lab the morning's runs
+    are over the budget, and nobody meant them for it.
 
     Parameters
     ----------
@@ -316,7 +317,7 @@ def budget(board: Board, passes: int = BUDGET) -> pd.DataFrame:
     rows = []
     for one in board.one_lab():
         final, test = one.run.final, one.run.test or {}
-        meant = _ground(one.run) == usual[0][0] and not _by_default(one.run)
+        meant = _ground(one.run) == usual[0][0] and not (_by_default(one.run) or one.run.apart)
         if not meant or final.get("val_f1_macro") is None:
             continue
         slip = None if test.get("f1_macro") is None else test["f1_macro"] - final["val_f1_macro"]
@@ -400,6 +401,8 @@ def _setting(run: Run) -> dict[str, Any]:
         "data": run.data["sha256"][:8],
         "encoder": run.encoder["revision"],
         "precision": run.machine["precision"],
+        "departures": "; ".join(run.departures) or "none",
+        "adapter": " ".join(map(str, (run.adapter or {"": "none"}).values())),
     }
 
 

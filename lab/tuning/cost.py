@@ -307,6 +307,7 @@ def _runs_here(dials: Dials, encoder: "Encoder") -> list[Run]:
             and run.dials.get("BATCH_SIZE") == dials.BATCH_SIZE
             and run.dials.get("PRECISION") == dials.PRECISION
             and run.dials.get("TRAINED", EVERYTHING) == EVERYTHING
+            and not run.departures
             and run.machine["processor"] == machine.processor()
             and run.machine["cores"] == os.cpu_count()
         )

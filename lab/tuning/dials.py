@@ -203,6 +203,10 @@ def _agreement_dial() -> Any:
     )
 
 
+def _label_noise_dial() -> Any:
+    return _dial(0.0, _fraction, "a number from 0 to 1", "share of training labels flipped to another class")
+
+
 @dataclasses.dataclass(frozen=True)
 class _Checked:
     """What both kinds of dials share: every value is checked when they are made."""
@@ -299,6 +303,7 @@ class Dials(_Checked):
     )
     DATA: str = _data_dial()
     AGREEMENT: str = _agreement_dial()
+    LABEL_NOISE: float = _label_noise_dial()
     PRECISION: str = _dial(
         "auto", _one_of(PRECISIONS), "auto, fp32, bf16 or fp16", "number format of the arithmetic", PRECISIONS
     )
@@ -395,9 +400,7 @@ class SgdDials(_Checked):
     ALPHA: float = _dial(
         1e-5, _fraction, "a number from 0 to 1", "strength of the regularisation: the pull of the weights to zero"
     )
-    LABEL_NOISE: float = _dial(
-        0.0, _fraction, "a number from 0 to 1", "share of training labels flipped to another class"
-    )
+    LABEL_NOISE: float = _label_noise_dial()
     NOISY_VALIDATION: bool = _dial(False, _yes_no, "True or False", "flip the same share of validation labels too")
     DATA: str = _data_dial()
     AGREEMENT: str = _agreement_dial()

@@ -196,7 +196,7 @@ def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedToke
             model_folder.check_finite(model, encoder.folder)
     # A decoder's head reads the last token that is not this one.
     model.config.pad_token_id = reader.pad_token_id
-    model.start = (encoder.revision, seed)
+    model.start, model.built_as = (encoder.revision, seed), repr(model)
     return model.eval(), reader
 
 

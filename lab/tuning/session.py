@@ -5,7 +5,6 @@ The first cell is to answer at once, so nothing large is imported here: pandas o
 """
 
 import ast
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from typing import Any
 
 from tuning import folders, pasted
 from tuning.errors import WorkshopError
+from tuning.notebooks import read_notebook
 
 # A board of as many lines as a chat may hold is shown whole; of what is longer, the first and last rows are.
 MOST_ROWS = 2_000
@@ -55,7 +55,7 @@ def start(number: str) -> None:
     # Else IPython holds on to every picture and table that a cell has ever shown.
     shell.displayhook.do_full_cache = False
     _make_readable(shell)
-    sections = sections_of_names(json.loads(notebook_file(number).read_text(encoding="utf-8")))
+    sections = sections_of_names(read_notebook(notebook_file(number)))
     shell.set_custom_exc((WorkshopError, NameError), _handler(sections))
 
 
