@@ -1054,6 +1054,8 @@ def fault_in(site_packages: Path, info: Path, hashes: bool) -> str:
         return "its list of files is missing"
     for name, digest, size in (row for row in rows if len(row) == 3 and row[1]):
         path = site_packages / name
+        if name.startswith("..") and path.parent.name in ("bin", "Scripts"):
+            continue  # commands, which hold the interpreter's path; nothing here calls them
         try:
             if path.name == "kernel.json":  # see `set_kernel_variables`
                 path.stat()

@@ -1,8 +1,10 @@
 """The launcher, run for real: small projects of its own, real pip, real environments, tiny packages."""
 
 import ast
+import base64
 import contextlib
 import functools
+import hashlib
 import http.server
 import importlib.metadata
 import importlib.util
@@ -66,7 +68,9 @@ def make_wheel(folder: Path, name: str, version: str, code: str) -> None:
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
-    files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
+    hashed = {path: base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()) for path, text in files.items()}
+    rows = [f"{path},sha256={digest.decode().rstrip('=')},{len(files[path])}" for path, digest in hashed.items()]
+    files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""])
     with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
         for path, text in files.items():
             wheel.writestr(path, text)
