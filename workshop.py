@@ -85,6 +85,8 @@ PIP_ELSEWHERE = {
 # The same settings in a file of pip's are overruled by a variable, where a variable can say no.
 PIP_SWITCHED_OFF = {"PIP_DRY_RUN": "0", "PIP_NO_DEPS": "0", "PIP_REQUIRE_HASHES": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
 
+FIRST_LINE = "--IPKernelApp.exec_lines=import tuning"
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -1095,12 +1097,14 @@ def write_path_file(site_packages: Path, root: Path) -> None:
 def set_kernel_variables(kernel: Path) -> None:
     """Make notebooks of this kernel start with ``OMP_WAIT_POLICY``, which counts before torch is imported.
 
-    And with safe paths: a file in the notebook's folder is then no library of the kernel's own.
+    And with safe paths: a file in the notebook's folder is then no library of the kernel's own. The package is imported
+    at once, so that a cell that runs before the first one gets a line and no traceback.
     """
     if not kernel.is_file():
         return
     spec = json.loads(kernel.read_text(encoding="utf-8"))
     spec.setdefault("env", {}).update(OMP_WAIT_POLICY=CHILD_VARIABLES["OMP_WAIT_POLICY"], PYTHONSAFEPATH="1")
+    spec["argv"] = [*(part for part in spec["argv"] if part != FIRST_LINE), FIRST_LINE]
     write_whole(kernel, json.dumps(spec, indent=1) + "\n")
 
 
