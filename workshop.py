@@ -741,8 +741,8 @@ class Environment:
         missing = self.missing()
         if missing:
             raise WorkshopError(
-                f"pip reported success, and {missing[0]} is not in {place}: a setting of pip sends packages elsewhere. "
-                f"See 'pip config list'. Details: {self._log_name()}"
+                f"pip reported success, and {missing[0]} is not in {place}: a setting of pip sends packages elsewhere "
+                "(pip config list shows it)"
             )
         write_path_file(layout.site_packages, self.root)
         if self.host != "colab":  # which starts its kernels in its own way
