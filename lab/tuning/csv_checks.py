@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from tuning import duplicates
-from tuning.csv_table import LABEL_HEADERS, SENTENCE_HEADERS, SPLIT_HEADERS, Table, listed
+from tuning.csv_table import LABEL_HEADERS, SENTENCE_HEADERS, SEPARATORS, SPLIT_HEADERS, Table, listed
 from tuning.errors import DataError
 from tuning.labels import (
     LABEL_WORDS,
@@ -58,7 +57,7 @@ def check(table: Table, name: str) -> tuple[pd.DataFrame, tuple[int, ...], list[
     rows : tuple of int
         Where each of its rows stands in the file.
     notices : list of str
-        What was left out, and how many sentences stand there more than once.
+        What was left out, and which columns were taken where their names do not say it.
 
     Raises
     ------
@@ -66,6 +65,7 @@ def check(table: Table, name: str) -> tuple[pd.DataFrame, tuple[int, ...], list[
         If a column is missing or a row cannot be used.
     """
     _refuse_conflict_marks(table, name)
+    _refuse_other_separator(table, name)
     sentence, label = _columns(table, name)
     notices = list(table.notices)
     if table.place_of(SENTENCE_HEADERS) is None:
@@ -99,8 +99,7 @@ def check(table: Table, name: str) -> tuple[pd.DataFrame, tuple[int, ...], list[
         place = table.place_of((extra,))
         if place is not None:
             frame[extra] = table.column(place)
-    rows = tuple(table.numbers)
-    return frame, rows, notices + duplicates.notice(frame, rows, name)
+    return frame, tuple(table.numbers), notices
 
 
 def _refuse_conflict_marks(table: Table, name: str) -> None:
@@ -111,6 +110,19 @@ def _refuse_conflict_marks(table: Table, name: str) -> None:
         raise DataError(
             f"{name}: row {marked[0]} holds a mark of a Git conflict. Choose one side, then delete the marks."
         )
+
+
+def _refuse_other_separator(table: Table, name: str) -> None:
+    """A header with one sign between its cells, above rows with another, which are one cell each."""
+    width = len(table.header)
+    if width < 2 or not table.rows or any(any(map(bare, cells[1:])) for cells in table.rows):
+        return
+    for sign in SEPARATORS.replace(table.separator, ""):
+        if all(cells[0].count(sign) >= width - 1 for cells in table.rows):
+            raise DataError(
+                f"{name}: the header has {table.separator!r} between its cells, and row {table.numbers[0]} has"
+                f" {sign!r}. Use one of them throughout."
+            )
 
 
 def _columns(table: Table, name: str) -> tuple[int, int]:
@@ -127,15 +139,18 @@ def _columns(table: Table, name: str) -> tuple[int, int]:
         headers = ", ".join(as_typed(" ".join(header.split()), names, quoted=False) for header in table.header[:8])
         raise DataError(
             f"{name}: there is no {what} column (found: {headers}). Name one of the columns {' or '.join(names)}."
-            + (_longest_texts(table) if sentence is None else _several_in_a_cell(table))
+            + (_longest_texts(table) if sentence is None else _labels_elsewhere(table))
         )
     return sentence, label
 
 
 def _partly_named(table: Table, names: frozenset[str]) -> list[int]:
     """Columns whose name has one of these words in it, such as ``clean_text`` or ``OriginalTweet``."""
-    words = [re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", header) for header in table.header]
-    return [place for place, parts in enumerate(words) if not names.isdisjoint(map(str.casefold, parts))]
+    parts = [re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", header) for header in table.header]
+    words = [
+        {form for part in map(str.casefold, of_one) for form in (part, part.removesuffix("s"))} for of_one in parts
+    ]
+    return [place for place, forms in enumerate(words) if not names.isdisjoint(forms)]
 
 
 def _only(places: list[int]) -> int | None:
@@ -147,8 +162,10 @@ def _holds_texts(table: Table, place: int) -> bool:
     return 2 * sum(len(cell.split()) > 1 for cell in table.column(place)) >= len(table.rows) > 0
 
 
-def _several_in_a_cell(table: Table) -> str:
-    """What to say about labels in braces: one for each firm of the sentence, for example."""
+def _labels_elsewhere(table: Table) -> str:
+    """What to say about labels in columns of their own, or in braces: one for each firm of the sentence."""
+    if set(LABELS) <= set(map(folded, table.header)):
+        return " The labels are spread over three columns: write the word of each row into one column."
     for place, header in enumerate(table.header):
         cells = [cell for cell in table.column(place) if bare(cell).startswith(("{", "["))]
         if 2 * len(cells) > len(table.rows) and any(label in cell.casefold() for cell in cells for label in LABELS):
@@ -159,7 +176,7 @@ def _several_in_a_cell(table: Table) -> str:
 def _longest_texts(table: Table) -> str:
     lengths = [sum(map(len, table.column(place))) for place in range(len(table.header))]
     longest = table.header[lengths.index(max(lengths))]
-    return f" The longest texts stand in {longest[:30]!r}." if table.rows and longest else ""
+    return f" The longest texts stand in {longest[:30]!r}." if table.rows and longest and lengths[1:] else ""
 
 
 def _label_column(table: Table, sentence: int | None, name: str) -> int | None:
@@ -182,12 +199,12 @@ def _meanings(table: Table, place: int) -> list[str]:
     return [LABEL_WORDS.get(word, word) for word in map(folded, table.column(place))]
 
 
-def _two_label_columns(table: Table, one: int, other: int) -> str:
-    pairs = zip(_meanings(table, one), _meanings(table, other), strict=True)
+def _two_label_columns(table: Table, first: int, other: int) -> str:
+    pairs = zip(_meanings(table, first), _meanings(table, other), strict=True)
     row = next(row for row, (left, right) in enumerate(pairs) if left != right)
     both = " and ".join(
         f"{table.header[place] or f'column {place + 1}'} has {bare(table.rows[row][place])[:20] or 'nothing'}"
-        for place in (one, other)
+        for place in (first, other)
     )
     return (
         f"two columns hold labels, and they differ (row {table.numbers[row]}: {both}). Which one is meant?"
@@ -273,8 +290,18 @@ def _without_sentence(table: Table, sentence: int, label: int) -> list[int]:
     return [place for place, cell in enumerate(table.column(sentence)) if holds_nothing(cell) and bare(cell)]
 
 
+def _rules(table: Table, sentence: int, label: int) -> list[int]:
+    """Lines of dashes, as Markdown and databases draw them below a header."""
+    return [
+        place
+        for place, cells in enumerate(table.rows)
+        if all(re.fullmatch(r":?-{2,}:?", bare(cell)) for cell in cells if bare(cell))
+    ]
+
+
 _LEFT_OUT: tuple[tuple[Callable[[Table, int, int], list[int]], str], ...] = (
     (_repeated_headers, "the header again"),
+    (_rules, "a line of dashes"),
     (_footer, "below the table, without a label"),
     (_without_sentence, "a word for nothing where the sentence should be"),
 )
