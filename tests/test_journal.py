@@ -296,7 +296,10 @@ def test_a_second_edited_file_does_not_replace_the_first(make_run):
     assert [path.read_text() for path in kept] == ["edited 1", "edited 2", "edited 3"]
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", '=HYPERLINK("a","b")'])
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", '=HYPERLINK("a","b")', " =1", "\t=1", "\uff1d1", "-inf", "+1_0"],
+)
 def test_a_cell_that_a_spreadsheet_would_run_is_defused(make_run, text):
     run = make_run()
     run.data["path"] = text
