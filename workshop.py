@@ -1269,7 +1269,8 @@ def run_options(parser: argparse.ArgumentParser) -> None:
     add("--preset", metavar="P", help="learning rate: TOO_LOW, JUST_RIGHT, TOO_HIGH, or a number")
     add("--set", metavar="NAME=VALUE", action="append", help="change any dial; may be repeated")
     add("--fresh", action="store_true", help="throw away a half-finished run of the same dials, do not continue it")
-    add("--out", metavar="DIR", help="folder for the results (default: a new one under lab/runs/)")
+    add("--out", metavar="DIR", help="folder for the results (default: a new one under lab/runs/check/)")
+    add("--mine", action="store_true", help="a run of your own, which log and worksheet count; under lab/runs/")
 
 
 def test_options(parser: argparse.ArgumentParser) -> None:
@@ -1309,11 +1310,12 @@ COMMANDS = {
     "run": Command(
         "run a notebook from its first cell to its last, without a browser",
         "Runs a whole notebook in this terminal, shows how far it is, and prints the scores before and after "
-        "training with a verdict. The executed notebook and the record of the run are kept on disk.",
+        "training with a verdict. It checks the machine: the dials have their defaults, and the records, in "
+        "lab/runs/check/, count nowhere. With --mine the run is your own, with what you typed into the notebook.",
         [
             "run",
             "run --preset TOO_HIGH --set EPOCHS=1 --set TRAIN_SUBSET=200",
-            "run --notebook 02 --out my_work/backup",
+            "run --mine --notebook 02 --set GROUP=4",
         ],
         run_command,
         run_options,

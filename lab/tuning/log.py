@@ -65,9 +65,12 @@ LOG_COLUMNS = (
     "Cost",
     "Cost from",
     "Departures",
+    "Test accuracy",
+    "Test F1-macro",
+    "Test opened",
 )
 # Columns that a log may lack, because it was begun before there were any.
-_ADDED_LATER = ("Departures",)
+_ADDED_LATER = ("Departures", "Test accuracy", "Test F1-macro", "Test opened")
 LOCK_SECONDS = 60
 POLL_SECONDS = 0.01
 # Dials with a column of their own; all others stand together in "Other dials".
@@ -170,6 +173,9 @@ def log_values(run: Run, watts: float = WATTS, price_per_hour: float = PRICE_PER
         "Total seconds": number(timing.get("total_seconds"), 1),
         "Versions": " ".join(f"{name}={version}" for name, version in run.versions.items()),
         "Departures": "; ".join(run.departures),
+        "Test accuracy": number((run.test or {}).get("accuracy"), 3),
+        "Test F1-macro": number((run.test or {}).get("f1_macro"), 3),
+        "Test opened": (run.test or {}).get("opened", ""),
     }
     costs = _costs(run, watts, price_per_hour)
     return worksheet_values(run) | {name: str(value) for name, value in rest.items()} | costs
@@ -304,7 +310,8 @@ def _rows(path: Path) -> list[dict[str, str]] | None:
         return None
     # csv gives a row with cells too many the key None, and one with cells too few the value None.
     whole = all(None not in row and None not in row.values() for row in rows)
-    if not whole or header not in (list(LOG_COLUMNS), [name for name in LOG_COLUMNS if name not in _ADDED_LATER]):
+    lacking = [name for name in _ADDED_LATER if name not in header]
+    if not whole or header != [name for name in LOG_COLUMNS if name not in lacking]:
         return None
     return [dict.fromkeys(LOG_COLUMNS, "") | row for row in rows]
 

@@ -54,6 +54,7 @@ from tuning.run import (
     copy_results,
     finite,
     forget_old_weights,
+    last_run,
     make_room_in,
     new_folder,
     save_predictions,
@@ -761,7 +762,21 @@ def open_test(run: Run) -> pd.DataFrame:
             "size": scores.size,
         }
         run.save()
+        # Its row in the log shows the scores too.
+        journal.append(run)
     return journal.validation_and_test(run)
+
+
+def closed_test() -> str:
+    """What the cell says that opens the test part while it names no run."""
+    try:
+        run_id = last_run().run_id
+    except RunError as problem:
+        return f"The test part stays closed. {problem}"
+    return (
+        f'The test part stays closed. To open it for your last run, once, write OPEN_TEST = "{run_id}".\n'
+        "For another run write that one's Run ID, from the experiment log."
+    )
 
 
 def fit(
