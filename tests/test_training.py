@@ -310,3 +310,15 @@ def test_a_dial_that_is_misspelt_is_refused_with_the_right_name(capsys, option, 
     said = capsys.readouterr().err
     assert told in said
     assert len(said.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(("words", "cut"), [(94, 0), (95, 6)])
+def test_sentences_longer_than_the_limit_are_counted(words, cut):
+    """A word is a token here, and two more mark the beginning and the end."""
+    frame = pd.DataFrame({"sentence": [f"profit rose {number}" for number in range(30)], "label": "neutral"})
+    frame["id"] = range(30)
+    frame.loc[:5, "sentence"] = " ".join(["profit"] * words)
+    parts = sentences.Splits(frame[:24], frame[24:], frame[:0])
+    tokens = training.tokenise_splits(parts, encoders.tokenizer(encoders.find("embedded")), Dials(**FEW))
+    assert tokens.cut == cut
+    assert [notice.startswith("6 of 30 are cut at 96 tokens") for notice in tokens.notices] == [True] * bool(cut)

@@ -48,6 +48,7 @@ from tuning.errors import EncoderError, RunError, WorkshopError
 from tuning.evaluation import compute_metrics
 from tuning.live import ProgressLine
 from tuning.metrics import CHECK_SIZE
+from tuning.prediction import note_start
 from tuning.run import (
     Run,
     adopted_from,
@@ -89,12 +90,23 @@ class Tokens:
     validation : datasets.Dataset
     dials : Dials
         The dials that these were made with.
+    cut : int
+        Sentences of `train` and `validation` that are longer than ``MAX_LENGTH``.
     """
 
     train: Dataset
     train_check: Dataset
     validation: Dataset
     dials: Dials
+    cut: int = 0
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a person should know about the tokens: how many sentences lose their end."""
+        if not self.cut:
+            return ()
+        total = len(self.train) + len(self.validation)
+        return (f"{self.cut} of {total} are cut at {self.dials.MAX_LENGTH} tokens (MAX_LENGTH); the rest is not read.",)
 
     def evaluation(self) -> dict[str, Dataset]:
         """The two parts that are scored after every epoch, by name."""
@@ -143,12 +155,21 @@ def tokenise_splits(splits: Splits, tokenizer: PreTrainedTokenizerBase, dials: D
     """
     train = training_part(splits, dials.TRAIN_SUBSET, dials.LABEL_NOISE)
     check = subset(train, CHECK_SIZE)
-    return Tokens(
+    parts = [
         tokenise(train, tokenizer, dials.MAX_LENGTH, by_length=False),
         tokenise(check, tokenizer, dials.MAX_LENGTH, by_length=True),
         tokenise(splits.validation, tokenizer, dials.MAX_LENGTH, by_length=True),
-        dials,
-    )
+    ]
+    cut = sum(_cut(part, frame, tokenizer, dials) for part, frame in ((parts[0], train), (parts[2], splits.validation)))
+    return Tokens(*parts, dials, cut)
+
+
+def _cut(tokens: Dataset, frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, dials: Dials) -> int:
+    """How many sentences have more tokens than are kept; only those that fill the length are looked at again."""
+    full = {row for row, ids in zip(tokens["id"], tokens["input_ids"], strict=True) if len(ids) == dials.MAX_LENGTH}
+    sentences = frame["sentence"][frame["id"].astype(str).isin(full)].tolist()
+    whole = tokenizer(sentences, verbose=False)["input_ids"] if sentences else []
+    return sum(len(ids) > dials.MAX_LENGTH for ids in whole)
 
 
 def plumbing(dials: Dials, precision: str, folder: Path | None = None) -> dict[str, Any]:
@@ -460,6 +481,8 @@ class Recording:
             self.checkpoint = str(self._half.checkpoint)
             self.run.steps, self.run.epochs = self._half.steps, self._half.epochs
         self.run.run_id = self.folder.name
+        if processes.is_first():
+            note_start(self.run.run_id)
         self.recorder = Recorder(self.run, fingerprint)
 
     def _start(self, fingerprint: str) -> tuple[resume.HalfFinished | None, Path]:
@@ -815,6 +838,8 @@ def fit(
     model, tokenizer = encoders.build(encoder, dials.seed)
     encoder = freezing.freeze(model, encoder, dials.trained)
     tokens = tokenise_splits(splits, tokenizer, dials)
+    for notice in () if quiet else tokens.notices:
+        print(notice, file=sys.stderr)
     precision = precision_for(dials, model)
     recording = Recording(dials, data, splits, encoder, precision, notebook)
     trainer = speed.TRAINERS[dials.SPEED](
