@@ -440,7 +440,7 @@ def test_empty_numbers_stay_empty_in_the_row_of_a_diverged_run(diverged_run):
 
 def test_the_baseline_row_says_that_the_head_is_untrained(make_run):
     cells = [cell.strip() for cell in journal.baseline_row(make_run()).strip("|").split("|")]
-    assert (cells[0], cells[6], cells[-1]) == ("Baseline", "1.100", "untrained head")
+    assert (cells[0], cells[6], cells[-1]) == ("Baseline", "1.100", "untrained head; tiny")
     assert cells[1:6] == [""] * 5
 
 

@@ -48,6 +48,10 @@ SMALL_HIDDEN_SIZE = 384
 LONGEST = 512
 
 
+# In the configuration of a model that a run of the workshop has saved: the run's ID.
+OWN_RUN = "workshop_run"
+
+
 @dataclasses.dataclass(frozen=True)
 class Encoder:
     """A pretrained encoder on disk.
@@ -68,6 +72,8 @@ class Encoder:
         What to tell the learner when it is not the one asked for; empty otherwise.
     asked : str
         What the dial ``MODEL`` said when it was found; empty where no dial did.
+    keeps_head : bool
+        Whether a run begins with the head that is in the folder: only where the workshop trained it.
     """
 
     name: str
@@ -77,6 +83,7 @@ class Encoder:
     rates: dict[str, float]
     banner: str = ""
     asked: str = ""
+    keeps_head: bool = False
 
     def rate(self, preset: str | float) -> float:
         """Learning rate of a preset; a number is its own rate."""
@@ -158,6 +165,8 @@ def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedToke
             num_labels=len(LABELS),
             id2label=dict(enumerate(LABELS)),
             label2id={label: i for i, label in enumerate(LABELS)},
+            problem_type="single_label_classification",
+            ignore_mismatched_sizes=not encoder.keeps_head,
             use_safetensors=True,
             local_files_only=True,
             dtype="float32",
@@ -165,8 +174,31 @@ def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedToke
     except (OSError, ValueError, RuntimeError, SafetensorError) as problem:
         first = str(problem).strip().splitlines()[0][:150]
         raise EncoderError(f"{folders.short(encoder.folder)}: this encoder cannot be loaded ({first}).") from None
+    if not encoder.keeps_head:
+        _renew_head(model, encoder.folder, seed)
     model.start, model.built_as = (encoder.revision, seed), repr(model)
     return model.eval(), tokenizer(encoder)
+
+
+def _renew_head(model: "PreTrainedModel", folder: Path, seed: int) -> None:
+    """Draw the head anew where the folder had one: it was trained on other labels, perhaps in another order."""
+    import torch
+    from safetensors import safe_open
+    from transformers import set_seed
+
+    with safe_open(folder / "model.safetensors", framework="pt") as file:
+        stored = set(file.keys())
+    head = {name for name, _ in model.named_parameters() if not name.startswith(f"{model.base_model_prefix}.")}
+    if not head & stored:
+        return
+    set_seed(seed)
+    for name, module in model.named_modules():
+        if not {f"{name}.{own}" for own, _ in module.named_parameters(recurse=False)} & head:
+            continue
+        module.reset_parameters()
+        if isinstance(module, torch.nn.Linear):
+            torch.nn.init.normal_(module.weight, std=model.config.initializer_range)
+            torch.nn.init.zeros_(module.bias)
 
 
 def tokenizer(encoder: Encoder) -> "PreTrainedTokenizerBase":
@@ -285,4 +317,5 @@ def _own(folder: Path) -> Encoder:
         )
     hidden = config.get("hidden_size", config.get("dim", SMALL_HIDDEN_SIZE))
     rates = RATES["small" if hidden <= SMALL_HIDDEN_SIZE else "distilbert"]
-    return Encoder(folder.name, "folder", folder, _hash(folder / "model.safetensors")[:12], rates)
+    revision, keeps_head = _hash(folder / "model.safetensors")[:12], OWN_RUN in config
+    return Encoder(folder.name, "folder", folder, revision, rates, keeps_head=keeps_head)

@@ -136,8 +136,14 @@ def baseline_values(run: Run) -> dict[str, str]:
         "Accuracy": number(before.get("val_accuracy"), 3),
         "F1-macro": number(before.get("val_f1_macro"), 3),
         "Gen. gap": signed(before.get("gap_accuracy"), 3),
-        "Notes": "all weights zero" if run.notebook == BACKUP_NOTEBOOK else "untrained head",
+        "Notes": f"{_before_training(run)}; {run.encoder['name']}",
     }
+
+
+def _before_training(run: Run) -> str:
+    if run.notebook == BACKUP_NOTEBOOK:
+        return "all weights zero"
+    return "head of an earlier run" if run.encoder.get("keeps_head") else "untrained head"
 
 
 def log_values(run: Run, watts: float = WATTS, price_per_hour: float = PRICE_PER_HOUR) -> dict[str, str]:

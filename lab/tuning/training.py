@@ -435,7 +435,8 @@ def start_run(
         dials=dials.as_dict() | {"DATA": data.source},
         learning_rate=encoder.rate(dials.LR_PRESET),
         seed=dials.seed,
-        encoder={"name": encoder.name, "source": encoder.source, "revision": encoder.revision, "parameters": 0},
+        encoder={"name": encoder.name, "source": encoder.source, "revision": encoder.revision, "parameters": 0}
+        | ({"keeps_head": True} if encoder.keeps_head else {}),
         data={
             "path": folders.short(data.path),
             "sha256": data.sha256,
@@ -649,6 +650,7 @@ class Recording:
         }
         run.diagnosis = diagnose(run).as_dict()
         if resume.room_for(model.num_parameters(), copies=1):
+            setattr(model.config, encoders.OWN_RUN, run.run_id)
             model.save_pretrained(self.folder / "model")
             tokenizer.save_pretrained(self.folder / "model")
         else:
@@ -725,7 +727,7 @@ def trained(run: Run) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         raise RunError(
             f"{run.run_id}: its weights are no longer on disk (only the newest runs keep them). Train it again."
         )
-    kept = encoders.Encoder(run.encoder["name"], "folder", folder, run.encoder["revision"], {})
+    kept = encoders.Encoder(run.encoder["name"], "folder", folder, run.encoder["revision"], {}, keeps_head=True)
     return encoders.build(kept, run.seed)
 
 
