@@ -1216,6 +1216,10 @@ def lab_command(options: argparse.Namespace) -> int:
     make_worksheet()
     quiet = "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate"
     settings = ["--ip=127.0.0.1", "--LabApp.news_url=None", quiet]
+    if (ROOT / "assets").is_dir():
+        # Pages in assets/ from an address without a sandbox, and the extension that opens them there.
+        settings.append(f"--ServerApp.extra_static_paths={ROOT / 'assets'}")
+        settings.append(f"--LabApp.extra_labextensions_path={ROOT / 'assets' / 'jupyterlab'}")
     for first in (ROOT / "lab").glob("01_*.ipynb"):
         folder = arrange_windows(first.name)
         settings += [f"--LabApp.workspaces_dir={folder / 'workspaces'}", f"--LabApp.app_settings_dir={folder}"]
@@ -1255,6 +1259,7 @@ def arrange_windows(notebook: str) -> Path:
     settings = {
         "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
         "@jupyterlab/notebook-extension:tracker": {"autoStartDefaultKernel": True},
+        "@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Markdown Preview"}},
     }
     write_whole(folder / "overrides.json", json.dumps(settings, indent=1) + "\n")
     return folder
