@@ -103,6 +103,7 @@ def test_the_embedded_encoders_head_reads_the_mean_of_the_tokens_whatever_the_pa
 
 def test_a_saved_model_opens_again_and_fails_in_words_where_its_head_is_unknown(tmp_path):
     model, tokenizer = encoders.build(encoders.find("embedded"), 3)
+    setattr(model.config, encoders.OWN_RUN, "20260105-090000-just-right")
     model.save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     again, same_tokenizer = encoders.build(encoders.find(str(tmp_path / "model")), 4)
