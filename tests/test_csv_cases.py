@@ -68,7 +68,7 @@ def test_excel_on_windows_keeps_its_euro_signs_and_quotes(load):
     assert "(72 of 73 lines)" in found.notices[0]
 
 
-def test_a_byte_that_cp1252_has_not_stays_visible(load):
+def test_a_byte_without_a_meaning_in_cp1252_stays_visible(load):
     found = load(table([*ROWS, ("Up \x81 5%.", "positive")]).encode("latin-1"))
     assert found.frame["sentence"].iloc[-1] == "Up \ufffd 5%."
 
@@ -78,10 +78,10 @@ def test_contradictions_copies_and_leaks_are_counted_in_one_notice(load):
     rows = [*ROWS, (first.upper(), "positive"), (second.replace(" ", "  "), other), (second, other)]
     (notice,) = load(table(rows)).notices
     assert label == "negative"
-    assert "2 sentences stand there more than once, after folding case and blanks" in notice
+    assert "2 sentences appear more than once, after folding case and blanks" in notice
     assert "1 with different labels (contradictions; the first: row 2 and row 74)" in notice
     assert "1 with the same label (copies: 2)" in notice
-    assert "python3 workshop.py audit mine.csv" in notice
+    assert notice.endswith("mine.csv")
     parts = ["train", "validation", "test"]
     own = [(*row, parts[at % 9 // 3]) for at, row in enumerate(ROWS)] + [(first, label, "test")]
     (notice,) = load(table(own, header="sentence,label,split")).notices
@@ -248,7 +248,7 @@ READ = {
 
 
 @pytest.mark.parametrize(
-    "header", ["clean_text", "OriginalTweet", "News Headline", "message", "Title", "tweet-content"]
+    "header", ["clean_text", "OriginalTweet", "News Headline", "message", "Title", "tweet-content", "SENTENCES"]
 )
 def test_a_column_with_one_of_the_usual_words_in_its_name_holds_the_sentences(load, header):
     for rows in READ.values():

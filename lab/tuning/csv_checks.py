@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from tuning import duplicates
 from tuning.csv_table import LABEL_HEADERS, SENTENCE_HEADERS, SPLIT_HEADERS, Table, listed
 from tuning.errors import DataError
 from tuning.labels import (
@@ -58,7 +57,7 @@ def check(table: Table, name: str) -> tuple[pd.DataFrame, tuple[int, ...], list[
     rows : tuple of int
         Where each of its rows stands in the file.
     notices : list of str
-        What was left out, and how many sentences stand there more than once.
+        What was left out, and which columns were taken where their names do not say it.
 
     Raises
     ------
@@ -99,8 +98,7 @@ def check(table: Table, name: str) -> tuple[pd.DataFrame, tuple[int, ...], list[
         place = table.place_of((extra,))
         if place is not None:
             frame[extra] = table.column(place)
-    rows = tuple(table.numbers)
-    return frame, rows, notices + duplicates.notice(frame, rows, name)
+    return frame, tuple(table.numbers), notices
 
 
 def _refuse_conflict_marks(table: Table, name: str) -> None:
@@ -134,8 +132,11 @@ def _columns(table: Table, name: str) -> tuple[int, int]:
 
 def _partly_named(table: Table, names: frozenset[str]) -> list[int]:
     """Columns whose name has one of these words in it, such as ``clean_text`` or ``OriginalTweet``."""
-    words = [re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", header) for header in table.header]
-    return [place for place, parts in enumerate(words) if not names.isdisjoint(map(str.casefold, parts))]
+    parts = [re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", header) for header in table.header]
+    words = [
+        {form for part in map(str.casefold, of_one) for form in (part, part.removesuffix("s"))} for of_one in parts
+    ]
+    return [place for place, forms in enumerate(words) if not names.isdisjoint(forms)]
 
 
 def _only(places: list[int]) -> int | None:
@@ -182,12 +183,12 @@ def _meanings(table: Table, place: int) -> list[str]:
     return [LABEL_WORDS.get(word, word) for word in map(folded, table.column(place))]
 
 
-def _two_label_columns(table: Table, one: int, other: int) -> str:
-    pairs = zip(_meanings(table, one), _meanings(table, other), strict=True)
+def _two_label_columns(table: Table, first: int, other: int) -> str:
+    pairs = zip(_meanings(table, first), _meanings(table, other), strict=True)
     row = next(row for row, (left, right) in enumerate(pairs) if left != right)
     both = " and ".join(
         f"{table.header[place] or f'column {place + 1}'} has {bare(table.rows[row][place])[:20] or 'nothing'}"
-        for place in (one, other)
+        for place in (first, other)
     )
     return (
         f"two columns hold labels, and they differ (row {table.numbers[row]}: {both}). Which one is meant?"

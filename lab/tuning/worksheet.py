@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tuning import folders
-from tuning.diagnosis import convergence
+from tuning.diagnosis import convergence, room_word
 from tuning.errors import WorksheetError
 from tuning.files import free_name, sign, write_whole
 from tuning.log import WORKSHEET_COLUMNS, baseline_values, number, signed, worksheet_values
 from tuning.markdown_tables import BORDER, lines_of
-from tuning.prediction import prediction_of, result_word
+from tuning.prediction import prediction_of
 from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, marked_id, readable_runs
 from tuning.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, SENTENCES, Block, find_blocks
 
@@ -246,7 +246,7 @@ def prediction_values(run: Run) -> dict[str, str]:
         "Predicted": made["word"],
         "Predicted F1": number(made["f1"], 2),
         "Predicted at": made["made"][11:16],
-        "What happened": result_word(run),
+        "What happened": room_word(run),
         "F1-macro": number(run.final.get("val_f1_macro"), 3),
         DIFFERENCE: "",
     }

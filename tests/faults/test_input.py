@@ -124,7 +124,7 @@ OLD_TEXT = st.lists(OLD_WORDS, min_size=1, max_size=6).map(" ".join).filter(lamb
 def spreadsheets(draw: st.DrawFn) -> tuple[list[tuple[str, str]], bytes, int]:
     """Rows of sentence and label, what a program may write for them, and how many rows that has."""
     encoding = draw(st.sampled_from(["utf-8", "utf-8-sig", "cp1252"]))
-    texts = draw(st.lists(OLD_TEXT if encoding == "cp1252" else TEXT, max_size=12))
+    texts = draw(st.lists(OLD_TEXT if encoding == "cp1252" else TEXT.filter(str.strip), max_size=12))
     rows = GOOD + [(text, LABELS[number % 3]) for number, text in enumerate(texts)]
     separator, ending = draw(st.sampled_from(",;\t|")), draw(st.sampled_from(["\n", "\r\n", "\r"]))
     names = draw(
