@@ -349,7 +349,7 @@ def last_run(run_id: str | None = None, *, backup: bool = False) -> Run:
 def _named(run_id: Any) -> Run:
     """The run of that ID; a wrong one gets the nearest."""
     there = [folder.name for folder in finished_runs()]
-    if not isinstance(run_id, str) or Path(run_id).name != run_id or not run_id or not (folders.runs() / run_id).is_dir():
+    if not run_id or Path(str(run_id)).name != run_id or not (folders.runs() / run_id).is_dir():
         raise RunError(
             f"No run here has the Run ID {str(run_id)[:80]!r}.{nearest(str(run_id), there)} Copy it from the experiment"
             " log."
