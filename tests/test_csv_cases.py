@@ -213,6 +213,24 @@ REFUSED = {
         table([(str(at), *row) for at, row in enumerate(ROWS)], header="id,sentence"),
         "make it 'id,sentence,label'.",
     ),
+    "curly quotation marks around labels": (
+        table([(f"“{sentence}”", f"“{label}”") for sentence, label in ROWS]),
+        'a CSV knows straight double ones (") only.',
+    ),
+    "single quotation marks": (
+        table([(f"'{sentence}'", f"'{label}'") for sentence, label in ROWS]),
+        "These quotation marks are part of the word",
+    ),
+    "one column for each label": (
+        table([(sentence, *(str(int(own == label)) for own in LABELS)) for sentence, label in ROWS]).replace(
+            "sentence,label", "sentence,negative,neutral,positive"
+        ),
+        "The labels are spread over three columns",
+    ),
+    "another separator in the rows": (
+        table().replace("sentence,label", "sentence;label"),
+        "the header has ';' between its cells, and row 2 has ','. Use one of them throughout.",
+    ),
     "curly quotation marks": (
         table([(f"“{sentence}, and the board is content”", label) for sentence, label in ROWS]),
         "Its quotation marks are curly",
@@ -232,6 +250,13 @@ def test_what_cannot_be_guessed_is_refused_with_a_row_and_a_way_out(load, name):
     line = refusal(load, content)
     assert line.startswith("mine.csv: ")
     assert said in line
+
+
+def test_a_markdown_table_is_read(load):
+    lines = ["| sentence | label |", "|:---|---|", *(f"| {sentence} | {label} |" for sentence, label in ROWS)]
+    found = load("\n".join(lines))
+    assert pairs(found) == ROWS
+    assert "row 2 left out: a line of dashes" in found.notices[0]
 
 
 # Further shapes of public files

@@ -7,9 +7,12 @@ The first cell is to answer at once, so nothing large is imported here: pandas o
 import ast
 import contextlib
 import itertools
+import os
 import re
+import sys
 import traceback
 from collections.abc import Callable, Mapping
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -59,6 +62,8 @@ def start(number: str) -> None:
         return
     # Else IPython holds on to every picture and table that a cell has ever shown.
     shell.displayhook.do_full_cache = False
+    while _told_in_the_first_cell:
+        print(_told_in_the_first_cell.pop(0))
     _make_readable(shell)
     wrap_prints(shell)
     sections = sections_of_names(read_notebook(notebook_file(number)))
@@ -74,8 +79,38 @@ def one_line_errors() -> None:
 
     shell = get_ipython()
     if shell is not None:
+        _told_in_the_first_cell.extend(libraries_first())
         _make_readable(shell)
         shell.set_custom_exc((WorkshopError, NameError), _handler())
+
+
+_told_in_the_first_cell: list[str] = []
+
+
+def libraries_first() -> list[str]:
+    """Have the libraries found before the files in the notebook's folder, and say which files have their names.
+
+    IPython looks into that folder, and Python into those of PYTHONPATH, before the installed packages.
+
+    Returns
+    -------
+    list of str
+        One line for each file or folder that would have been taken for a library.
+    """
+    own = [place for place in sys.path if place in ("", os.getcwd(), *_python_path())]
+    sys.path[:] = [place for place in sys.path if place not in own] + own
+    told = []
+    for folder in {Path(place or os.getcwd()): None for place in own}:
+        there = [*folder.glob("*.py"), *(file.parent for file in folder.glob("*/__init__.py"))]
+        for path in sorted(there):
+            found = PathFinder.find_spec(path.stem)
+            if found is not None and found.origin and Path(found.origin).parent not in (folder, path):
+                told.append(f"{folders.short(path)} has the name of a library, so the library is used: rename it.")
+    return told
+
+
+def _python_path() -> list[str]:
+    return [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
 
 
 def _make_readable(shell: Any) -> None:
