@@ -159,6 +159,23 @@ def test_what_is_no_row_is_left_out_and_that_is_said(load, name):
     assert said is None or said in found.notices[0]
 
 
+TOTALS = ["Total,72", "TOTAL:,72", "Grand total,,", "Total sentences: 72,", "Number of rows = 72,", "72 rows,", ",72"]
+
+
+@pytest.mark.parametrize("line", [*TOTALS, "=COUNTA(A2:A73),", "Source: the desk,", "Summe,72", "Average label,1.2"])
+def test_totals_below_the_table_are_no_sentences(load, line):
+    found = load(table() + line + "\n")
+    assert pairs(found) == ROWS
+    assert "row 74 left out: below the table" in found.notices[0]
+
+
+@pytest.mark.parametrize(
+    "line", ["Total sales rose.,", "Total costs fell by 5%,mixed", "Sources close to the firm say so.,"]
+)
+def test_a_last_sentence_without_a_label_is_no_total(load, line):
+    assert "row 74 has" in refusal(load, table() + line + "\n")
+
+
 def test_rows_keep_the_numbers_that_a_spreadsheet_shows(load):
     found = load("Title\n\n" + table(ROWS[:40]) + "\n\n" + "\n".join(map(",".join, ROWS[40:])))
     assert found.rows == (*range(4, 44), *range(46, 78))
@@ -213,6 +230,24 @@ REFUSED = {
         table([(str(at), *row) for at, row in enumerate(ROWS)], header="id,sentence"),
         "make it 'id,sentence,label'.",
     ),
+    "curly quotation marks around labels": (
+        table([(f"“{sentence}”", f"“{label}”") for sentence, label in ROWS]),
+        'a CSV knows straight double ones (") only.',
+    ),
+    "single quotation marks": (
+        table([(f"'{sentence}'", f"'{label}'") for sentence, label in ROWS]),
+        "These quotation marks are part of the word",
+    ),
+    "one column for each label": (
+        table([(sentence, *(str(int(own == label)) for own in LABELS)) for sentence, label in ROWS]).replace(
+            "sentence,label", "sentence,negative,neutral,positive"
+        ),
+        "The labels are spread over three columns",
+    ),
+    "another separator in the rows": (
+        table().replace("sentence,label", "sentence;label"),
+        "the header has ';' between its cells, and row 2 has ','. Use one of them throughout.",
+    ),
     "curly quotation marks": (
         table([(f"“{sentence}, and the board is content”", label) for sentence, label in ROWS]),
         "Its quotation marks are curly",
@@ -232,6 +267,13 @@ def test_what_cannot_be_guessed_is_refused_with_a_row_and_a_way_out(load, name):
     line = refusal(load, content)
     assert line.startswith("mine.csv: ")
     assert said in line
+
+
+def test_a_markdown_table_is_read(load):
+    lines = ["| sentence | label |", "|:---|---|", *(f"| {sentence} | {label} |" for sentence, label in ROWS)]
+    found = load("\n".join(lines))
+    assert pairs(found) == ROWS
+    assert "row 2 left out: a line of dashes" in found.notices[0]
 
 
 # Further shapes of public files

@@ -32,7 +32,7 @@ SLIDES = [name for name in PAGES if name.startswith("slides/")]
 PROSE = [name for name in PAGES if name not in SLIDES and name != "lab/data/README.md"]
 # Decimal figures that a document may type by hand, each with its source.
 CONSTANTS = {
-    "0.01": "WORKSHEET_DELTA in diagnosis.py, and the goal of the playground",
+    "0.01": "WORKSHEET_DELTA in symptoms.py, and the goal of the playground",
     "0.02": "two points of F1, the example of Activity 4",
     "0.1": "a rule of thumb: a tenth",
     "0.20": "PRICE_PER_HOUR's default",

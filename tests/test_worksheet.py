@@ -180,6 +180,9 @@ def test_a_number_that_differs_from_the_record_stays_below_the_tables(make_run):
     new, _ = filled(about("run-1", "Accuracy", "0.99"), [make_run(run_id="run-1")])
     assert rows(new)[1][8] == "0.780"
     assert "- Accuracy: 0.99" in new
+    for rounded in ("0.78", "0.8", ".78"):
+        new, _ = filled(about("run-1", "Accuracy", rounded), [make_run(run_id="run-1")])
+        assert "- Accuracy:" not in new, "copied from a table with fewer places"
 
 
 @pytest.mark.parametrize("note", ["fell fast", "0.7 or so", "1 2", "none", ""])

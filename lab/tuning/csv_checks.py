@@ -1,17 +1,16 @@
-"""Which column of a table holds the sentences and which the labels, and whether every row of them can be used."""
+"""Whether every row of a table can be used: rows that are none are left out, and any other is named."""
 
 import re
 from collections.abc import Callable
 
 import pandas as pd
 
+from tuning.csv_columns import columns, refuse_other_separator, undecided
 from tuning.csv_table import LABEL_HEADERS, SENTENCE_HEADERS, SPLIT_HEADERS, Table, listed
 from tuning.errors import DataError
 from tuning.labels import (
     LABEL_WORDS,
     LABELS,
-    UNDECIDED,
-    as_typed,
     bare,
     folded,
     holds_nothing,
@@ -22,21 +21,16 @@ from tuning.labels import (
 from tuning.splits import FEWEST_PER_LABEL, PARTS
 
 LONGEST_SENTENCE = 5_000
-# A column is one of labels if at least this share of its cells are allowed words: what is wrong in the others is named.
-FITS = 0.5
 # Totals, sources and dates below a table; more rows than these are data.
 FOOTER_ROWS = 5
-# A header cell of so many words is a sentence: the file begins without a header.
-HEADER_WORDS = 5
-# Words in the names of columns that have none of the usual names.
-SENTENCE_WORDS = frozenset([*SENTENCE_HEADERS, "title", "news", "message", "comment", "post", "body", "review"])
-LABEL_NAMES = frozenset(LABEL_HEADERS)
 
 _SPLIT_WORDS = {"val": "validation", "valid": "validation", "dev": "validation"} | {part: part for part in PARTS}
 _NUMBER = r"[\d.,%\s]*"
+_THINGS = r"(?:sentences?|rows?|records?|labels?|items?|entries|headlines?|tweets?)"
+_SUMS = r"(?:(?:grand |sub)?totals?|sums?|counts?|average|mean|number|n|gesamt|summe|anzahl)"
 _FOOTER = re.compile(
-    rf"(?:(?:grand |sub)?totals?|sums?|count|average|mean|rows?|records?|n|gesamt|summe|anzahl)\W*{_NUMBER}"
-    rf"|{_NUMBER}(?:rows?|records?|sentences?)?|(?:sources?|notes?):.*|[=*].*|(?:end of|exported|generated)\b.*",
+    rf"{_SUMS}(?:(?: of)?(?: the)? {_THINGS})?\W*{_NUMBER}|{_NUMBER}{_THINGS}?|{_THINGS}\W*{_NUMBER}"
+    r"|(?:sources?|notes?):.*|[=*].*|(?:end of|exported|generated)\b.*",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -65,7 +59,8 @@ def check(table: Table, name: str) -> tuple[pd.DataFrame, tuple[int, ...], list[
         If a column is missing or a row cannot be used.
     """
     _refuse_conflict_marks(table, name)
-    sentence, label = _columns(table, name)
+    refuse_other_separator(table, name)
+    sentence, label = columns(table, name)
     notices = list(table.notices)
     if table.place_of(SENTENCE_HEADERS) is None:
         notices.append(f"{name}: the sentences come from the column {table.header[sentence]}.")
@@ -109,118 +104,6 @@ def _refuse_conflict_marks(table: Table, name: str) -> None:
         raise DataError(
             f"{name}: row {marked[0]} holds a mark of a Git conflict. Choose one side, then delete the marks."
         )
-
-
-def _columns(table: Table, name: str) -> tuple[int, int]:
-    """Places of the sentences and of the labels."""
-    named = [place for name in SENTENCE_HEADERS for place, header in enumerate(table.header) if folded(header) == name]
-    # A column without any text is no choice, unless all of them are.
-    sentence = next((place for place in named if any(map(bare, table.column(place)))), next(iter(named), None))
-    if sentence is None:
-        sentence = _only([place for place in _partly_named(table, SENTENCE_WORDS) if _holds_texts(table, place)])
-    label = _label_column(table, sentence, name)
-    if sentence is None or label is None:
-        _refuse_missing_header(table, name)
-        what, names = ("sentence", SENTENCE_HEADERS) if sentence is None else ("label", LABEL_HEADERS)
-        headers = ", ".join(as_typed(" ".join(header.split()), names, quoted=False) for header in table.header[:8])
-        raise DataError(
-            f"{name}: there is no {what} column (found: {headers}). Name one of the columns {' or '.join(names)}."
-            + (_longest_texts(table) if sentence is None else _several_in_a_cell(table))
-        )
-    return sentence, label
-
-
-def _partly_named(table: Table, names: frozenset[str]) -> list[int]:
-    """Columns whose name has one of these words in it, such as ``clean_text`` or ``OriginalTweet``."""
-    parts = [re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", header) for header in table.header]
-    words = [
-        {form for part in map(str.casefold, of_one) for form in (part, part.removesuffix("s"))} for of_one in parts
-    ]
-    return [place for place, forms in enumerate(words) if not names.isdisjoint(forms)]
-
-
-def _only(places: list[int]) -> int | None:
-    return places[0] if len(places) == 1 else None
-
-
-def _holds_texts(table: Table, place: int) -> bool:
-    """Whether at least half of a column's cells have several words."""
-    return 2 * sum(len(cell.split()) > 1 for cell in table.column(place)) >= len(table.rows) > 0
-
-
-def _several_in_a_cell(table: Table) -> str:
-    """What to say about labels in braces: one for each firm of the sentence, for example."""
-    for place, header in enumerate(table.header):
-        cells = [cell for cell in table.column(place) if bare(cell).startswith(("{", "["))]
-        if 2 * len(cells) > len(table.rows) and any(label in cell.casefold() for cell in cells for label in LABELS):
-            return f" The column {header[:30]} holds labels in braces: give each row one label of its own."
-    return ""
-
-
-def _longest_texts(table: Table) -> str:
-    lengths = [sum(map(len, table.column(place))) for place in range(len(table.header))]
-    longest = table.header[lengths.index(max(lengths))]
-    return f" The longest texts stand in {longest[:30]!r}." if table.rows and longest else ""
-
-
-def _label_column(table: Table, sentence: int | None, name: str) -> int | None:
-    """The column of a known name if its cells fit, else the only one whose cells do, else the one of a known name."""
-    cells = {place: _meanings(table, place) for place in range(len(table.header)) if place != sentence}
-    fitting = [place for place in cells if _share_of_labels(cells[place]) >= FITS]
-    known = [place for place in cells if folded(table.header[place]) in LABEL_HEADERS]
-    known.sort(key=lambda place: LABEL_HEADERS.index(folded(table.header[place])))
-    for candidates in ([place for place in known if place in fitting], fitting):
-        for other in candidates[1:]:
-            if cells[other] != cells[candidates[0]]:
-                raise DataError(f"{name}: {_two_label_columns(table, candidates[0], other)}")
-        if candidates:
-            return candidates[0]
-    return known[0] if known else _only([place for place in _partly_named(table, LABEL_NAMES) if place in cells])
-
-
-def _meanings(table: Table, place: int) -> list[str]:
-    """Cells of a column, each label in its full word."""
-    return [LABEL_WORDS.get(word, word) for word in map(folded, table.column(place))]
-
-
-def _two_label_columns(table: Table, first: int, other: int) -> str:
-    pairs = zip(_meanings(table, first), _meanings(table, other), strict=True)
-    row = next(row for row, (left, right) in enumerate(pairs) if left != right)
-    both = " and ".join(
-        f"{table.header[place] or f'column {place + 1}'} has {bare(table.rows[row][place])[:20] or 'nothing'}"
-        for place in (first, other)
-    )
-    return (
-        f"two columns hold labels, and they differ (row {table.numbers[row]}: {both}). Which one is meant?"
-        " Name it label, and delete the other."
-    )
-
-
-def _share_of_labels(cells: list[str]) -> float:
-    """Share of the cells with anything in them that are allowed words; 0 for one and the same word everywhere."""
-    filled = [cell for cell in cells if not _undecided(cell)]
-    words = [cell for cell in filled if cell in LABEL_WORDS]
-    return len(words) / len(filled) if len(set(words)) > 1 else 0.0
-
-
-def _refuse_missing_header(table: Table, name: str) -> None:
-    """A first line that looks like a row: one of its cells is a label, or a whole sentence."""
-    labels = [place for place, cell in enumerate(table.header) if folded(cell) in LABEL_WORDS]
-    texts = [place for place, cell in enumerate(table.header) if len(cell.split()) >= HEADER_WORDS]
-    if not texts and not (labels and table.rows and _share_of_labels(list(map(folded, table.column(labels[0]))))):
-        return
-    if len(labels) == 1:
-        longest = max(range(len(table.header)), key=lambda place: len(table.header[place]))
-        roles = {labels[0]: "label", longest: "sentence"}
-        names = [roles.get(place, f"column{place + 1}") for place in range(len(table.header))]
-        raise DataError(
-            f"{name}: the first line looks like a sentence and a label:"
-            f" put {table.separator.join(names)} above it as a header."
-        )
-    raise DataError(
-        f"{name}: the first line looks like a sentence and not like a header"
-        f' ("{table.header[texts[0]][:30]}"): put a line with sentence and label above it, in the order of the columns.'
-    )
 
 
 def _refuse_swallowed_rows(table: Table, label: int, name: str) -> None:
@@ -274,8 +157,18 @@ def _without_sentence(table: Table, sentence: int, label: int) -> list[int]:
     return [place for place, cell in enumerate(table.column(sentence)) if holds_nothing(cell) and bare(cell)]
 
 
+def _rules(table: Table, sentence: int, label: int) -> list[int]:
+    """Lines of dashes, as Markdown and databases draw them below a header."""
+    return [
+        place
+        for place, cells in enumerate(table.rows)
+        if all(re.fullmatch(r":?-{2,}:?", bare(cell)) for cell in cells if bare(cell))
+    ]
+
+
 _LEFT_OUT: tuple[tuple[Callable[[Table, int, int], list[int]], str], ...] = (
     (_repeated_headers, "the header again"),
+    (_rules, "a line of dashes"),
     (_footer, "below the table, without a label"),
     (_without_sentence, "a word for nothing where the sentence should be"),
 )
@@ -325,17 +218,13 @@ def _check_split(table: Table, place: int, labels: list[str], name: str) -> list
     return parts
 
 
-def _undecided(cell: str) -> bool:
-    return holds_nothing(cell) or folded(cell) in UNDECIDED
-
-
 def _words(cells: list[str], accepted: dict[str, str], numbers: list[int], name: str, what: str) -> list[str]:
     words = [accepted.get(folded(cell)) for cell in cells]
     if None not in words:
         return words
     allowed = ", ".join(dict.fromkeys(accepted.values()))
     wrong = {number: cell for number, cell, word in zip(numbers, cells, words, strict=True) if word is None}
-    unknown = {number: cell for number, cell in wrong.items() if not _undecided(cell)}
+    unknown = {number: cell for number, cell in wrong.items() if not undecided(cell)}
     if unknown:
         values = shown(map(bare, unknown.values()), accepted)
         raise DataError(

@@ -42,7 +42,7 @@ _BEGINNINGS = (
 _PHRASEBANK_LINE = re.compile(rb".*\S@(?:negative|neutral|positive)\s*")
 _LOCK = re.compile(rb",[^,\r\n]*,[^,\r\n]*,\d\d\.\d\d\.\d{4} \d\d:\d\d,file:///")
 _JSON = re.compile(rb'\{\s*["}]|\[\s*[\[{"]')
-_WEB = re.compile(rb"<(?:!doctype|html|head|body|\?xml|!--)", re.IGNORECASE)
+_WEB = re.compile(rb"<(?:!doctype|html|head|body|table|div|\?xml|!--)", re.IGNORECASE)
 
 
 def refuse_other_kinds(raw: bytes, name: str) -> None:

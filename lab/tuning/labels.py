@@ -19,6 +19,7 @@ WORDS_SHOWN, LETTERS_SHOWN = 3, 30
 # Unicode's format characters (category Cf) that editors, web pages and chats leave in a text.
 _UNSEEN = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 _NUMBERS = re.compile(r"(?:label[_ ]?)?[+-]?\d+(?:[.,]\d+)?", re.IGNORECASE)
+_MARKS = ("'", "\u2018", "\u2019", "\u201a", "\u201c", "\u201d", "\u201e", "\u00ab", "\u00bb")
 _MARKET = frozenset(["bullish", "bearish", "bull", "bear", "buy", "sell", "hold", "up", "down"])
 
 
@@ -62,6 +63,8 @@ def way_out(words: Iterable[str]) -> str:
             " A number means one thing in one file and another in the next (0 is negative, neutral or bearish):"
             " look up what it means here, then replace each number by its word."
         )
+    if any(word.startswith(_MARKS) for word in words):
+        return ' These quotation marks are part of the word: a CSV knows straight double ones (") only.'
     if words & _MARKET:
         return " What the market will do is not the tone of a sentence: decide which word means which, and replace it."
     return ""
