@@ -792,7 +792,10 @@ class Environment:
         """
         site_packages = self._layout().site_packages
         found = {name_of(pin): "it is not installed" for pin in self.missing()}
+        ours = {name_of(pin) for pin in [*self.requirements(), *pins(self.root / CONSTRAINTS)]}
         for info in sorted(site_packages.glob("*.dist-info")):
+            if self.in_place and package_of(info) not in ours:
+                continue  # the machine's own
             fault = fault_in(site_packages, info, hashes)
             if fault:
                 found[package_of(info)] = fault
@@ -1303,7 +1306,10 @@ def call_module(python: Path, module: str, arguments: Sequence[str]) -> int:
 
 def complete_environments() -> list[Environment]:
     """Give the environments whose installation was finished: the main one, the backup lab's small one, or both."""
-    found = [Environment(ROOT, kit, host_of(os.environ)) for kit in (MAIN, BACKUP)]
+    host = host_of(os.environ)
+    if host == "colab":  # whose own packages are not as pip left them
+        return []
+    found = [Environment(ROOT, kit, host) for kit in (MAIN, BACKUP)]
     return [environment for environment in found if environment.is_complete()]
 
 
@@ -1451,6 +1457,8 @@ def take_pack(arguments: Sequence[str]) -> list[str]:
 
 def setup_command(options: argparse.Namespace) -> int:
     """Install everything now, so that nothing has to wait for it later."""
+    if options.repair and host_of(os.environ) == "colab":
+        raise WorkshopError("in Google Colab choose 'Disconnect and delete runtime' (menu Runtime), and start again")
     whole = complete_environments() if options.repair else []
     for environment in whole:
         repair(environment)
@@ -1462,8 +1470,6 @@ def setup_command(options: argparse.Namespace) -> int:
 
 def repair(environment: Environment) -> None:
     """Compare every installed file with what came, and install again the packages that differ."""
-    if environment.host == "colab":
-        raise WorkshopError("in Google Colab choose 'Disconnect and delete runtime' (menu Runtime), and start again")
     say("comparing every installed file with what came; this takes a moment")
     with install_lock(ROOT / ".workshop" / "install.lock"):
         repaired = environment.repair()

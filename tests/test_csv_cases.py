@@ -159,6 +159,23 @@ def test_what_is_no_row_is_left_out_and_that_is_said(load, name):
     assert said is None or said in found.notices[0]
 
 
+TOTALS = ["Total,72", "TOTAL:,72", "Grand total,,", "Total sentences: 72,", "Number of rows = 72,", "72 rows,", ",72"]
+
+
+@pytest.mark.parametrize("line", [*TOTALS, "=COUNTA(A2:A73),", "Source: the desk,", "Summe,72", "Average label,1.2"])
+def test_totals_below_the_table_are_no_sentences(load, line):
+    found = load(table() + line + "\n")
+    assert pairs(found) == ROWS
+    assert "row 74 left out: below the table" in found.notices[0]
+
+
+@pytest.mark.parametrize(
+    "line", ["Total sales rose.,", "Total costs fell by 5%,mixed", "Sources close to the firm say so.,"]
+)
+def test_a_last_sentence_without_a_label_is_no_total(load, line):
+    assert "row 74 has" in refusal(load, table() + line + "\n")
+
+
 def test_rows_keep_the_numbers_that_a_spreadsheet_shows(load):
     found = load("Title\n\n" + table(ROWS[:40]) + "\n\n" + "\n".join(map(",".join, ROWS[40:])))
     assert found.rows == (*range(4, 44), *range(46, 78))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tuning import reference, symptoms
 from tuning.data import LABELS
-from tuning.diagnosis import convergence, diagnose, room_word
+from tuning.diagnosis import convergence, diagnose, room_word, tried
 from tuning.dials import Dials
 from tuning.run import Run
 from tuning.symptoms import CALL_WORDS, LIMITS, OUTCOMES, THRESHOLDS, VERDICTS, WORKSHEET_DELTA
@@ -252,6 +252,19 @@ def test_more_epochs_after_a_rate_of_zero_mean_a_new_run(make_run, schedule):
     assert f"Epochs: 3 instead of 2 in a new run, since the {schedule} schedule ended at a rate of zero" in told
     constant = diagnose(run_of(make_run, (0.7, 0.5), (0.7, 0.55), (0.6, 0.7))).next_dial
     assert "Epochs: 3 instead of 2: both losses are still falling" in constant
+
+
+def test_the_next_dial_knows_what_was_tried_with_the_same_dials(make_run):
+    def verdict_at(rate: float, verdict: str, **dials) -> Run:
+        return make_run(rate=rate, dials={"LR_PRESET": rate, **dials}, diagnosis={"verdict": verdict})
+
+    low, high = verdict_at(1e-6, "too low"), verdict_at(1e-2, "collapsed", GROUP=3)
+    assert tried(low, [low]) == ""
+    assert tried(low, [low, verdict_at(1e-2, "collapsed", EPOCHS=5)]) == ""
+    told = "Tried already with these dials: 1e-06 was too low, 0.01 too high. Try 0.0001."
+    assert tried(low, [low, high]) == tried(high, [low]) == told
+    assert "0.0001 was just right" in tried(high, [low, verdict_at(1e-4, "just right")])
+    assert tried(verdict_at(1e-4, "just right"), [low, high]) == ""
 
 
 def test_more_sentences_are_advised_only_where_there_are_more(make_run):

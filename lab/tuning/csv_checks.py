@@ -26,9 +26,11 @@ FOOTER_ROWS = 5
 
 _SPLIT_WORDS = {"val": "validation", "valid": "validation", "dev": "validation"} | {part: part for part in PARTS}
 _NUMBER = r"[\d.,%\s]*"
+_THINGS = r"(?:sentences?|rows?|records?|labels?|items?|entries|headlines?|tweets?)"
+_SUMS = r"(?:(?:grand |sub)?totals?|sums?|counts?|average|mean|number|n|gesamt|summe|anzahl)"
 _FOOTER = re.compile(
-    rf"(?:(?:grand |sub)?totals?|sums?|count|average|mean|rows?|records?|n|gesamt|summe|anzahl)\W*{_NUMBER}"
-    rf"|{_NUMBER}(?:rows?|records?|sentences?)?|(?:sources?|notes?):.*|[=*].*|(?:end of|exported|generated)\b.*",
+    rf"{_SUMS}(?:(?: of)?(?: the)? {_THINGS})?\W*{_NUMBER}|{_NUMBER}{_THINGS}?|{_THINGS}\W*{_NUMBER}"
+    r"|(?:sources?|notes?):.*|[=*].*|(?:end of|exported|generated)\b.*",
     re.IGNORECASE | re.DOTALL,
 )
 

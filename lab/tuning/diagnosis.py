@@ -5,16 +5,22 @@ the preset's name. An *unclear* run is told what speaks for each reading.
 """
 
 import dataclasses
+import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy  # and not its parts: scipy.stats is loaded when it is used, which keeps the first cell quick
 
 from tuning.run import Run
 from tuning.symptoms import DECAYING, LIMITS, VERDICTS, WORKSHEET_DELTA, Facts
 
 # Readings that are no verdict: they make a run unclear.
-TITLES = {"halfway": "half a success", "chance": "chance, or a rate at its limit", "too short": "too short a run"}
+TITLES = {
+    "halfway": "a run that got half way",
+    "chance": "bad luck, or a rate at its limit",
+    "too short": "a run that was too short",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,8 +83,11 @@ def diagnose(run: Run) -> Diagnosis:
     readings = facts.readings
     verdict = min(readings) if len(readings) == 1 and readings < set(VERDICTS) else "unclear"
     names = [reading for reading in (*VERDICTS, *TITLES) if reading in readings]
-    reasons = [f"For {TITLES.get(name, name)}: {_evidence(facts, name)[0]}" for name in names]
-    return Diagnosis(verdict, _evidence(facts, *names) if len(names) == 1 else reasons, _next_dial(facts, readings))
+    if len(names) == 1:
+        reasons = _evidence(facts, names[0])
+    else:
+        reasons = [f"For {TITLES.get(name, name)}: {_evidence(facts, name)[0]}" for name in names] + [_scored(facts)]
+    return Diagnosis(verdict, reasons, _next_dial(facts, readings))
 
 
 def convergence(run: Run) -> Convergence:
@@ -113,6 +122,43 @@ def convergence(run: Run) -> Convergence:
     return Convergence(state, reason, delta, slope, error, float(np.mean(seconds)) if seconds else None)
 
 
+def tried(run: Run, others: Iterable[Run]) -> str:
+    """What runs that differ in rate and seed alone have shown about the rate, in a sentence; empty if nothing.
+
+    Parameters
+    ----------
+    run : Run
+        One whose verdict asks for another rate, or is unclear.
+    others : iterable of Run
+        Earlier and later ones, with their recorded verdicts; `run` may be among them.
+
+    Returns
+    -------
+    str
+    """
+    rates: dict[str, set[float]] = {}
+    for other in (run, *others):
+        if _question(other) == _question(run):
+            verdict = other.diagnosis.get("verdict")
+            side = "too high" if verdict in ("collapsed", "diverged") else verdict
+            rates.setdefault(side, set()).add(other.learning_rate)
+    right, low, high = (rates.get(side, set()) for side in ("just right", "too low", "too high"))
+    if run.diagnosis.get("verdict") in ("just right", "overfitting"):
+        return ""
+    if right:
+        return f"Tried already with these dials: {min(right):g} was just right."
+    if low and high and max(low) < min(high):
+        between = math.sqrt(max(low) * min(high))
+        return f"Tried already with these dials: {max(low):g} was too low, {min(high):g} too high. Try {between:.1g}."
+    return ""
+
+
+def _question(run: Run) -> tuple[Any, ...]:
+    """What two runs share that differ in rate and seed alone."""
+    dials = {name: value for name, value in run.dials.items() if name not in ("LR_PRESET", "GROUP")}
+    return dials, run.notebook, run.encoder.get("name"), run.data.get("sha256")
+
+
 def room_word(run: Run) -> str:
     """What a run did in one of the room's four words, or ``cannot tell``, by its recorded verdict."""
     return Facts(run).outcome(run.diagnosis.get("verdict", "unclear")).word
@@ -132,7 +178,7 @@ def _evidence(facts: Facts, reading: str) -> list[str]:
     went = f"Training loss went from {facts.start:.2f} to {facts.end:.2f} in {facts.steps} steps"
     movement = facts.run.final.get("weight_movement")
     moved = "" if movement is None else f" The pretrained weights moved by {_percent(movement)} of their size."
-    scored = f"Validation macro-F1 is {facts.f1:.2f}, with {facts.majority_f1:.2f} for the majority class."
+    scored = _scored(facts)
     gap = [] if low is None else [f"The accuracy gap is {facts.gap or low:+.2f} ({low:+.2f} to {high:+.2f})."]
     match reading:
         case "too low":
@@ -158,6 +204,10 @@ def _evidence(facts: Facts, reading: str) -> list[str]:
         case "halfway":
             return [f"{went}, but the scores have not followed.{moved}", scored]
     return [_oddity(facts)]
+
+
+def _scored(facts: Facts) -> str:
+    return f"Validation macro-F1 is {facts.f1:.2f}, with {facts.majority_f1:.2f} for the majority class."
 
 
 def _turned(facts: Facts) -> str:
@@ -198,7 +248,7 @@ def _oddity(facts: Facts) -> str:
         odd.append("macro-F1 fell from one epoch to the next")
     if answered["rose again"]:
         odd.append(f"training loss rose again, from {facts.end - facts.change:.2f} to {facts.end:.2f}")
-    text = f"{', and '.join(odd)}; macro-F1 is {facts.f1:.2f}."
+    text = f"{', and '.join(odd)}."
     return text[0].upper() + text[1:]
 
 
@@ -290,5 +340,5 @@ def _slope(run: Run) -> tuple[float | None, float | None]:
     half = [step for step in run.steps if step["loss"] is not None and step["step"] > middle]
     if len(half) < LIMITS["enough steps"].yes:
         return None, None
-    fit = stats.linregress([step["step"] for step in half], [step["loss"] for step in half])
+    fit = scipy.stats.linregress([step["step"] for step in half], [step["loss"] for step in half])
     return float(fit.slope * 100), float(fit.stderr * 100)
