@@ -10,13 +10,17 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy  # and not its parts: scipy.stats is loaded when it is used, which keeps the first cell quick
 
 from tuning.run import Run
 from tuning.symptoms import DECAYING, LIMITS, VERDICTS, WORKSHEET_DELTA, Facts
 
 # Readings that are no verdict: they make a run unclear.
-TITLES = {"halfway": "half a success", "chance": "chance, or a rate at its limit", "too short": "too short a run"}
+TITLES = {
+    "halfway": "a run that got half way",
+    "chance": "bad luck, or a rate at its limit",
+    "too short": "a run that was too short",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +83,11 @@ def diagnose(run: Run) -> Diagnosis:
     readings = facts.readings
     verdict = min(readings) if len(readings) == 1 and readings < set(VERDICTS) else "unclear"
     names = [reading for reading in (*VERDICTS, *TITLES) if reading in readings]
-    reasons = [f"For {TITLES.get(name, name)}: {_evidence(facts, name)[0]}" for name in names]
-    return Diagnosis(verdict, _evidence(facts, *names) if len(names) == 1 else reasons, _next_dial(facts, readings))
+    if len(names) == 1:
+        reasons = _evidence(facts, names[0])
+    else:
+        reasons = [f"For {TITLES.get(name, name)}: {_evidence(facts, name)[0]}" for name in names] + [_scored(facts)]
+    return Diagnosis(verdict, reasons, _next_dial(facts, readings))
 
 
 def convergence(run: Run) -> Convergence:
@@ -171,7 +178,7 @@ def _evidence(facts: Facts, reading: str) -> list[str]:
     went = f"Training loss went from {facts.start:.2f} to {facts.end:.2f} in {facts.steps} steps"
     movement = facts.run.final.get("weight_movement")
     moved = "" if movement is None else f" The pretrained weights moved by {_percent(movement)} of their size."
-    scored = f"Validation macro-F1 is {facts.f1:.2f}, with {facts.majority_f1:.2f} for the majority class."
+    scored = _scored(facts)
     gap = [] if low is None else [f"The accuracy gap is {facts.gap or low:+.2f} ({low:+.2f} to {high:+.2f})."]
     match reading:
         case "too low":
@@ -197,6 +204,10 @@ def _evidence(facts: Facts, reading: str) -> list[str]:
         case "halfway":
             return [f"{went}, but the scores have not followed.{moved}", scored]
     return [_oddity(facts)]
+
+
+def _scored(facts: Facts) -> str:
+    return f"Validation macro-F1 is {facts.f1:.2f}, with {facts.majority_f1:.2f} for the majority class."
 
 
 def _turned(facts: Facts) -> str:
@@ -237,7 +248,7 @@ def _oddity(facts: Facts) -> str:
         odd.append("macro-F1 fell from one epoch to the next")
     if answered["rose again"]:
         odd.append(f"training loss rose again, from {facts.end - facts.change:.2f} to {facts.end:.2f}")
-    text = f"{', and '.join(odd)}; macro-F1 is {facts.f1:.2f}."
+    text = f"{', and '.join(odd)}."
     return text[0].upper() + text[1:]
 
 
@@ -329,5 +340,5 @@ def _slope(run: Run) -> tuple[float | None, float | None]:
     half = [step for step in run.steps if step["loss"] is not None and step["step"] > middle]
     if len(half) < LIMITS["enough steps"].yes:
         return None, None
-    fit = stats.linregress([step["step"] for step in half], [step["loss"] for step in half])
+    fit = scipy.stats.linregress([step["step"] for step in half], [step["loss"] for step in half])
     return float(fit.slope * 100), float(fit.stderr * 100)
