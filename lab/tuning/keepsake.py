@@ -34,7 +34,7 @@ TAKE_HOME = (
 SAVED = "saved"
 STEM = "workshop-6w-"
 PATTERN = "workshop-6w-*.zip"
-LEFT_OUT = {SAVED, WEIGHTS, CHECKPOINTS, "tracking"}
+LEFT_OUT = {SAVED, WEIGHTS, CHECKPOINTS, folders.CHECK, "tracking"}
 
 
 def _places() -> dict[str, Path]:
