@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -49,6 +51,45 @@ def test_tokens_are_counted_as_training_counts_them(embedded):
     assert found.tokens == 2 * sum(map(len, tokens.train["input_ids"]))
     read = sum(map(len, tokens.validation["input_ids"])) + sum(map(len, tokens.train_check["input_ids"]))
     assert found.read == pytest.approx(read, rel=0.01)
+
+
+def test_a_large_validation_part_is_scored_in_part_after_each_epoch_and_counted_so(embedded, monkeypatch):
+    from tuning import splits as cuts
+    from tuning import training
+    from tuning.data import load, split
+
+    for module in (cost, training, cuts):
+        monkeypatch.setattr(module, "MOST_AFTER_EPOCH", 60)
+    parts = split(load())
+    chosen = dials(TRAIN_SUBSET=120, MAX_LENGTH=20)
+    tokens, again = (training.tokenise_splits(parts, encoders.tokenizer(embedded), chosen) for _ in range(2))
+    assert (len(tokens.validation_check), len(tokens.validation)) == (60, len(parts.validation))
+    assert tokens.evaluation()["validation"]["id"] == again.validation_check["id"], "the same sentences every time"
+    shares = [np.bincount(part["labels"]) / len(part) for part in (tokens.validation_check, tokens.validation)]
+    assert shares[0] == pytest.approx(shares[1], abs=0.02)
+    found = cost.work(chosen, embedded)
+    few, whole, check = (
+        sum(map(len, part["input_ids"])) for part in (tokens.validation_check, tokens.validation, tokens.train_check)
+    )
+    assert found.read == pytest.approx(few + check, rel=0.01)
+    assert found.tokens_read == pytest.approx(chosen.EPOCHS * (few + check) + 2 * (whole + check), rel=0.01)
+
+
+def test_all_of_a_validation_part_is_scored_up_to_a_bound():
+    import pandas as pd
+
+    from tuning import splits as cuts
+
+    labels = ["negative", "neutral", "neutral", "positive"]
+    frame = pd.DataFrame({"id": range(12_000), "sentence": "x", "label": labels * 3_000})
+    parts = cuts.Splits(frame, frame, frame)
+    assert cuts.scored_sizes(parts) == {"epoch": 2_000, "end": 10_000}
+    assert cuts.scored(parts)["label"].value_counts().to_dict() == {
+        "neutral": 5_000, "negative": 2_500, "positive": 2_500
+    }  # fmt: skip
+    small = cuts.Splits(frame, frame.head(2_000), frame)
+    assert cuts.scored(small) is small.validation
+    assert cuts.scored_sizes(small) == {"epoch": 2_000, "end": 2_000}
 
 
 def test_an_estimate_shows_what_it_assumes(embedded):
@@ -204,6 +245,31 @@ def test_the_log_has_the_same_figures_with_their_assumptions(make_run):
 
 def test_a_machine_without_a_meter_measures_nothing(monkeypatch):
     monkeypatch.setattr(energy.importlib.util, "find_spec", lambda name: None)
+    assert Meter().stop() is None
+
+
+class Tracker:
+    """CodeCarbon's, on a machine whose processor has a meter and whose memory has none."""
+
+    _hardware = ("CPU(a processor > 65W [Rapl])", "RAM(16 GB, constant)")
+    final_emissions_data = types.SimpleNamespace(
+        cpu_energy=0.001, gpu_energy=0.5, ram_energy=0.002, energy_consumed=0.503
+    )
+
+    def __init__(self, **settings):
+        pass
+
+    def start(self):
+        pass
+
+    stop = start
+
+
+def test_only_what_a_meter_has_read_counts_as_measured(monkeypatch):
+    monkeypatch.setattr(energy.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setitem(sys.modules, "codecarbon", types.SimpleNamespace(OfflineEmissionsTracker=Tracker))
+    assert Meter().stop() == pytest.approx(1.0)
+    monkeypatch.setattr(Tracker, "_hardware", ("CPU(a processor > 65W [Cpu Load])", "RAM(16 GB, constant)"))
     assert Meter().stop() is None
 
 

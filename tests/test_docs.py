@@ -18,9 +18,10 @@ from markdown_it import MarkdownIt
 from messages import messages
 
 import workshop
-from tuning import activities, documents, folders
+from tuning import activities, documents, folders, headless
 from tuning.dials import PRESETS, Dials, FurtherDials, SgdDials
 from tuning.encoder import RATES
+from tuning.keepsake import TAKE_HOME
 from tuning.log import WORKSHEET_COLUMNS
 from tuning.sgd import RATES as SGD_RATES
 
@@ -31,7 +32,7 @@ SLIDES = [name for name in PAGES if name.startswith("slides/")]
 PROSE = [name for name in PAGES if name not in SLIDES and name != "lab/data/README.md"]
 # Decimal figures that a document may type by hand, each with its source.
 CONSTANTS = {
-    "0.01": "WORKSHEET_DELTA in diagnosis.py, and the goal of the playground",
+    "0.01": "WORKSHEET_DELTA in symptoms.py, and the goal of the playground",
     "0.02": "two points of F1, the example of Activity 4",
     "0.1": "a rule of thumb: a tenth",
     "0.20": "PRICE_PER_HOUR's default",
@@ -258,6 +259,15 @@ def test_the_worksheets_log_has_the_columns_of_the_code():
     assert len(re.findall(fields, text("handouts/Activity_Worksheet.md"))) == 3
 
 
+@pytest.mark.parametrize(
+    "name", ["activities/activity-4.md", "activities/activity-7.md", "coach/COACH_PLAYBOOK.md", "slides/workshop.md"]
+)
+def test_what_to_take_home_is_one_sentence(name):
+    """Each of them named another set of files."""
+    assert " ".join(TAKE_HOME.split()) in " ".join(text(name).split())
+    assert not re.search(r"download `?(my_work|lab/runs)", text(name))
+
+
 def test_clock_times_in_the_playbook_and_the_readme_are_those_of_the_day():
     known = {documents.clock(documents.day()[-1].end)}
     for slot in documents.day():
@@ -384,7 +394,30 @@ def test_commands_in_the_documents_are_understood():
             assert not options.unknown, f"{name}: {line}"
         settings = [arguments[at + 1] for at, word in enumerate(arguments) if word == "--set"]
         if getattr(options, "notebook", "01") == "01":
-            Dials.from_settings(dict(setting.split("=", 1) for setting in settings))
+            given = dict(setting.split("=", 1) for setting in settings)
+            Dials.from_settings({name: given[name] for name in given if name not in headless.PREDICTIONS})
+
+
+# Programs of the workshop's environment: a shell finds them only after it was activated.
+IN_ENVIRONMENT = re.compile(r"(?:python3? -m (?!venv)|pip install|accelerate|jupyter)\b")
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_a_command_that_needs_the_environment_stands_below_the_line_that_activates_it(name):
+    fenced = re.findall(r"^ *```bash\n(.*?)^ *```", text(name), re.DOTALL | re.MULTILINE)
+    typed = [line.strip() for block in fenced for line in block.splitlines()] + re.findall(
+        r"`([^`\n]+ [^`\n]+)`", text(name)
+    )
+    for line in filter(IN_ENVIRONMENT.match, typed):
+        assert "activate" in text(name)[: text(name).index(line)], f"{name}: {line}"
+
+
+def test_files_that_a_command_reads_are_there():
+    """Typed in the workshop's folder, where `workshop.py` is found."""
+    for name, line in commands():
+        for word in shlex.split(line)[3:]:
+            if "/" in word and word.endswith((".csv", ".md", ".py", ".yaml", ".ipynb")):
+                assert (ROOT / word.partition("=")[2] if "=" in word else ROOT / word).is_file(), f"{name}: {line}"
 
 
 MARKED = [

@@ -26,17 +26,17 @@ def execute(runs: Path, *options: str, **settings: object) -> subprocess.Complet
     """``workshop.py run --notebook 04`` as its launcher calls it."""
     given = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
     environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}
-    command = [sys.executable, "-m", "tuning.headless", "--notebook", "04", *options, *given]
+    command = [sys.executable, "-m", "tuning.headless", "--mine", "--notebook", "04", *options, *given]
     return subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
 
 
 def shown(cells: list) -> dict[str, str]:
-    """All text that each cell put out, by cell id; a picture counts with its words."""
+    """All text that each cell put out, by cell id, printed lines as they were before wrapping; pictures as words."""
     found = {}
     for cell in cells:
         texts = []
         for output in cell.get("outputs", []):
-            texts.append(output.get("text", "") or output.get("data", {}).get("text/plain", ""))
+            texts.append(output.get("text", "").replace("\n", " ") or output.get("data", {}).get("text/plain", ""))
         found[cell["id"]] = "\n".join(texts)
     return found
 

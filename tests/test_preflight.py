@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from hub_server import serving
 
 from tuning import encoder, folders, hub, machine, preflight
+from tuning.dials import Dials
 from tuning.preflight import Check
 
 SCREEN = 24
@@ -71,6 +73,16 @@ def test_disk_and_the_exit_code_of_a_failure(monkeypatch, capsys, free, status):
     assert ("how long" in capsys.readouterr().out) == (status == "OK")
 
 
+def test_the_line_for_the_coach_comes_last_after_a_failure_too(monkeypatch, capsys):
+    """It disappeared then, and it lacked what decides the room card."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=0.5e9))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert preflight.report(probe=True) == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("SEND THIS LINE: NOT READY, 1 [FAIL], ")
+    assert "DistilBERT is" in last and "time not measured" in last and "version " in last
+
+
 def test_a_single_core_and_a_number_of_threads_are_told(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     assert line("processor").status == "WARN"
@@ -116,7 +128,7 @@ def test_where_the_encoder_comes_from(tmp_path, monkeypatch):
     monkeypatch.setenv("WORKSHOP_MODELS", str(tmp_path))
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
-    assert "will be asked for from the Hub" in line("encoder").text
+    assert "comes from the Hub where MODEL asks for it" in line("encoder").text
     weights = tmp_path / encoder.DISTILBERT.folder_name / "model.safetensors"
     weights.parent.mkdir()
     weights.touch()
@@ -159,11 +171,35 @@ def test_the_hub_may_be_switched_off_or_out_of_reach(hub_room, monkeypatch):
 
 
 def test_the_whole_says_what_the_hub_says(hub_room, capsys):
-    preflight.report()
+    preflight.report(Dials())
     assert "[OK]   the Hugging Face Hub answers" in capsys.readouterr().out
     hub_room.mood = "429"
-    assert preflight.report() == 0
-    assert "[WARN] The Hub is of no use now: the Hub turns this address away" in capsys.readouterr().out
+    assert preflight.report(Dials()) == 0
+    assert "the Hub turns this address away for now: too many requests (429). Without DistilBERT this run uses the" in (
+        capsys.readouterr().out
+    )
+
+
+def test_the_hub_is_asked_only_where_a_dial_wants_it(hub_room, capsys, monkeypatch):
+    asked = []
+    monkeypatch.setattr(hub, "ask", lambda repository: asked.append(repository.name) or (lambda seconds: "No answer."))
+    preflight.report()
+    preflight.of_dials(Dials(MODEL="embedded"))
+    assert asked == []
+    assert "Hub answers" not in capsys.readouterr().out
+    assert "Without DistilBERT" in str(preflight.of_dials(Dials())[-1])
+    assert "Without PhraseBank" in str(preflight.of_dials(Dials(MODEL="embedded", DATA="phrasebank"))[-1])
+    assert asked == ["distilbert/distilbert-base-uncased", "takala/financial_phrasebank"]
+
+
+def test_a_large_validation_part_is_said_beside_the_dials(tmp_path):
+    path = tmp_path / "large.csv"
+    words = {"negative": "fell", "neutral": "met", "positive": "rose"}
+    rows = [f"Sales number {row} {word},{label}" for row in range(4_600) for label, word in words.items()]
+    path.write_text("sentence,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    told = preflight.of_dials(Dials(MODEL="embedded", DATA=str(path)))[-1].text
+    assert told.startswith("2,070 validation sentences: 2,000 of them are scored after each epoch and 2,070 before and")
+    assert len(preflight.of_dials(Dials(MODEL="embedded", DATA="no.csv"))) == 1
 
 
 def test_another_copy_of_the_workshop_is_named(tmp_path, monkeypatch):
@@ -208,6 +244,10 @@ def test_the_command_measures_this_machine_though_the_home_folder_is_locked():
     command = [sys.executable, "-m", "tuning.preflight", "--set", "MODEL=embedded", "--minutes", "3"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
-    last = done.stdout.splitlines()[-1]
-    assert "dials take about" in last
-    assert "In 3 minutes fit TRAIN_SUBSET = " in last
+    timed, last = done.stdout.splitlines()[-2:]
+    assert "dials take about" in timed
+    assert "In 3 minutes fit TRAIN_SUBSET = " in timed
+    parts = (
+        r"SEND THIS LINE: READY, \d \[WARN\]; DistilBERT is (not )?here.*; a run takes .+; version \w+; Python 3\.\d+"
+    )
+    assert re.fullmatch(parts, last)

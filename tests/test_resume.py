@@ -99,7 +99,7 @@ def test_the_script_takes_fresh_as_an_option(monkeypatch, make_run):
 
 def test_a_notebook_without_a_screen_takes_it_as_an_option_and_as_a_dial(monkeypatch):
     asked = []
-    monkeypatch.setattr(headless, "run_notebook", lambda number, given, out: asked.append(given) or folders.runs())
+    monkeypatch.setattr(headless, "run_notebook", lambda number, given, *rest: asked.append(given) or folders.runs())
     assert headless.main(["--fresh"]) == 0
     assert headless.parameters("01", asked[0]) == headless.parameters("01", {"FRESH": "true"}) == {"FRESH": True}
     with pytest.raises(DialError, match="FRESH is not a dial"):
@@ -135,7 +135,7 @@ def cut_off(name: str, fingerprint: str = "same", step: int = 6) -> Path:
     """A made-up run that was cut off after a checkpoint."""
     checkpoint = folders.runs() / name / resume.CHECKPOINTS / f"checkpoint-{step}"
     checkpoint.mkdir(parents=True)
-    resume.mark_whole(checkpoint, fingerprint, [{"step": step}], [{"epoch": 1}])
+    resume.mark_whole(checkpoint, fingerprint, [{"step": step}], [{"epoch": 1}], [])
     return checkpoint.parents[1]
 
 
@@ -154,7 +154,7 @@ def test_a_new_checkpoint_lets_the_one_before_go_only_when_it_is_whole():
     later = folder / resume.CHECKPOINTS / "checkpoint-12"
     later.mkdir()
     assert resume.half_finished("same")[0].checkpoint.name == "checkpoint-6"
-    resume.mark_whole(later, "same", [], [])
+    resume.mark_whole(later, "same", [], [], [])
     assert [half.checkpoint for half in resume.half_finished("same")] == [later]
     assert not (folder / resume.CHECKPOINTS / "checkpoint-6").exists()
 
@@ -208,7 +208,7 @@ def disk(monkeypatch) -> SimpleNamespace:
     ],
 )
 def test_the_need_counts_two_checkpoints_and_the_trained_weights(disk, trained, epochs, continued, needed):
-    half = resume.HalfFinished(Path(), Path(), [], []) if continued else None
+    half = resume.HalfFinished(Path(), Path(), [], [], []) if continued else None
     disk.free = needed * MB
     assert resume.check_room(10 * MB, trained * MB, epochs, half) == ""
     disk.free -= 1

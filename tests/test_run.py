@@ -1,8 +1,10 @@
 """The record of a run: what goes into the file, what comes out, and what is refused."""
 
+import csv
 import dataclasses
 import json
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -29,6 +31,8 @@ from tuning.run import (
     last_run,
     load_predictions,
     new_folder,
+    readable_runs,
+    save_predictions,
     write_whole,
 )
 
@@ -85,6 +89,15 @@ def test_numpy_numbers_become_plain_ones():
 @pytest.mark.parametrize(("rate", "name"), [("TOO_HIGH", "TOO_HIGH"), (3e-4, "own")])
 def test_the_preset_of_a_typed_rate_is_called_own(make_run, rate, name):
     assert make_run(dials={"LR_PRESET": rate}).preset == name
+
+
+@pytest.mark.parametrize("name", [True, "", "zzz", "../elsewhere", "20260105-090000-just-rihgt"])
+def test_a_run_that_is_not_here_is_named_with_the_nearest(make_run, keep_run, name):
+    run = keep_run(make_run())
+    assert last_run(run.run_id) == run
+    told = line_of(last_run, name)
+    assert told.startswith(f"No run here has the Run ID {str(name)!r}.")
+    assert (run.run_id in told) == str(name).endswith("rihgt")
 
 
 # Schema
@@ -423,3 +436,60 @@ def test_damaged_predictions_get_one_line(make_run, keep_run, damage):
     if damage is not None:
         path.write_bytes(damage if isinstance(damage, bytes) else damage.encode())
     assert line_of(load_predictions, run) == (f"{run.run_id}: its predictions.csv is missing or damaged. Train again.")
+
+
+def test_a_clock_that_was_set_back_changes_no_order(make_run, keep_run):
+    """An hour ahead, then right again: the later runs have older files, and the last of them is the newest run."""
+    first = keep_run(make_run(run_id="20260105-100000-too-low"), weights=True)
+    ahead = (first.folder / "run.json").stat().st_mtime + 3600
+    for path in first.folder.rglob("*"):
+        os.utime(path, (ahead, ahead))
+    later = [
+        keep_run(make_run(run_id=f"20260105-09000{number}-too-low"), weights=True) for number in range(WEIGHTS_KEPT)
+    ]
+    assert last_run().run_id == later[-1].run_id
+    assert [folder.name for folder in finished_runs()] == [run.run_id for run in (first, *later)]
+    forget_old_weights()
+    assert not (first.folder / "model").exists()
+    assert all((run.folder / "model").is_dir() for run in later)
+
+
+@pytest.mark.parametrize(
+    "name", ["experiment_log.csv.1.part", "predictions_made.jsonl", ".lock", "run_order.txt", "a b"]
+)
+def test_a_folder_that_is_not_named_as_runs_are_is_no_run(make_run, keep_run, name):
+    run = keep_run(make_run())
+    if not run.folder.with_name(name).exists():
+        shutil.copytree(run.folder, run.folder.with_name(name))
+    assert [folder.name for folder in finished_runs()] == [run.run_id]
+    with pytest.raises(RunError, match="run_id"):
+        make_run(run_id=name)
+
+
+@pytest.mark.parametrize(
+    "name", ["20260105-090000-just-right", "20260105-090000-0.0003", "20260105-090000-3e-05-2", "run-1"]
+)
+def test_the_names_that_runs_get_are_names_of_runs(make_run, name):
+    assert make_run(run_id=name).run_id == name
+
+
+@pytest.mark.parametrize("started", ["yesterday", "2026-01-05T09:00:00", "2026-01-05", "", "2026-13-05T09:00:00+00:00"])
+def test_a_run_with_a_start_that_is_no_time_is_passed_over_and_said(make_run, keep_run, started):
+    good = keep_run(make_run(run_id="good"))
+    bad = keep_run(make_run(run_id="bad"))
+    path = bad.folder / "run.json"
+    path.write_text(path.read_text().replace("2026-01-05T09:00:00+00:00", started))
+    runs, ((name, reason),) = readable_runs()
+    assert [run.run_id for run in runs] == [good.run_id]
+    assert name == "bad"
+    assert "started" in reason
+
+
+def test_an_id_that_a_spreadsheet_would_run_starts_no_formula_and_comes_back_as_it_was(make_run):
+    run, ids = make_run(), ["=1+1", "+a", "-b", "@c", "\t=d", " =e", "'f", "7", "-8"]
+    run.save()
+    save_predictions(run.folder, ids, ["neutral"] * len(ids), np.zeros((len(ids), 3)))
+    with (run.folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        cells = [row["id"] for row in csv.DictReader(file)]
+    assert cells == ["'=1+1", "'+a", "'-b", "'@c", "'\t=d", "' =e", "'f", "7", "-8"]
+    assert load_predictions(run)["id"].tolist() == ids

@@ -1,9 +1,11 @@
 """The worksheet: the learner alone changes it, and the filled copy loses nothing that somebody typed."""
 
+import html
 import os
 import re
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -103,7 +105,7 @@ def test_a_filled_copy_that_somebody_changed_is_kept(make_run, keep_run):
 def test_baseline_and_run_are_written_with_their_numbers(make_run):
     text, _ = filled(TEXT, [make_run()])
     assert rows(text) == [
-        ["Baseline", "", "", "", "", "", "1.100", "1.100", "0.300", "0.200", "+0.010", "untrained head"],
+        ["Baseline", "", "", "", "", "", "1.100", "1.100", "0.300", "0.200", "+0.010", "untrained head; tiny"],
         [
             "20260105-090000-just-right", "JUST_RIGHT", "0.0001", "constant", "2", "800",
             "0.450", "0.600", "0.780", "0.760", "+0.040", "",
@@ -156,7 +158,7 @@ def test_a_name_that_fits_two_runs_and_a_block_without_a_name_are_said_and_kept(
     runs = [make_run(run_id="run-1-low"), make_run(run_id="run-2-low")]
     new, notices = filled(about("low", "Notes", "which one"), runs)
     assert notices[0] == 'Run ID "low" of Part B fits several runs: run-1-low, run-2-low. Write the whole of it.'
-    assert [row[-1] for row in rows(new)] == ["untrained head", "", "", "which one"]
+    assert [row[-1] for row in rows(new)] == ["untrained head; tiny", "", "", "which one"]
     new, notices = filled(typed("Notes", "whose"), runs)
     assert notices[0].startswith("A block of Part B has no Run ID.")
     assert rows(new)[-1][-1] == "whose"
@@ -178,6 +180,9 @@ def test_a_number_that_differs_from_the_record_stays_below_the_tables(make_run):
     new, _ = filled(about("run-1", "Accuracy", "0.99"), [make_run(run_id="run-1")])
     assert rows(new)[1][8] == "0.780"
     assert "- Accuracy: 0.99" in new
+    for rounded in ("0.78", "0.8", ".78"):
+        new, _ = filled(about("run-1", "Accuracy", rounded), [make_run(run_id="run-1")])
+        assert "- Accuracy:" not in new, "copied from a table with fewer places"
 
 
 @pytest.mark.parametrize("note", ["fell fast", "0.7 or so", "1 2", "none", ""])
@@ -315,6 +320,109 @@ def test_no_typed_word_is_lost_on_the_way_out(make_run, keep_run):
     assert re.search(r"<h1\s[^>]*>Activity\sWorksheet", page.read_text(encoding="utf-8"))
 
 
+LINKS = (
+    "[a](javascript:alert(1)) [b](JaVaScRiPt:alert(2)) [c](data:text/html,x) [d](file:///etc/passwd) [e](//host/x)"
+    " [f](vbscript:x) [g][ref] <javascript:alert(3)> [h](<\\\\host\\share>) [i](Cheat_Sheet.md) [ok](https://example.org)"
+    " [k](ms-word:ofe|u|http://x) [l]( javascript:alert(4)) [m](&#106;avascript:alert(5)) ![n](file:///etc/x.png)"
+    "\n\n[ref]: javascript:alert(6)\n"
+)
+
+
+def exported(document: Path, page: Path) -> tuple[str, str]:
+    """The text of the page, and all parts of the Word file."""
+    with zipfile.ZipFile(document) as parts:
+        inside = "\n".join(parts.read(name).decode() for name in parts.namelist() if name.endswith((".xml", ".rels")))
+    return page.read_text(encoding="utf-8"), inside
+
+
+def test_links_that_do_something_are_dropped_from_both_files():
+    pytest.importorskip("pypandoc")
+    worksheet.own_copy()
+    path = worksheet.worksheet_file()
+    path.write_text(path.read_text(encoding="utf-8") + "\n" + LINKS, encoding="utf-8")
+    page, inside = exported(*journal.export_worksheet())
+    targets = {*re.findall(r'href="([^"]*)"', page), *re.findall(r'Target="([^"]*)" TargetMode="External"', inside)}
+    assert targets <= {"https://example.org"} | {target for target in targets if target.startswith("#")}
+    assert "https://example.org" in page and "https://example.org" in inside
+    assert not re.search("instrText[^<]*<?[^>]*HYPERLINK", inside)
+
+
+NOTES = ["- lower than I thought", "-- and -0.02 ...", "--- so", "-", '"quoted" it\'s', "=1+1", "+ more"]
+
+
+def test_a_note_keeps_its_letters_on_the_way_out():
+    pytest.importorskip("pypandoc")
+    worksheet.own_copy()
+    path = worksheet.worksheet_file()
+    rows = "".join(f"| run-{place} | {note} |\n" for place, note in enumerate(NOTES))
+    table = f"\n\n| Run | Notes |\n|---|---|\n{rows}| - | - |\n| after | it |\n"
+    path.write_text(path.read_text(encoding="utf-8") + table, encoding="utf-8")
+    page, inside = exported(*journal.export_worksheet())
+    shown = html.unescape(re.sub(r"\s+", " ", page)), html.unescape(inside)
+    for note in [*NOTES, "after"]:
+        assert f"<td>{note}</td>" in shown[0] or re.search(rf"<td[^>]*>{re.escape(note)}</td>", shown[0]), note
+        assert re.search(rf">{re.escape(note)}<", shown[1]), note
+    assert len(re.findall(r"<td[^>]*>-</td>", shown[0])) == 3
+
+
+def test_what_was_typed_into_an_exported_file_stays():
+    pytest.importorskip("pypandoc")
+    worksheet.own_copy()
+    document, page = journal.export_worksheet()
+    assert journal.export_worksheet() == [document, page]
+    document.write_bytes(document.read_bytes() + b"typed in Word")
+    typed = document.read_bytes()
+    second, again = journal.export_worksheet()
+    assert (second.name, again) == ("Activity_Worksheet-2.docx", page)
+    assert document.read_bytes() == typed
+
+
+@pytest.mark.parametrize(("number", "words"), [(28, "No space left on device"), (30, "Read-only file system")])
+def test_an_export_that_cannot_be_written_is_one_line(monkeypatch, number, words):
+    pytest.importorskip("pypandoc")
+    worksheet.own_copy()
+
+    def refuse(path, content):
+        raise OSError(number, words)
+
+    monkeypatch.setattr(worksheet_export, "write_whole", refuse)
+    with pytest.raises(WorksheetError, match=words) as told:
+        journal.export_worksheet()
+    assert "\n" not in str(told.value)
+
+
+CELLS = {
+    "a break": ("one<br>two<BR/>three<br /> four", "one|two|three|four"),
+    "a bar": (r"left \| right", "left \u00a6 right"),
+    "a bar in code": ("`p|q` or ``r | s``", "p\u00a6q or r \u00a6 s"),
+    "a bar in code, as a table wants it": (r"`p\|q`", "p\u00a6q"),
+    "a break in code": ("`<br>`", "<br>"),
+    "a lonely backtick": ("it`s", "it`s"),
+}
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_breaks_and_bars_of_a_cell_come_out_as_they_were_meant(make_run, keep_run, place):
+    pytest.importorskip("pypandoc")
+    keep_run(make_run())
+    journal.fill_worksheet()
+    path = worksheet.worksheet_file()
+    rows = [
+        [typed if at == place else "it`s" if "it" in typed else "x" for at in range(3)] for typed, _ in CELLS.values()
+    ]
+    table = "\n".join(["| a | b | zz |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+    path.write_text(path.read_text(encoding="utf-8") + f"\n{table}\n", encoding="utf-8")
+    document, page = journal.export_worksheet()
+    shown = page.read_text(encoding="utf-8").partition("zz</th>")[2].partition("</thead>")[2]
+    for row, (_, meant) in zip(re.findall(r"<tr.*?</tr>", shown, re.DOTALL), CELLS.values(), strict=True):
+        columns = re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)
+        assert len(columns) == 3
+        text = re.sub(r"<br\s*/?>\s*", "|", columns[place].replace("|", "\u00a6"))
+        assert " ".join(html.unescape(re.sub(r"<[^>]+>", "", text)).split()) == meant
+    with zipfile.ZipFile(document) as parts:
+        assert len(re.findall("<w:br ?/>", parts.read("word/document.xml").decode())) == 3
+
+
 def test_the_exported_tables_fit_their_page(make_run, keep_run):
     """Twelve columns need a page on its side, and no heading may be broken inside a word."""
     pytest.importorskip("pypandoc")
@@ -373,3 +481,12 @@ def test_export_without_pandoc_says_what_to_do(make_run, keep_run, monkeypatch):
     monkeypatch.setitem(sys.modules, "pypandoc", None)
     with pytest.raises(WorksheetError, match="pip install pypandoc-binary"):
         journal.export_worksheet()
+
+
+def test_the_filled_copy_names_encoders_and_opened_test_parts(make_run):
+    opened = {"opened": "2026-01-05T14:05:00+00:00", "accuracy": 0.7, "f1_macro": 0.66}
+    runs = [make_run(run_id="run-1"), make_run(run_id="run-2", test=opened)]
+    text, _ = worksheet.filled(worksheet.read_template(), runs)
+    assert "Encoder tiny: run-1, run-2." in text
+    assert "Test part of run-2, opened 2026-01-05 14:05: accuracy 0.700, macro-F1 0.660." in text
+    assert "Test part of run-1" not in text

@@ -17,7 +17,7 @@ from tuning.errors import WorkshopError, nearest
 from tuning.evidence import FEWEST_NOTE_WORDS, FEWEST_WORDS
 from tuning.markdown_tables import find_table
 from tuning.prediction import prediction_of
-from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
+from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, marked_id, readable_runs
 from tuning.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, Block, find_blocks, is_number
 
 ABOUT_COLUMNS = ("About you", "")
@@ -96,15 +96,17 @@ class Desk:
 
     @functools.cached_property
     def runs(self) -> list[Run]:
-        """Finished and adopted runs, oldest first."""
+        """Finished and adopted runs, oldest first; one that differs from its dials is named and does not count."""
         found, damaged = readable_runs()
         self.warnings += [reason for _, reason in damaged]
-        return found
+        self.warnings += [f"{marked_id(run)} stands apart and is not counted." for run in found if run.apart]
+        return [run for run in found if not run.apart]
 
     @property
     def alone(self) -> bool:
-        """No group's run was adopted, and no run has a group's number."""
-        return all(adopted_from(run) is None and run.dials.get("GROUP") is None for run in self.runs)
+        """No group's run was adopted, no run has a group's number, and none was shared with the room."""
+        numbered = any(adopted_from(run) is not None or run.dials.get("GROUP") is not None for run in self.runs)
+        return not numbered and not _shared(self)
 
     def rows(self, columns: tuple[str, ...]) -> list[dict[str, str]]:
         """The rows of a table of the worksheet; none, with a warning, where its heading was changed."""

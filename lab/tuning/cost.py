@@ -30,6 +30,7 @@ from tuning.energy import PRICE_PER_HOUR, WATTS
 from tuning.files import write_whole
 from tuning.metrics import CHECK_SIZE
 from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, finished_runs
+from tuning.splits import MOST_AFTER_EPOCH, scored
 
 if TYPE_CHECKING:
     from tuning.encoder import Encoder
@@ -53,12 +54,20 @@ class Work:
         Tokens of one evaluation: validation and the fixed part of train.
     epochs : int
         There is an evaluation after each, and one before and one after training.
+    ends : int or None
+        Tokens of the evaluation before training, and of that after it, where more validation sentences are scored then.
     """
 
     steps: int
     tokens: int
     read: int
     epochs: int
+    ends: int | None = None
+
+    @property
+    def tokens_read(self) -> int:
+        """Tokens of all evaluations."""
+        return self.read * self.epochs + 2 * (self.read if self.ends is None else self.ends)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +96,7 @@ class Speed:
 
     def seconds(self, work: Work) -> float:
         """Seconds of a whole run, evaluations before and after included."""
-        evaluations = self.read * work.read * (work.epochs + 2)
-        return self.fixed + self.step * work.steps + self.token * work.tokens + evaluations
+        return self.fixed + self.step * work.steps + self.token * work.tokens + self.read * work.tokens_read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +181,10 @@ class Counter:
         lengths = _lengths(folder, tuple(subset(splits.train, 0)["sentence"]), dials.MAX_LENGTH)
         self.sentences = len(lengths)
         self._tokens = np.cumsum(lengths)
-        self._validation = sum(_lengths(folder, tuple(splits.validation["sentence"]), dials.MAX_LENGTH))
+        self._validation, self._ends = (
+            sum(_lengths(folder, tuple(part["sentence"]), dials.MAX_LENGTH))
+            for part in (scored(splits, MOST_AFTER_EPOCH), scored(splits))
+        )
 
     def work(self, dials: Dials) -> Work:
         """What a run with these dials has to do."""
@@ -181,7 +192,7 @@ class Counter:
         tokens = int(self._tokens[size - 1])
         checked = round(tokens * min(CHECK_SIZE, size) / size)
         steps = dials.EPOCHS * -(-size // dials.BATCH_SIZE)
-        return Work(steps, tokens * dials.EPOCHS, self._validation + checked, dials.EPOCHS)
+        return Work(steps, tokens * dials.EPOCHS, self._validation + checked, dials.EPOCHS, ends=self._ends + checked)
 
 
 def work(dials: Dials, encoder: "Encoder | None" = None) -> Work:
@@ -296,6 +307,7 @@ def _runs_here(dials: Dials, encoder: "Encoder") -> list[Run]:
             and run.dials.get("BATCH_SIZE") == dials.BATCH_SIZE
             and run.dials.get("PRECISION") == dials.PRECISION
             and run.dials.get("TRAINED", EVERYTHING) == EVERYTHING
+            and not run.departures
             and run.machine["processor"] == machine.processor()
             and run.machine["cores"] == os.cpu_count()
         )
@@ -313,7 +325,9 @@ def _of_run(run: Run, probed: Speed | None) -> Speed:
     per_sentence = tokens / (run.data["train_used"] * epochs)
     read_tokens = per_sentence * (run.final["val_size"] + run.final["train_size"])
     evaluation = (total - train) / 2
-    per_step = max(train - evaluation * epochs, 0.2 * train) / steps
+    after_epoch = run.data.get("scored", {}).get("epoch", run.final["val_size"]) + run.final["train_size"]
+    in_training = evaluation * epochs * after_epoch / (run.final["val_size"] + run.final["train_size"])
+    per_step = max(train - in_training, 0.2 * train) / steps
     share = STEP_SHARE if probed is None else probed.step * steps / (probed.step * steps + probed.token * tokens)
     return Speed(share * per_step, (1 - share) * per_step * steps / tokens, evaluation / read_tokens, 0.0, "a run")
 

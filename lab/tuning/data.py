@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuning import folders
+from tuning import duplicates, folders
 from tuning.csv_checks import LONGEST_SENTENCE, check
 from tuning.csv_table import Table, read_table
 from tuning.dataset import Data
@@ -19,7 +19,17 @@ from tuning.decoding import decode
 from tuning.errors import DataError, nearest
 from tuning.file_kinds import refuse_other_kinds
 from tuning.labels import LABELS, label_counts
-from tuning.splits import FEWEST_PER_LABEL, PARTS, SPLIT_SEED, Splits, check_parts, flip_labels, split, subset
+from tuning.splits import (
+    FEWEST_PER_LABEL,
+    PARTS,
+    SPLIT_SEED,
+    Splits,
+    check_parts,
+    flip_labels,
+    split,
+    subset,
+    training_part,
+)
 
 if TYPE_CHECKING:
     from tuning import hub
@@ -39,6 +49,7 @@ __all__ = [
     "phrasebank",
     "split",
     "subset",
+    "training_part",
 ]
 
 BUNDLED = folders.DATA / "financial_sentiment.csv"
@@ -85,7 +96,8 @@ def load(source: str = "bundled", agreement: str = "all") -> Data:
     refuse_other_kinds(raw, name)
     text, notices = decode(raw, name)
     frame, rows, more = check(read_table(text, name), name)
-    return Data(frame, path, hashlib.sha256(raw).hexdigest(), (*notices, *more), source, rows)
+    notices += [*more, *duplicates.notice(frame, rows, name, folders.short(path))]
+    return Data(frame, path, hashlib.sha256(raw).hexdigest(), tuple(notices), source, rows)
 
 
 def _phrasebank(agreement: str) -> Data:
@@ -106,7 +118,8 @@ def _phrasebank(agreement: str) -> Data:
     lines = [line.strip() for line in raw.decode("latin-1").split("\n")]
     cells = {number: line.rsplit("@", 1) for number, line in enumerate(lines, start=1) if line}
     table = Table(["sentence", "label"], list(cells.values()), list(cells))
-    frame, rows, notices = check(table, "phrasebank")
+    frame, rows, notices = check(table, member)
+    notices += duplicates.notice(frame, rows, member, "phrasebank")
     sha256 = hashlib.sha256(raw).hexdigest()
     return Data(frame, path, sha256, (PHRASEBANK_LICENCE, *notices), "phrasebank", rows)
 

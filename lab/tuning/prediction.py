@@ -1,5 +1,6 @@
 """The group's prediction, stored with its time before training, and set beside the result afterwards."""
 
+import contextlib
 import json
 from datetime import datetime
 from pathlib import Path
@@ -9,13 +10,13 @@ import pandas as pd
 from filelock import Timeout
 
 from tuning import folders
-from tuning.diagnosis import CLEAR_FALL
+from tuning.diagnosis import room_word
 from tuning.dials import Dials, SgdDials
 from tuning.errors import DialError, RunError, nearest
 from tuning.files import Lock, append_line
 from tuning.run import BACKUP_NOTEBOOK, Run, adoption, with_first_dials
+from tuning.symptoms import CALL_WORDS
 
-CALL_WORDS = ("moving", "stalled", "collapsed", "crashed")
 LONGEST_REASON = 300
 LOCK_SECONDS = 30
 
@@ -81,31 +82,16 @@ def prediction_of(run: Run) -> dict[str, Any] | None:
     mark = adoption(run)
     if mark is not None:
         return mark | {"made": "", "because": f"predicted by {mark['name']}"} if mark["word"] else None
+    entries, noted = _entries_before(run.run_id)
     began = datetime.fromisoformat(run.started)
     fitting = [
         entry
-        for entry in _entries()
+        for entry in entries
         if entry["lab"] == ("backup" if run.notebook == BACKUP_NOTEBOOK else "main")
         and entry["dials"] == run.dials
-        and datetime.fromisoformat(entry["made"]) <= began
+        and (noted or datetime.fromisoformat(entry["made"]) <= began)
     ]
     return fitting[-1] if fitting else None
-
-
-def result_word(run: Run) -> str:
-    """What a run did, in the room's four words, or ``cannot tell``.
-
-    *crashed*: the loss left for good, or stopped being a number. *collapsed*: one answer for everything. *moving*: the
-    training loss fell clearly. Otherwise *stalled*, or ``cannot tell`` where the verdict is unclear.
-    """
-    verdict = run.diagnosis.get("verdict", "unclear")
-    known = {"diverged": "crashed", "too high": "crashed", "collapsed": "collapsed"}
-    if verdict in known:
-        return known[verdict]
-    start, end = run.baseline.get("train_loss"), run.final.get("train_loss")
-    if start and end is not None and (start - end) / start >= CLEAR_FALL:
-        return "moving"
-    return "cannot tell" if verdict == "unclear" or not start or end is None else "stalled"
 
 
 def prediction_and_result(run: Run) -> pd.DataFrame:
@@ -120,7 +106,7 @@ def prediction_and_result(run: Run) -> pd.DataFrame:
     verdict = run.diagnosis
     rows = {
         "predicted": [made["word"], made["f1"], made["made"][11:16], made["because"]],
-        "happened": [result_word(run), run.final.get("val_f1_macro"), run.started[11:16], verdict.get("verdict", "")],
+        "happened": [room_word(run), run.final.get("val_f1_macro"), run.started[11:16], verdict.get("verdict", "")],
     }
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=["in one word", "macro-F1", "time", "because"])
     frame["macro-F1"] = ["" if pd.isna(value) else f"{value:.2f}" for value in frame["macro-F1"].tolist()]
@@ -145,25 +131,41 @@ def _add(entry: dict[str, Any]) -> None:
         ) from None
 
 
-def _entries() -> list[dict[str, Any]]:
-    """All whole entries; a line that cannot be read is passed over and stays in the file."""
+def note_start(run_id: str) -> None:
+    """Note between the predictions that a run begins: what stands above was predicted before, whatever the clock says.
+
+    Where it cannot be written, the times decide.
+    """
+    path = predictions_file()
+    if path.exists():
+        with contextlib.suppress(OSError), Lock(path.with_suffix(".lock"), LOCK_SECONDS):
+            append_line(path, json.dumps({"began": run_id}))
+
+
+def _entries_before(run_id: str) -> tuple[list[dict[str, Any]], bool]:
+    """All whole entries that were stored before a run began, and whether the file says when that was.
+
+    A line that cannot be read is passed over and stays in the file.
+    """
     try:
         lines = predictions_file().read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
-        return []
+        return [], False
     found = []
     for line in lines:
         try:
             entry = json.loads(line)
+            if entry.get("began") == run_id:
+                return found, True
             whole = {key: entry[key] for key in ("made", "lab", "dials", "word", "f1", "because")}
             if whole["lab"] == "main":
                 whole["dials"] = with_first_dials(whole["dials"])
             known = datetime.fromisoformat(whole["made"]).tzinfo is not None and whole["word"] in CALL_WORDS
             if known and (whole["f1"] is None or _is_score(whole["f1"])):
                 found.append(whole)
-        except (ValueError, TypeError, KeyError):
+        except (AttributeError, ValueError, TypeError, KeyError):
             continue
-    return found
+    return found, False
 
 
 def _is_score(value: Any) -> bool:

@@ -5,19 +5,30 @@ The first cell is to answer at once, so nothing large is imported here: pandas o
 """
 
 import ast
-import json
+import contextlib
+import itertools
+import os
+import re
+import sys
+import traceback
 from collections.abc import Callable, Mapping
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from tuning import folders, pasted
 from tuning.errors import WorkshopError
+from tuning.notebooks import read_notebook
+from tuning.wrap import wrap_prints
 
 # A board of as many lines as a chat may hold is shown whole; of what is longer, the first and last rows are.
 MOST_ROWS = 2_000
 ROWS_IN_SIGHT = 30
 # JupyterLab (the first) and Colab (the second) would set what stands between two dollar signs as a formula.
+_LEFT = '<td style="text-align: left">'
+# Letters of a word, not those of 1e-05 or of an interval's "to".
+_WORD = r"[^\W\d_]{3,}"
 NO_FORMULAS = ' class="mathjax_ignore tex2jax_ignore"'
 
 
@@ -51,22 +62,55 @@ def start(number: str) -> None:
         return
     # Else IPython holds on to every picture and table that a cell has ever shown.
     shell.displayhook.do_full_cache = False
+    while _told_in_the_first_cell:
+        print(_told_in_the_first_cell.pop(0))
     _make_readable(shell)
-    sections = sections_of_names(json.loads(notebook_file(number).read_text(encoding="utf-8")))
+    wrap_prints(shell)
+    sections = sections_of_names(read_notebook(notebook_file(number)))
     shell.set_custom_exc((WorkshopError, NameError), _handler(sections))
 
 
 def one_line_errors() -> None:
     """Errors in one line, whole tables and harmless pasted text, for a learner who begins in the middle of a notebook.
 
-    It is called when the package is imported; :func:`start` then adds the hints about names.
+    It is called when the package is imported, which the kernel does by itself where ``workshop.py`` set it up.
     """
     from IPython import get_ipython
 
     shell = get_ipython()
     if shell is not None:
+        _told_in_the_first_cell.extend(libraries_first())
         _make_readable(shell)
-        shell.set_custom_exc((WorkshopError,), _handler({}))
+        shell.set_custom_exc((WorkshopError, NameError), _handler())
+
+
+_told_in_the_first_cell: list[str] = []
+
+
+def libraries_first() -> list[str]:
+    """Have the libraries found before the files in the notebook's folder, and say which files have their names.
+
+    IPython looks into that folder, and Python into those of PYTHONPATH, before the installed packages.
+
+    Returns
+    -------
+    list of str
+        One line for each file or folder that would have been taken for a library.
+    """
+    own = [place for place in sys.path if place in ("", os.getcwd(), *_python_path())]
+    sys.path[:] = [place for place in sys.path if place not in own] + own
+    told = []
+    for folder in {Path(place or os.getcwd()): None for place in own}:
+        there = [*folder.glob("*.py"), *(file.parent for file in folder.glob("*/__init__.py"))]
+        for path in sorted(there):
+            found = PathFinder.find_spec(path.stem)
+            if found is not None and found.origin and Path(found.origin).parent not in (folder, path):
+                told.append(f"{folders.short(path)} has the name of a library, so the library is used: rename it.")
+    return told
+
+
+def _python_path() -> list[str]:
+    return [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
 
 
 def _make_readable(shell: Any) -> None:
@@ -82,10 +126,13 @@ def _whole_table(frame: Any) -> str | None:
     """A table in HTML: a sentence in it is there to be read to its end, and a long table scrolls."""
     import pandas as pd
 
-    with pd.option_context("display.max_colwidth", None, "display.max_rows", MOST_ROWS, "display.min_rows", MOST_ROWS):
-        table = frame._repr_html_()
-    if table is None:
+    if not pd.get_option("display.notebook_repr_html"):
         return None
+    frame = _without_none(frame)
+    with pd.option_context("display.max_colwidth", None, "display.min_rows", MOST_ROWS):
+        columns = pd.get_option("display.max_columns")
+        table = frame.to_html(notebook=True, na_rep="", max_rows=MOST_ROWS, max_cols=columns)
+    table = _sentences_to_the_left(frame, table)
     style = ' style="max-height: 36em; overflow-y: auto"' if len(frame) > ROWS_IN_SIGHT else ""
     return f"<div{NO_FORMULAS}{style}>{table}</div>"
 
@@ -96,7 +143,30 @@ def _whole_text(frame: Any, printer: Any, in_a_cycle: bool) -> None:
 
     rows = ("display.max_rows", MOST_ROWS, "display.min_rows", MOST_ROWS)
     with pd.option_context("display.max_colwidth", None, "display.width", 140, *rows):
-        printer.text(repr(frame))
+        frame = _without_none(frame)
+        printer.text(frame.to_string(na_rep="", max_rows=MOST_ROWS, line_width=140) if len(frame) else repr(frame))
+
+
+def _without_none(frame: Any) -> Any:
+    """The table with empty cells where columns of objects hold None: what is not there is not a word."""
+    cleared = frame.copy(deep=False)
+    for at, kind in enumerate(frame.dtypes):
+        if kind == object:  # noqa: E721 - a dtype, which compares with its name or class
+            column = frame.iloc[:, at]
+            cleared.isetitem(at, column.where(column.notna(), ""))
+    return cleared
+
+
+def _sentences_to_the_left(frame: Any, table: str) -> str:
+    """Columns of words begin at the left; numbers keep their places below each other."""
+    beginning = frame.head(ROWS_IN_SIGHT).astype(str)
+    words = {at for at in range(frame.shape[1]) if beginning.iloc[:, at].str.contains(_WORD).any()}
+
+    def row(match: re.Match) -> str:
+        column = itertools.count()
+        return re.sub("<td>", lambda _: _LEFT if next(column) in words else "<td>", match[0])
+
+    return re.sub(r"<tr>.*?</tr>", row, table, flags=re.DOTALL)
 
 
 def sections_of_names(notebook: Mapping[str, Any]) -> dict[str, str]:
@@ -152,7 +222,27 @@ def _defined(source: str) -> set[str]:
     return names
 
 
-def _handler(sections: dict[str, str]) -> Callable[..., list[str] | None]:
+def _hint(problem: NameError, trace: TracebackType, sections: Mapping[str, str] | None) -> str | None:
+    """What a missing name means: a text without its quotation marks, or a section that was skipped."""
+    name = getattr(problem, "name", None)
+    *_, last = traceback.extract_tb(trace)
+    bare = re.match(rf"\s*([A-Z][A-Z0-9_]*)\s*=\s*{name}\b", last.line or "")
+    if bare:
+        return f'{name} is a text and needs quotation marks: {bare[1]} = "{name}"'
+    known = _all_sections() if sections is None else sections
+    return f'{name} is not there yet. Run the section "{known[name]}" first, then this cell.' if name in known else None
+
+
+def _all_sections() -> dict[str, str]:
+    """The names of all notebooks, for a kernel in which no first cell has said which it is."""
+    names: dict[str, str] = {}
+    for path in sorted(folders.LAB.glob("[0-9][0-9]_*.ipynb"), reverse=True):
+        with contextlib.suppress(WorkshopError):
+            names |= sections_of_names(read_notebook(path))
+    return names
+
+
+def _handler(sections: Mapping[str, str] | None = None) -> Callable[..., list[str] | None]:
     def show(
         shell: Any,
         kind: type[BaseException],
@@ -162,8 +252,8 @@ def _handler(sections: dict[str, str]) -> Callable[..., list[str] | None]:
     ) -> list[str] | None:
         if isinstance(problem, WorkshopError):
             line = str(problem)
-        elif isinstance(problem, NameError) and getattr(problem, "name", None) in sections:
-            line = f'{problem.name} is not there yet. Run the section "{sections[problem.name]}" first, then this cell.'
+        elif hint := _hint(problem, trace, sections):
+            line = hint
         else:
             shell.showtraceback((kind, problem, trace), tb_offset=tb_offset)
             return None

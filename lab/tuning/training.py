@@ -38,27 +38,30 @@ from transformers import (
     set_seed,
 )
 
+from tuning import departures, folders, freezing, journal, machine, metrics, processes, resume, speed
 from tuning import encoder as encoders
-from tuning import folders, freezing, journal, machine, metrics, processes, resume, speed
-from tuning.data import LABELS, Data, Splits, check_parts, label_counts, load, split, subset
+from tuning.data import LABELS, Data, Splits, check_parts, label_counts, load, split, subset, training_part
 from tuning.diagnosis import diagnose
 from tuning.dials import Dials, parse_settings
 from tuning.energy import Meter
-from tuning.errors import EncoderError, RunError, WorkshopError
+from tuning.errors import DialError, EncoderError, RunError, WorkshopError
 from tuning.evaluation import compute_metrics
 from tuning.live import ProgressLine
 from tuning.metrics import CHECK_SIZE
+from tuning.prediction import note_start
 from tuning.run import (
     Run,
     adopted_from,
     copy_results,
     finite,
     forget_old_weights,
+    last_run,
     make_room_in,
     new_folder,
     save_predictions,
     without_weights,
 )
+from tuning.splits import MOST_AFTER_EPOCH, scored, scored_sizes
 
 if TYPE_CHECKING:
     from tuning.encoder import Encoder
@@ -86,18 +89,33 @@ class Tokens:
     train_check : datasets.Dataset
         The fixed training subset on which training accuracy and loss are measured, in evaluation mode.
     validation : datasets.Dataset
+        What is scored before and after training.
+    validation_check : datasets.Dataset
+        The fixed part of it that is scored after each epoch; all of it, unless there are very many.
     dials : Dials
         The dials that these were made with.
+    cut : int
+        Sentences of `train` and `validation` that are longer than ``MAX_LENGTH``.
     """
 
     train: Dataset
     train_check: Dataset
     validation: Dataset
+    validation_check: Dataset
     dials: Dials
+    cut: int = 0
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a person should know about the tokens: how many sentences lose their end."""
+        if not self.cut:
+            return ()
+        total = len(self.train) + len(self.validation)
+        return (f"{self.cut} of {total} are cut at {self.dials.MAX_LENGTH} tokens (MAX_LENGTH); the rest is not read.",)
 
     def evaluation(self) -> dict[str, Dataset]:
         """The two parts that are scored after every epoch, by name."""
-        return {"validation": self.validation, "train": self.train_check}
+        return {"validation": self.validation_check, "train": self.train_check}
 
     def seen(self) -> tuple[Dataset, Dataset]:
         """All sentences that the model sees while it trains; those for checking are some of the training sentences."""
@@ -121,7 +139,14 @@ def tokenise(frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length
     -------
     datasets.Dataset
         ``id``, ``labels``, ``input_ids`` and ``attention_mask``, one row per sentence.
+
+    Raises
+    ------
+    DialError
+        If the model cannot read so many tokens at once.
     """
+    if max_length > (most := tokenizer.model_max_length):
+        raise DialError(f"MAX_LENGTH = {max_length} is more than this encoder can read. Set it to {most} or less.")
     encoded = tokenizer(frame["sentence"].tolist(), truncation=True, max_length=max_length, return_token_type_ids=False)
     columns = {
         "id": frame["id"].astype(str).tolist(),
@@ -136,15 +161,30 @@ def tokenise(frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length
 
 
 def tokenise_splits(splits: Splits, tokenizer: PreTrainedTokenizerBase, dials: Dials) -> Tokens:
-    """Tokenise what one run uses: the training subset, its fixed part for checking, and validation."""
-    train = subset(splits.train, dials.TRAIN_SUBSET)
+    """Tokenise what one run uses: the training subset, its fixed part for checking, and validation.
+
+    Label noise is in the training labels alone; the part for checking keeps the labels that the model is trained on.
+    """
+    train = training_part(splits, dials.TRAIN_SUBSET, dials.LABEL_NOISE)
     check = subset(train, CHECK_SIZE)
-    return Tokens(
+    validation, few = scored(splits), scored(splits, MOST_AFTER_EPOCH)
+    parts = [
         tokenise(train, tokenizer, dials.MAX_LENGTH, by_length=False),
         tokenise(check, tokenizer, dials.MAX_LENGTH, by_length=True),
-        tokenise(splits.validation, tokenizer, dials.MAX_LENGTH, by_length=True),
-        dials,
-    )
+        tokenise(validation, tokenizer, dials.MAX_LENGTH, by_length=True),
+    ]
+    all_of_it = len(few) == len(validation)
+    parts.append(parts[2] if all_of_it else tokenise(few, tokenizer, dials.MAX_LENGTH, by_length=True))
+    cut = sum(_cut(part, frame, tokenizer, dials) for part, frame in ((parts[0], train), (parts[2], validation)))
+    return Tokens(*parts, dials, cut)
+
+
+def _cut(tokens: Dataset, frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, dials: Dials) -> int:
+    """How many sentences have more tokens than are kept; only those that fill the length are looked at again."""
+    full = {row for row, ids in zip(tokens["id"], tokens["input_ids"], strict=True) if len(ids) == dials.MAX_LENGTH}
+    sentences = frame["sentence"][frame["id"].astype(str).isin(full)].tolist()
+    whole = tokenizer(sentences, verbose=False)["input_ids"] if sentences else []
+    return sum(len(ids) > dials.MAX_LENGTH for ids in whole)
 
 
 def plumbing(dials: Dials, precision: str, folder: Path | None = None) -> dict[str, Any]:
@@ -235,7 +275,8 @@ def read(model: PreTrainedModel, sentences: Sequence[str], tokenizer: PreTrained
         One row per sentence, one column per label, each row summing to 1; NaN from a diverged model.
     """
     frame = pd.DataFrame({"id": range(len(sentences)), "sentence": list(sentences), "label": LABELS[0]})
-    logits = predict(model, tokenise(frame, tokenizer, 512, by_length=False), tokenizer, "fp32")
+    tokens = tokenise(frame, tokenizer, tokenizer.model_max_length, by_length=False)
+    logits = predict(model, tokens, tokenizer, "fp32")
     with np.errstate(invalid="ignore"):
         return pd.DataFrame(np.exp(metrics.log_softmax(logits)), columns=LABELS, index=list(sentences))
 
@@ -342,19 +383,19 @@ class Recorder(TrainerCallback):
         self._scored |= metrics or {}
         if "eval_validation_loss" not in self._scored or "eval_train_loss" not in self._scored:
             return
-        scored, self._scored = self._scored, {}
+        both, self._scored = self._scored, {}
         begun = round(state.epoch) - 1
         losses = [step["loss"] for step in self.run.steps if step["epoch"] > begun and step["loss"] is not None]
         self.run.epochs.append(
             {
                 "epoch": round(state.epoch, 4),
                 "train_loss_running": float(np.mean(losses)) if losses else None,
-                "train_loss": _finite_or_none(scored["eval_train_loss"]),
-                "train_accuracy": scored["eval_train_accuracy"],
-                "val_loss": _finite_or_none(scored["eval_validation_loss"]),
-                "val_accuracy": scored["eval_validation_accuracy"],
-                "val_f1_macro": scored["eval_validation_f1_macro"],
-                "val_mistake_confidence": scored["eval_validation_mistake_confidence"],
+                "train_loss": _finite_or_none(both["eval_train_loss"]),
+                "train_accuracy": both["eval_train_accuracy"],
+                "val_loss": _finite_or_none(both["eval_validation_loss"]),
+                "val_accuracy": both["eval_validation_accuracy"],
+                "val_f1_macro": both["eval_validation_f1_macro"],
+                "val_mistake_confidence": both["eval_validation_mistake_confidence"],
                 "seconds": time.perf_counter() - self._epoch_began,
             }
         )
@@ -377,7 +418,12 @@ class Recorder(TrainerCallback):
         processes.agree(None)
         if processes.is_first():
             newest = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            resume.mark_whole(newest, self.fingerprint, self.run.steps, self.run.epochs)
+            run = self.run
+            resume.mark_whole(newest, self.fingerprint, run.steps, run.epochs, run.departures)
+
+
+def _ids_and_labels(frame: pd.DataFrame) -> list[tuple[str, int]]:
+    return sorted(zip(frame["id"].astype(str), map(LABELS.index, frame["label"]), strict=True))
 
 
 def _finite_or_none(value: float | None) -> float | None:
@@ -405,18 +451,20 @@ def start_run(
         dials=dials.as_dict() | {"DATA": data.source},
         learning_rate=encoder.rate(dials.LR_PRESET),
         seed=dials.seed,
-        encoder={"name": encoder.name, "source": encoder.source, "revision": encoder.revision, "parameters": 0},
+        encoder={"name": encoder.name, "source": encoder.source, "revision": encoder.revision, "parameters": 0}
+        | ({"keeps_head": True} if encoder.keeps_head else {}),
         data={
             "path": folders.short(data.path),
             "sha256": data.sha256,
             "rows": len(data.frame),
             "train_used": len(used),
             "split_sizes": splits.sizes(),
+            "scored": scored_sizes(splits),
             "label_counts": label_counts(data.frame),
         },
         versions=machine.versions(),
         machine=here,
-        majority=metrics.majority([LABELS.index(label) for label in splits.validation["label"]]),
+        majority=metrics.majority([LABELS.index(label) for label in scored(splits)["label"]]),
     )
     decisive = [run.dials, run.learning_rate, run.data["sha256"], encoder.revision, run.versions, precision]
     together = [processes.count()] if processes.count() > 1 else []
@@ -444,12 +492,15 @@ class Recording:
     ) -> None:
         self.dials, self.encoder, self.precision = dials, encoder, precision
         self.run, fingerprint = start_run(dials, data, splits, encoder, precision, notebook)
+        self._train, self._validation = training_part(splits, dials.TRAIN_SUBSET, dials.LABEL_NOISE), splits.validation
         self._half, self.folder = processes.agree(self._start(fingerprint) if processes.is_first() else None)
         self.checkpoint = None
         if self._half:
             self.checkpoint = str(self._half.checkpoint)
             self.run.steps, self.run.epochs = self._half.steps, self._half.epochs
         self.run.run_id = self.folder.name
+        if processes.is_first():
+            note_start(self.run.run_id)
         self.recorder = Recorder(self.run, fingerprint)
 
     def _start(self, fingerprint: str) -> tuple[resume.HalfFinished | None, Path]:
@@ -490,10 +541,11 @@ class Recording:
         Raises
         ------
         RunError
-            If what would be trained is not what the record says (a used model, old tokens, hand-changed arguments), if
-        the disk has no room for the trained weights, or if another notebook trains this very run.
+            If what would be trained is not what a record can say (a used model, old tokens, arguments that a dial
+            turns), if the disk has no room for the trained weights, or if another notebook trains this very run.
         """
         self._refuse_what_the_log_would_not_show(trainer, tokens)
+        self._note_departures(trainer)
         if not processes.is_first():
             yield from self._help(trainer, tokens)
             return
@@ -572,15 +624,33 @@ class Recording:
             raise RunError(f"The dials were changed after the sentences were tokenised. {again}")
         if self.encoder.asked not in ("", self.dials.MODEL):
             raise RunError(f"The dial MODEL was changed after the encoder was found. {again}")
-        if trainer.train_dataset is not tokens.train or self.recorder not in trainer.callback_handler.callbacks:
+        for part, frame in ((tokens.train, self._train), (tokens.validation, self._validation)):
+            if sorted(zip(part["id"], part["labels"], strict=True)) != _ids_and_labels(frame):
+                raise RunError(f"The tokens were made from other sentences than those of the split. {again}")
+        scored, wanted = trainer.eval_dataset, tokens.evaluation()
+        same = isinstance(scored, dict) and scored.keys() == wanted.keys()
+        same = same and all(scored[name] is wanted[name] for name in wanted)
+        if not same or trainer.train_dataset is not tokens.train:
             raise RunError(f"The Trainer was made for another run than this one. {again}")
-        promised = settings(self.dials, self.run.learning_rate) | {"seed": self.run.seed}
-        changed = [name for name, value in promised.items() if getattr(trainer.args, name) != value]
-        if changed:
-            told = ", ".join(f"{name} = {getattr(trainer.args, name)} (dials: {promised[name]})" for name in changed)
+        if self.recorder not in trainer.callback_handler.callbacks:
+            raise RunError(f"The Trainer was made for another run than this one. {again}")
+
+    def _note_departures(self, trainer: Trainer) -> None:
+        """Write down what the dials do not say about this run, and say it."""
+        promised = settings(self.dials, self.run.learning_rate)
+        expected = departures.Promised(**promised, **plumbing(self.dials, self.precision, self.folder))
+        dialled = (*promised, "seed", "bf16", "fp16")
+        found = departures.of_trainer(trainer, expected, dialled, self.dials)
+        if self._half and self._half.departures != found:
+            begun = "; ".join(self._half.departures) or "those of the dials"
             raise RunError(
-                f"TrainingArguments does not match the dials: {told}. Turn the dial, so that the log stays true."
+                f"{self.run.run_id} was begun with other arguments ({begun}) and cut off. To start anew with these, set"
+                ' FRESH = True and run the notebook again from the section "Dials".'
             )
+        # The recorder holds the same record.
+        self.run.departures = found
+        if found and processes.is_first():
+            print(f"This run differs from the dials: {'; '.join(found)}. The log and the board set it apart.")
 
     def _finish(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tokens: Tokens, seconds: float
@@ -597,6 +667,7 @@ class Recording:
         }
         run.diagnosis = diagnose(run).as_dict()
         if resume.room_for(model.num_parameters(), copies=1):
+            setattr(model.config, encoders.OWN_RUN, run.run_id)
             model.save_pretrained(self.folder / "model")
             tokenizer.save_pretrained(self.folder / "model")
         else:
@@ -673,7 +744,7 @@ def trained(run: Run) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         raise RunError(
             f"{run.run_id}: its weights are no longer on disk (only the newest runs keep them). Train it again."
         )
-    kept = encoders.Encoder(run.encoder["name"], "folder", folder, run.encoder["revision"], {})
+    kept = encoders.Encoder(run.encoder["name"], "folder", folder, run.encoder["revision"], {}, keeps_head=True)
     return encoders.build(kept, run.seed)
 
 
@@ -733,7 +804,21 @@ def open_test(run: Run) -> pd.DataFrame:
             "size": scores.size,
         }
         run.save()
+        # Its row in the log shows the scores too.
+        journal.append(run)
     return journal.validation_and_test(run)
+
+
+def closed_test() -> str:
+    """What the cell says that opens the test part while it names no run."""
+    try:
+        run_id = last_run().run_id
+    except RunError as problem:
+        return f"The test part stays closed. {problem}"
+    return (
+        f'The test part stays closed. To open it for your last run, once, write OPEN_TEST = "{run_id}".\n'
+        "For another run write that one's Run ID, from the experiment log."
+    )
 
 
 def fit(
@@ -772,6 +857,8 @@ def fit(
     model, tokenizer = encoders.build(encoder, dials.seed)
     encoder = freezing.freeze(model, encoder, dials.trained)
     tokens = tokenise_splits(splits, tokenizer, dials)
+    for notice in () if quiet else tokens.notices:
+        print(notice, file=sys.stderr)
     precision = precision_for(dials, model)
     recording = Recording(dials, data, splits, encoder, precision, notebook)
     trainer = speed.TRAINERS[dials.SPEED](
