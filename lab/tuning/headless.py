@@ -33,7 +33,7 @@ from tqdm import tqdm
 from tuning import folders, pasted
 from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
 from tuning.errors import DialError, WorkshopError, nearest
-from tuning.files import write_whole
+from tuning.files import free_name, sign, write_whole
 from tuning.notebooks import read_notebook
 from tuning.prediction import CALL_WORDS
 from tuning.run import BACKUP_NOTEBOOK, COMPARISON_FILE, FURTHER_NOTEBOOK, Run, copy_results, make_room_in
@@ -253,7 +253,9 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None,
             ) from None
         results = [folders.runs() / name for name in notebook.metadata["results"]]
         folder = out or (results[-1] if results else folders.runs())
-        write_whole(folder / source.name, executed.read_text(encoding="utf-8"))
+        kept = free_name(folder / source.name)
+        write_whole(kept, executed.read_text(encoding="utf-8"))
+        sign(kept)
     if results and out:
         copy_results(results[-1], out)
     return folder
