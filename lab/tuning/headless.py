@@ -33,14 +33,13 @@ from tqdm import tqdm
 from tuning import folders, pasted
 from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
 from tuning.errors import DialError, WorkshopError, nearest
-from tuning.files import write_whole
+from tuning.files import free_name, sign, write_whole
 from tuning.notebooks import read_notebook
 from tuning.prediction import CALL_WORDS
 from tuning.run import BACKUP_NOTEBOOK, COMPARISON_FILE, FURTHER_NOTEBOOK, Run, copy_results, make_room_in
 from tuning.session import notebook_file
 
 NOTEBOOKS = ("01", "02", "03", "04")
-CHECK = "check"
 # What a learner types into cells, as it is published: a check takes nothing of it.
 PUBLISHED = {
     "PREDICTION": "",
@@ -159,7 +158,7 @@ class _Engine(NBClientEngine):
 @contextlib.contextmanager
 def apart_from_the_learner() -> Iterator[None]:
     """Inside, and in kernels started inside, runs and papers lie in ``lab/runs/check`` and not among the learner's."""
-    place = folders.runs() / CHECK
+    place = folders.runs() / folders.CHECK
     own = {"WORKSHOP_RUNS": place, "WORKSHOP_WORK": place / "my_work", "WORKSHOP_SHARE": place / "share"}
     before = {name: os.environ.get(name) for name in own}
     os.environ.update({name: str(path) for name, path in own.items()})
@@ -254,7 +253,9 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None,
             ) from None
         results = [folders.runs() / name for name in notebook.metadata["results"]]
         folder = out or (results[-1] if results else folders.runs())
-        write_whole(folder / source.name, executed.read_text(encoding="utf-8"))
+        kept = free_name(folder / source.name)
+        write_whole(kept, executed.read_text(encoding="utf-8"))
+        sign(kept)
     if results and out:
         copy_results(results[-1], out)
     return folder
