@@ -182,7 +182,7 @@ def _evidence(facts: Facts, reading: str) -> list[str]:
     gap = [] if low is None else [f"The accuracy gap is {facts.gap or low:+.2f} ({low:+.2f} to {high:+.2f})."]
     match reading:
         case "too low":
-            how = "less than half the way down" if answered["came down"] else "it hardly left its start"
+            how = "half the way down at most" if answered["came down"] else "it hardly left its start"
             return [f"{went}: {how}.{moved}", scored]
         case "just right":
             real = [f"{gap[0]} It is real: watch it."] if gap and low > 0 else []
@@ -312,7 +312,7 @@ def _more_sentences(facts: Facts) -> str:
     """More training sentences, where there are more."""
     size, used = (facts.run.data.get("split_sizes") or {}).get("train"), facts.run.data.get("train_used")
     if facts.run.dials.get("LABEL_NOISE"):
-        return "fewer with wrong labels (LABEL_NOISE)."
+        return "the same with fewer wrong labels (LABEL_NOISE)."
     return "all are in use, so check their labels." if size and used == size else "more of them."
 
 
