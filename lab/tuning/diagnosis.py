@@ -240,7 +240,7 @@ def _oddity(facts: Facts) -> str:
     """What is odd about good scores."""
     answered, odd = facts.answered, []
     if not answered["label found"]:
-        odd.append(f"{min(facts.label_f1, key=facts.label_f1.get)} is hardly ever predicted")
+        odd.append(f"{_worst_label(facts)} is hardly ever predicted")
     if answered["named too often"]:
         label = max(facts.leaning, key=facts.leaning.get)
         odd.append(f"{label} is predicted {facts.leaning[label]:.1f} times as often as it occurs")
@@ -250,6 +250,10 @@ def _oddity(facts: Facts) -> str:
         odd.append(f"training loss rose again, from {facts.end - facts.change:.2f} to {facts.end:.2f}")
     text = f"{', and '.join(odd)}."
     return text[0].upper() + text[1:]
+
+
+def _worst_label(facts: Facts) -> str:
+    return min(facts.label_f1, key=facts.label_f1.get)
 
 
 def _next_dial(facts: Facts, readings: set[str]) -> str:
@@ -276,6 +280,8 @@ def _next_dial(facts: Facts, readings: set[str]) -> str:
         return "Learning rate: three times lower. Compare the two curves."
     if "overfitting" in readings:
         return "Another seed (GROUP). Judge by macro-F1 on validation as well as by the loss."
+    if "chance" in readings and not facts.answered["label found"] and facts.state("unclear") == "converged":
+        return f"Training sentences: more with the label {_worst_label(facts)}. More epochs would change little."
     if "chance" in readings:
         return "Another seed (GROUP) at this learning rate. If it happens again: three times lower."
     if facts.change < -WORKSHEET_DELTA:
