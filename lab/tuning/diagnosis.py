@@ -280,9 +280,10 @@ def _next_dial(facts: Facts, readings: set[str]) -> str:
         return "Learning rate: three times lower. Compare the two curves."
     if "overfitting" in readings:
         return "Another seed (GROUP). Judge by macro-F1 on validation as well as by the loss."
+    falling = facts.change < -WORKSHEET_DELTA and facts.val < facts.lowest["val_loss"]
     if "chance" in readings and not facts.answered["label found"] and facts.state("unclear") == "converged":
         return f"Training sentences: more with the label {_worst_label(facts)}. More epochs would change little."
-    if "chance" in readings:
+    if "chance" in readings and (facts.answered["label found"] or not falling):
         return "Another seed (GROUP) at this learning rate. If it happens again: three times lower."
     if facts.change < -WORKSHEET_DELTA:
         return f"{_more_epochs(facts)}, or a learning rate three times higher. Compare the two curves."
