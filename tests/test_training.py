@@ -286,3 +286,37 @@ def test_a_dial_that_is_misspelt_is_refused_with_the_right_name(capsys, option, 
     said = capsys.readouterr().err
     assert told in said
     assert len(said.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_nothing_is_evaluated_twice_and_the_scores_are_those_of_asking_again(splits, monkeypatch):
+    recording, trainer, tokens = prepare(splits, EPOCHS=1)
+    before, _ = training.measure(trainer.model, tokens, trainer.processing_class, "fp32")
+    asked = []
+    predict = training.predict
+    monkeypatch.setattr(training, "predict", lambda *given: asked.append(given) or predict(*given))
+    with recording.keep(trainer, tokens) as run:
+        trainer.train()
+    assert asked == []
+    assert run.baseline == before
+    after, logits = training.measure(trainer.model, tokens, trainer.processing_class, "fp32")
+    assert len(asked) == 2
+    assert {name: run.final[name] for name in after} == after
+    assert np.array_equal(load_predictions(run)[list(sentences.LABELS)].to_numpy(), logits)
+
+
+@pytest.mark.slow
+def test_other_weights_are_measured_anew(splits):
+    _, trainer, tokens = prepare(splits, EPOCHS=1)
+    before, _ = training.measure(trainer.model, tokens, trainer.processing_class, "fp32")
+    with torch.no_grad():
+        trainer.model.classifier.bias[0] += 1
+    after, _ = training.measure(trainer.model, tokens, trainer.processing_class, "fp32")
+    assert before != after
+
+
+@pytest.mark.slow
+def test_plain_trains_with_the_unchanged_trainer(splits):
+    run = train(splits, EPOCHS=1, SPEED="plain")
+    assert run.dials["SPEED"] == "plain"
+    assert run.final["val_loss"] == pytest.approx(run.epochs[-1]["val_loss"], abs=1e-5)

@@ -1,7 +1,7 @@
 """What a run will cost, before it is made: seconds, energy and money.
 
-A run's time is that of its steps, its training tokens, its evaluation passes (before, after each epoch, and at the end)
-and a fixed part around them::
+A run's time is that of its steps, its training tokens, its evaluation passes (one before training and one after each
+epoch) and a fixed part around them::
 
     seconds = fixed + step x steps + token x tokens per pass x passes + read x tokens per evaluation x evaluations
 
@@ -52,13 +52,18 @@ class Work:
     read : int
         Tokens of one evaluation: validation and the fixed part of train.
     epochs : int
-        There is an evaluation after each, and one before and one after training.
+        There is an evaluation after each, and one before training.
     """
 
     steps: int
     tokens: int
     read: int
     epochs: int
+
+    @property
+    def evaluations(self) -> int:
+        """Times that validation and the fixed part of train are scored."""
+        return self.epochs + 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,9 +91,9 @@ class Speed:
     source: str
 
     def seconds(self, work: Work) -> float:
-        """Seconds of a whole run, evaluations before and after included."""
-        evaluations = self.read * work.read * (work.epochs + 2)
-        return self.fixed + self.step * work.steps + self.token * work.tokens + evaluations
+        """Seconds of a whole run, all evaluations included."""
+        training = self.step * work.steps + self.token * work.tokens
+        return self.fixed + training + self.read * work.read * work.evaluations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -295,6 +300,7 @@ def _runs_here(dials: Dials, encoder: "Encoder") -> list[Run]:
             and run.encoder["revision"] == encoder.revision
             and run.dials.get("BATCH_SIZE") == dials.BATCH_SIZE
             and run.dials.get("PRECISION") == dials.PRECISION
+            and run.dials.get("SPEED", dials.SPEED) == dials.SPEED
             and run.dials.get("TRAINED", EVERYTHING) == EVERYTHING
             and run.machine["processor"] == machine.processor()
             and run.machine["cores"] == os.cpu_count()
@@ -307,12 +313,12 @@ def _runs_here(dials: Dials, encoder: "Encoder") -> list[Run]:
 
 
 def _of_run(run: Run, probed: Speed | None) -> Speed:
-    """Speed from one timed run: what lies outside training is two evaluations; the rest is steps."""
+    """Speed from one timed run; older ones do not say how long an evaluation took, but had two outside training."""
     train, total, tokens = (run.timing[key] for key in ("train_seconds", "total_seconds", "tokens"))
     steps, epochs = len(run.steps), run.steps[-1]["epoch"]
     per_sentence = tokens / (run.data["train_used"] * epochs)
     read_tokens = per_sentence * (run.final["val_size"] + run.final["train_size"])
-    evaluation = (total - train) / 2
+    evaluation = run.timing.get("evaluation_seconds") or (total - train) / 2
     per_step = max(train - evaluation * epochs, 0.2 * train) / steps
     share = STEP_SHARE if probed is None else probed.step * steps / (probed.step * steps + probed.token * tokens)
     return Speed(share * per_step, (1 - share) * per_step * steps / tokens, evaluation / read_tokens, 0.0, "a run")
@@ -343,7 +349,8 @@ def probe(dials: Dials, encoder: "Encoder | None" = None) -> Speed:
 def _key(dials: Dials, encoder: "Encoder") -> str:
     threads = os.environ.get("OMP_NUM_THREADS", "all")
     here = f"{machine.processor()} | {os.cpu_count()} cores, {threads} threads"
-    return f"{here} | torch {importlib.metadata.version('torch')} | {encoder.revision} | {dials.PRECISION}"
+    torch = importlib.metadata.version("torch")
+    return f"{here} | torch {torch} | {encoder.revision} | {dials.PRECISION}, {dials.SPEED}"
 
 
 def _memory_file() -> Path:
