@@ -15,8 +15,8 @@ from transformers import DataCollatorWithPadding, TrainerCallback
 
 from tuning import data as sentences
 from tuning import encoder as encoders
-from tuning import training
-from tuning.batching import LengthGroupedTrainer, SimilarLengths
+from tuning import speed, training
+from tuning.batching import SimilarLengths
 from tuning.dials import Dials
 from tuning.errors import RunError
 from tuning.evaluation import compute_metrics
@@ -45,7 +45,7 @@ def prepare(splits, *more: TrainerCallback, **dials):
     tokens = training.tokenise_splits(splits, tokenizer, dials)
     recording = training.Recording(dials, data, splits, encoder, dials.PRECISION)
     args = training.arguments(dials, recording.run.learning_rate, dials.PRECISION, recording.folder)
-    trainer = LengthGroupedTrainer(
+    trainer = speed.TRAINERS[dials.SPEED](
         model=model,
         args=args,
         train_dataset=tokens.train,
@@ -302,17 +302,7 @@ def test_nothing_is_evaluated_twice_and_the_scores_are_those_of_asking_again(spl
     after, logits = training.measure(trainer.model, tokens, trainer.processing_class, "fp32")
     assert len(asked) == 2
     assert {name: run.final[name] for name in after} == after
-    assert np.array_equal(load_predictions(run)[list(sentences.LABELS)].to_numpy(), logits)
-
-
-@pytest.mark.slow
-def test_other_weights_are_measured_anew(splits):
-    _, trainer, tokens = prepare(splits, EPOCHS=1)
-    before, _ = training.measure(trainer.model, tokens, trainer.processing_class, "fp32")
-    with torch.no_grad():
-        trainer.model.classifier.bias[0] += 1
-    after, _ = training.measure(trainer.model, tokens, trainer.processing_class, "fp32")
-    assert before != after
+    assert load_predictions(run)[list(sentences.LABELS)].to_numpy() == pytest.approx(logits, abs=1e-5)
 
 
 @pytest.mark.slow
