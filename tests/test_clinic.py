@@ -79,7 +79,7 @@ def test_of_one_visitors_lines_the_longest_counts():
     short, long = (clinic.line(Score("0000000a", "", tuple(part))) for part in (early, early + late))
     for text in (f"{short}\n{long}", f"{long}\n{short}", f"{short}\n{long}\n{long}"):
         assert len(only(text).answers) == 2
-    assert "duplicate" in share.gather(f"{long}\n{short}").refused[0][1]
+    assert len(share.gather(f"{long}\n{short}").repeated) == 1
     assert len(share.gather(f"{long}\n{WRITTEN_BY_THE_PAGE}").scores) == 2
 
 

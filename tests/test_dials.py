@@ -197,7 +197,41 @@ def test_the_room_card_decides_three_dials_and_is_in_no_record():
     assert Dials(ROOM="embedded bundled fp32", MODEL="embedded").MODEL == "embedded"
 
 
-@pytest.mark.parametrize("card", ["embedded", "embedded bundled auto", "embedded bundled fp32 8", "bundled fp32", 3])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "fp32 embedded bundled",
+        "Bundled, FP32, Embedded",
+        "\u201cembedded bundled fp32\u201d",
+        "MODEL = embedded, DATA = bundled, PRECISION = fp32",
+        "FP-32 bundled embedded",
+    ],
+)
+def test_the_room_card_is_understood_in_any_order_and_spelling(typed):
+    """In the wrong order it was [OK] with MODEL = bundled; capitals were refused."""
+    dials = Dials(ROOM=typed)
+    assert dials.ROOM == "embedded bundled fp32"
+    told = str(preflight.room(dials))
+    assert told == "[OK]   room card: MODEL = embedded, DATA = bundled, PRECISION = fp32"
+
+
+def test_a_room_card_may_name_files_of_the_rooms_own():
+    dials = Dials(ROOM="bf16 data/ours.csv models/ours")
+    assert (dials.MODEL, dials.DATA, dials.PRECISION) == ("models/ours", "data/ours.csv", "bf16")
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        "embedded",
+        "embedded bundled auto",
+        "embedded bundled fp32 8",
+        "bundled fp32",
+        "embedded distilbert fp32",
+        "embeded bundled fp32",
+        3,
+    ],
+)
 def test_a_room_card_that_leaves_something_open_is_refused(card):
     text = line_of(Dials, ROOM=card)
     assert text.startswith(f"ROOM = {card!r} cannot be used.")

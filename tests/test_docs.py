@@ -387,6 +387,28 @@ def test_commands_in_the_documents_are_understood():
             Dials.from_settings(dict(setting.split("=", 1) for setting in settings))
 
 
+# Programs of the workshop's environment: a shell finds them only after it was activated.
+IN_ENVIRONMENT = re.compile(r"(?:python3? -m (?!venv)|pip install|accelerate|jupyter)\b")
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_a_command_that_needs_the_environment_stands_below_the_line_that_activates_it(name):
+    fenced = re.findall(r"^ *```bash\n(.*?)^ *```", text(name), re.DOTALL | re.MULTILINE)
+    typed = [line.strip() for block in fenced for line in block.splitlines()] + re.findall(
+        r"`([^`\n]+ [^`\n]+)`", text(name)
+    )
+    for line in filter(IN_ENVIRONMENT.match, typed):
+        assert "activate" in text(name)[: text(name).index(line)], f"{name}: {line}"
+
+
+def test_files_that_a_command_reads_are_there():
+    """Typed in the workshop's folder, where `workshop.py` is found."""
+    for name, line in commands():
+        for word in shlex.split(line)[3:]:
+            if "/" in word and word.endswith((".csv", ".md", ".py", ".yaml", ".ipynb")):
+                assert (ROOT / word.partition("=")[2] if "=" in word else ROOT / word).is_file(), f"{name}: {line}"
+
+
 MARKED = [
     pytest.param(match["code"], marks=[pytest.mark.slow] if match["name"] == "slow" else [], id=name)
     for name in PROSE

@@ -64,7 +64,7 @@ def test_the_dials_table_has_every_dial_with_its_default():
     block = documents.BLOCKS["dials"](HERE)
     for name in Dials.settable():
         default = getattr(Dials(), name)
-        shown = '""' if default == "" else default
+        shown = '""' if default == "" else f"{default:g}" if isinstance(default, float) else default
         assert f"| `{name}` | `{shown}` |" in block
 
 

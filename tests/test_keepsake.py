@@ -1,7 +1,10 @@
 """Saved before lunch, brought back after: real files, another machine's empty folders, and a real restarted kernel."""
 
+import json
 import os
+import random
 import sys
+import time
 import types
 import zipfile
 from pathlib import Path
@@ -9,10 +12,12 @@ from pathlib import Path
 import pytest
 from machines import Session
 
-from tuning import folders, keepsake, log
+from tuning import archive_merging, folders, journal, keepsake, log, prediction
+from tuning.dials import Dials
 from tuning.errors import KeepsakeError
 from tuning.run import finished_runs, last_run
 from tuning.session import notebook_file
+from tuning.worksheet import read_template
 
 WORKSHEET = "| my words | and rows |\n\nÜber alles geschrieben.\n"
 
@@ -73,21 +78,61 @@ def test_the_last_runs_weights_come_along_if_asked_for(morning, another_machine)
     assert (last_run().folder / "model" / "model.safetensors").read_bytes() == b"weights"
 
 
-def test_what_is_there_and_differs_is_kept_beside(morning, another_machine, make_run, keep_run):
+SHEET = "Activity_Worksheet.md"
+
+
+def change_worksheet(text: str, minutes: float) -> None:
+    """Write the worksheet of this machine, so many minutes from now."""
+    folders.work().mkdir(exist_ok=True)
+    (folders.work() / SHEET).write_text(text, encoding="utf-8")
+    moment = time.time() + 60 * minutes
+    os.utime(folders.work() / SHEET, (moment, moment))
+
+
+@pytest.mark.parametrize("minutes", [30, -30])
+def test_of_two_worksheets_the_newer_one_stays_and_the_other_lies_beside_it(morning, another_machine, minutes, capsys):
+    saved = keepsake.save()
+    another_machine()
+    change_worksheet("written here\n", minutes)
+    keepsake.bring_back(saved)
+    (beside,) = folders.work().glob("Activity_Worksheet.of-*.md")
+    here, kept = (folders.work() / SHEET).read_text(encoding="utf-8"), beside.read_text(encoding="utf-8")
+    assert (here, kept) == (("written here\n", WORKSHEET) if minutes > 0 else (WORKSHEET, "written here\n"))
+    told = capsys.readouterr().out
+    assert ("the one here is newer and stays" if minutes > 0 else "the saved one is newer and was taken") in told
+    assert beside.name in told
+    # A second time there is nothing left to do.
+    assert keepsake.bring_back(saved) == []
+    assert len(list(folders.work().iterdir())) == 2
+
+
+def test_a_worksheet_that_nobody_has_written_into_gives_way(morning, another_machine):
+    saved = keepsake.save()
+    another_machine()
+    change_worksheet(read_template(), 30)
+    keepsake.bring_back(saved)
+    assert (folders.work() / SHEET).read_text(encoding="utf-8") == WORKSHEET
+    assert not list(folders.work().glob("*.of-*"))
+
+
+def test_logs_predictions_and_the_order_of_runs_are_joined(morning, another_machine, make_run, keep_run):
+    journal.predict(Dials(), "stalled")
+    log.amend(make_run(run_id=morning[0]), note="saved")
     saved = keepsake.save()
     another_machine()
     here = keep_run(make_run(run_id="20260105-130000-too-high"))
     log.append(here)
-    folders.work().mkdir()
-    (folders.work() / "Activity_Worksheet.md").write_text("empty\n", encoding="utf-8")
-    keepsake.bring_back(saved)
-    assert (folders.work() / "Activity_Worksheet.md").read_text(encoding="utf-8") == WORKSHEET
-    (kept,) = folders.work().glob("Activity_Worksheet.before-*.md")
-    assert kept.read_text(encoding="utf-8") == "empty\n"
-    assert set(log.read_log()["Run ID"]) == {*morning, here.run_id}
-    # A second time there is nothing left to do, but for the log, which has a row more than the saved one.
-    assert [path.name for path in keepsake.bring_back(saved)] == ["experiment_log.csv"]
-    assert set(log.read_log()["Run ID"]) == {*morning, here.run_id}
+    log.amend(make_run(run_id=morning[0]), note="here")
+    journal.predict(Dials(), "moving")
+    for _ in range(2):
+        keepsake.bring_back(saved)
+        rows = log.read_log().set_index("Run ID")
+        assert set(rows.index) == {*morning, here.run_id}
+        assert rows.loc[morning[0], "Notes"] == "here; saved"
+        words = [json.loads(line)["word"] for line in prediction.predictions_file().read_text().splitlines()]
+        assert words == ["stalled", "moving"]
+        assert [folder.name for folder in finished_runs()] == [*morning, here.run_id]
+    assert last_run().run_id == here.run_id
 
 
 def test_saving_twice_does_not_save_the_first_file(morning):
@@ -180,6 +225,156 @@ def test_a_torn_file_and_a_missing_one_are_named(morning, tmp_path):
         keepsake.bring_back(torn)
     with pytest.raises(KeepsakeError, match=r"none\.zip: there is no such file"):
         keepsake.bring_back(tmp_path / "none.zip")
+
+
+def changed(raw: bytes, change) -> bytes:
+    raw = bytearray(raw)
+    change(raw)
+    return bytes(raw)
+
+
+@pytest.mark.parametrize("bits", [150, pytest.param(3_000, marks=[pytest.mark.slow, pytest.mark.full])])
+def test_one_bit_changed_anywhere_is_one_line_or_the_same_files(morning, another_machine, tmp_path, bits, capsys):
+    saved, before = keepsake.save().read_bytes(), contents()
+    another_machine()
+    change_worksheet("written here\n", 0)
+    here, rng, refused = contents(), random.Random(5), 0
+    for _ in range(bits):
+        at, bit = rng.randrange(len(saved)), rng.randrange(8)
+        damaged = tmp_path / "damaged.zip"
+        damaged.write_bytes(saved[:at] + bytes([saved[at] ^ (1 << bit)]) + saved[at + 1 :])
+        try:
+            keepsake.bring_back(damaged)
+        except KeepsakeError as problem:
+            (line,) = str(problem).splitlines()
+            assert contents() == here, line
+            refused += 1
+        else:
+            assert before.items() - {("my_work/" + SHEET, WORKSHEET.encode())} <= contents().items()
+            another_machine()
+            change_worksheet("written here\n", 0)
+            capsys.readouterr()
+    assert refused > bits / 2
+
+
+def repacked(saved: Path, target: Path, rename, added: dict[str, str] | None = None, **how) -> Path:
+    """What somebody gets who unpacks a saved file and zips it again."""
+    with zipfile.ZipFile(saved) as source, zipfile.ZipFile(target, "w", **how) as out:
+        for info in source.infolist():
+            info.filename, content = rename(info.filename), source.read(info)
+            out.writestr(info, content, compress_type=how.get("compression"))
+        for name, text in (added or {}).items():
+            out.writestr(name, text)
+    return target
+
+
+REPACKED = {
+    "one folder more": (lambda name: f"workshop-6w-20260105-120000/{name}", {}),
+    "two folders more": (lambda name: f"Downloads/saved/{name}", {}),
+    "what macOS adds": (
+        lambda name: name,
+        {"__MACOSX/my_work/._a.md": "x", "my_work/.DS_Store": "x", "my_work/._a.md": "x"},
+    ),
+    "what Windows adds": (lambda name: name, {"my_work/Thumbs.db": "x", "desktop.ini": "x"}),
+    "drive letters": (lambda name: f"C:\\Users\\me\\{name}".replace("/", "\\"), {}),
+    "an absolute path": (lambda name: f"/home/me/{name}", {}),
+    "a dot in front": (lambda name: f"./{name}", {}),
+}
+
+
+@pytest.mark.parametrize("name", REPACKED)
+def test_a_file_that_was_unpacked_and_zipped_again_is_read(morning, another_machine, tmp_path, name):
+    saved, before = keepsake.save(), contents()
+    again = repacked(saved, tmp_path / "again.zip", *REPACKED[name])
+    another_machine()
+    keepsake.bring_back(again)
+    assert contents() == before
+    assert last_run().run_id == morning[-1]
+
+
+def test_two_saved_copies_in_one_file_are_named(morning, tmp_path):
+    saved = keepsake.save()
+    names = {f"two/{name}": text.decode("latin-1") for name, text in contents().items()}
+    both = repacked(saved, tmp_path / "both.zip", lambda name: f"one/{name}", names)
+    with pytest.raises(KeepsakeError, match="holds two saved copies, in 'one' and 'two'"):
+        keepsake.bring_back(both)
+
+
+def lock(raw: bytearray) -> None:
+    """Set the mark of a password in every entry."""
+    for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = raw.find(mark)
+        while place >= 0:
+            raw[place + at] |= 1
+            place = raw.find(mark, place + 1)
+
+
+def test_a_locked_file_and_an_unusual_one_are_said(morning, tmp_path):
+    saved = keepsake.save()
+    (tmp_path / "locked.zip").write_bytes(changed(saved.read_bytes(), lock))
+    with pytest.raises(KeepsakeError, match="locked with a password"):
+        keepsake.bring_back(tmp_path / "locked.zip")
+    unusual = repacked(saved, tmp_path / "unusual.zip", lambda name: name, compression=zipfile.ZIP_BZIP2)
+    with pytest.raises(KeepsakeError, match="packed in an unusual way"):
+        keepsake.bring_back(unusual)
+
+
+@pytest.mark.parametrize("name", ["runs/predictions_made.jsonl/run.json", "runs/x.csv.1.part/a.json", "my_work/a:b.md"])
+def test_names_that_would_break_what_follows_are_refused(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(name, "x")
+    with pytest.raises(KeepsakeError, match="not a file that the workshop saved"):
+        keepsake.bring_back(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("failing", ["copyfile", "rename"])
+def test_a_failure_in_the_middle_changes_nothing(morning, another_machine, monkeypatch, failing):
+    saved = keepsake.save()
+    another_machine()
+    change_worksheet("written here\n", -30)
+    here, done = contents(), []
+
+    def full(*arguments, **options):
+        done.append(arguments)
+        if len(done) > 3:
+            raise OSError(28, "No space left on device")
+        return usual(*arguments, **options)
+
+    owner, name = (archive_merging.shutil, "copyfile") if failing == "copyfile" else (Path, "replace")
+    usual = getattr(owner, name)
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, full)
+        with pytest.raises(KeepsakeError, match="No space left"):
+            keepsake.bring_back(saved)
+    assert contents() == here
+    assert not [path for folder in keepsake._places().values() for path in folder.rglob("*.part")]
+
+
+@pytest.mark.parametrize("moment", [-86_400, 0, 5_000_000_000])
+def test_files_dated_before_1980_or_after_2107_are_saved(morning, another_machine, moment):
+    os.utime(folders.work() / SHEET, (moment, moment))
+    saved, before = keepsake.save(), contents()
+    another_machine()
+    keepsake.bring_back(saved)
+    assert contents() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_not_utf8_is_saved_as_the_person_sees_it(morning, another_machine):
+    (folders.work() / os.fsdecode(b"\xfcbung.md")).write_text("mine", encoding="utf-8")
+    saved = keepsake.save()
+    another_machine()
+    keepsake.bring_back(saved)
+    assert (folders.work() / "übung.md").read_text(encoding="utf-8") == "mine"
+
+
+def test_of_two_files_saved_in_one_second_or_after_a_clock_was_set_back_the_last_is_the_newest(morning):
+    ahead = folders.work() / "saved" / "workshop-6w-20990105-090000.zip"
+    ahead.parent.mkdir()
+    ahead.write_bytes(b"")
+    names = [keepsake.save() for _ in range(11)]
+    assert len({*names}) == 11
+    assert keepsake._newest() == names[-1]
 
 
 def test_the_newest_saved_file_is_found_by_itself(morning, another_machine, monkeypatch, tmp_path):

@@ -31,12 +31,12 @@ def execute(runs: Path, *options: str, **settings: object) -> subprocess.Complet
 
 
 def shown(cells: list) -> dict[str, str]:
-    """All text that each cell put out, by cell id; a picture counts with its words."""
+    """All text that each cell put out, by cell id, printed lines as they were before wrapping; pictures as words."""
     found = {}
     for cell in cells:
         texts = []
         for output in cell.get("outputs", []):
-            texts.append(output.get("text", "") or output.get("data", {}).get("text/plain", ""))
+            texts.append(output.get("text", "").replace("\n", " ") or output.get("data", {}).get("text/plain", ""))
         found[cell["id"]] = "\n".join(texts)
     return found
 

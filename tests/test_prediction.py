@@ -129,3 +129,19 @@ def test_a_run_that_left_for_good_crashed(diverged_run, make_run):
 @pytest.mark.parametrize(("end", "word"), [(0.5, "moving"), (1.08, "cannot tell"), (None, "cannot tell")])
 def test_an_unclear_run_whose_loss_fell_clearly_was_moving(make_run, end, word):
     assert result_word(make_run(diagnosis={"verdict": "unclear"}, final={"train_loss": end})) == word
+
+
+def test_a_clock_that_was_set_back_loses_no_prediction(make_run):
+    """Predicted at ten by a clock that was an hour ahead, trained at nine: the order in the file counts."""
+    journal.predict(Dials(), "moving")
+    run = make_run(started=at(-60))
+    prediction.note_start(run.run_id)
+    journal.predict(Dials(), "crashed")
+    assert prediction_of(run)["word"] == "moving"
+    ahead = make_run(run_id="run-2", started=at(60))
+    assert prediction_of(ahead)["word"] == "crashed"
+
+
+def test_a_start_is_noted_only_between_predictions():
+    prediction.note_start("run-1")
+    assert not predictions_file().exists()

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -69,6 +70,16 @@ def test_disk_and_the_exit_code_of_a_failure(monkeypatch, capsys, free, status):
     assert preflight.report() == int(status == "FAIL")
     # What a failure may stand in the way of is not tried.
     assert ("how long" in capsys.readouterr().out) == (status == "OK")
+
+
+def test_the_line_for_the_coach_comes_last_after_a_failure_too(monkeypatch, capsys):
+    """It disappeared then, and it lacked what decides the room card."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=0.5e9))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert preflight.report(probe=True) == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("SEND THIS LINE: NOT READY, 1 [FAIL], ")
+    assert "DistilBERT is" in last and "time not measured" in last and "version " in last
 
 
 def test_a_single_core_and_a_number_of_threads_are_told(monkeypatch):
@@ -208,6 +219,10 @@ def test_the_command_measures_this_machine_though_the_home_folder_is_locked():
     command = [sys.executable, "-m", "tuning.preflight", "--set", "MODEL=embedded", "--minutes", "3"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
-    last = done.stdout.splitlines()[-1]
-    assert "dials take about" in last
-    assert "In 3 minutes fit TRAIN_SUBSET = " in last
+    timed, last = done.stdout.splitlines()[-2:]
+    assert "dials take about" in timed
+    assert "In 3 minutes fit TRAIN_SUBSET = " in timed
+    parts = (
+        r"SEND THIS LINE: READY, \d \[WARN\]; DistilBERT is (not )?here.*; a run takes .+; version \w+; Python 3\.\d+"
+    )
+    assert re.fullmatch(parts, last)

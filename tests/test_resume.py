@@ -135,7 +135,7 @@ def cut_off(name: str, fingerprint: str = "same", step: int = 6) -> Path:
     """A made-up run that was cut off after a checkpoint."""
     checkpoint = folders.runs() / name / resume.CHECKPOINTS / f"checkpoint-{step}"
     checkpoint.mkdir(parents=True)
-    resume.mark_whole(checkpoint, fingerprint, [{"step": step}], [{"epoch": 1}])
+    resume.mark_whole(checkpoint, fingerprint, [{"step": step}], [{"epoch": 1}], [])
     return checkpoint.parents[1]
 
 
@@ -154,7 +154,7 @@ def test_a_new_checkpoint_lets_the_one_before_go_only_when_it_is_whole():
     later = folder / resume.CHECKPOINTS / "checkpoint-12"
     later.mkdir()
     assert resume.half_finished("same")[0].checkpoint.name == "checkpoint-6"
-    resume.mark_whole(later, "same", [], [])
+    resume.mark_whole(later, "same", [], [], [])
     assert [half.checkpoint for half in resume.half_finished("same")] == [later]
     assert not (folder / resume.CHECKPOINTS / "checkpoint-6").exists()
 
@@ -208,7 +208,7 @@ def disk(monkeypatch) -> SimpleNamespace:
     ],
 )
 def test_the_need_counts_two_checkpoints_and_the_trained_weights(disk, trained, epochs, continued, needed):
-    half = resume.HalfFinished(Path(), Path(), [], []) if continued else None
+    half = resume.HalfFinished(Path(), Path(), [], [], []) if continued else None
     disk.free = needed * MB
     assert resume.check_room(10 * MB, trained * MB, epochs, half) == ""
     disk.free -= 1

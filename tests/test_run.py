@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -29,6 +30,7 @@ from tuning.run import (
     last_run,
     load_predictions,
     new_folder,
+    readable_runs,
     write_whole,
 )
 
@@ -423,3 +425,50 @@ def test_damaged_predictions_get_one_line(make_run, keep_run, damage):
     if damage is not None:
         path.write_bytes(damage if isinstance(damage, bytes) else damage.encode())
     assert line_of(load_predictions, run) == (f"{run.run_id}: its predictions.csv is missing or damaged. Train again.")
+
+
+def test_a_clock_that_was_set_back_changes_no_order(make_run, keep_run):
+    """An hour ahead, then right again: the later runs have older files, and the last of them is the newest run."""
+    first = keep_run(make_run(run_id="20260105-100000-too-low"), weights=True)
+    ahead = (first.folder / "run.json").stat().st_mtime + 3600
+    for path in first.folder.rglob("*"):
+        os.utime(path, (ahead, ahead))
+    later = [
+        keep_run(make_run(run_id=f"20260105-09000{number}-too-low"), weights=True) for number in range(WEIGHTS_KEPT)
+    ]
+    assert last_run().run_id == later[-1].run_id
+    assert [folder.name for folder in finished_runs()] == [run.run_id for run in (first, *later)]
+    forget_old_weights()
+    assert not (first.folder / "model").exists()
+    assert all((run.folder / "model").is_dir() for run in later)
+
+
+@pytest.mark.parametrize(
+    "name", ["experiment_log.csv.1.part", "predictions_made.jsonl", ".lock", "run_order.txt", "a b"]
+)
+def test_a_folder_that_is_not_named_as_runs_are_is_no_run(make_run, keep_run, name):
+    run = keep_run(make_run())
+    if not run.folder.with_name(name).exists():
+        shutil.copytree(run.folder, run.folder.with_name(name))
+    assert [folder.name for folder in finished_runs()] == [run.run_id]
+    with pytest.raises(RunError, match="run_id"):
+        make_run(run_id=name)
+
+
+@pytest.mark.parametrize(
+    "name", ["20260105-090000-just-right", "20260105-090000-0.0003", "20260105-090000-3e-05-2", "run-1"]
+)
+def test_the_names_that_runs_get_are_names_of_runs(make_run, name):
+    assert make_run(run_id=name).run_id == name
+
+
+@pytest.mark.parametrize("started", ["yesterday", "2026-01-05T09:00:00", "2026-01-05", "", "2026-13-05T09:00:00+00:00"])
+def test_a_run_with_a_start_that_is_no_time_is_passed_over_and_said(make_run, keep_run, started):
+    good = keep_run(make_run(run_id="good"))
+    bad = keep_run(make_run(run_id="bad"))
+    path = bad.folder / "run.json"
+    path.write_text(path.read_text().replace("2026-01-05T09:00:00+00:00", started))
+    runs, ((name, reason),) = readable_runs()
+    assert [run.run_id for run in runs] == [good.run_id]
+    assert name == "bad"
+    assert "started" in reason

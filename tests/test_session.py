@@ -1,6 +1,7 @@
 """What the first cell switches on, in a real IPython shell and a real kernel: one line in place of a traceback."""
 
 import builtins
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,8 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from tuning import folders, pasted, session
+import workshop
+from tuning import folders, pasted, session, wrap
 from tuning.errors import WorkshopError
 from tuning.session import notebook_file, sections_of_names
 
@@ -255,6 +257,53 @@ def test_a_table_of_many_rows_is_whole_and_scrolls(shell):
     assert "overflow-y" not in shown["text/html"]
 
 
+def test_sentences_begin_at_the_left_and_what_is_not_there_is_no_word(shell):
+    frame = pd.DataFrame(
+        {"sentence": ["Profit rose.", None], "F1": [0.5, float("nan")], "note": ["1e-05", None], "both": [None, 1]},
+        index=["a", "b"],
+    )
+    shown, _ = shell.display_formatter.format(frame)
+    assert shown["text/html"].count('<td style="text-align: left">') == 2, "one column of words, two rows"
+    assert '<td style="text-align: left">Profit rose.</td>' in shown["text/html"]
+    for text in shown.values():
+        assert "NaN" not in text and "None" not in text
+    assert frame.isna().sum().sum() == 4, "the table itself stays as it is"
+
+
+@pytest.mark.parametrize(
+    ("cell", "line"),
+    [
+        ("LR_PRESET = JUST_RIGHT", 'JUST_RIGHT is a text and needs quotation marks: LR_PRESET = "JUST_RIGHT"'),
+        ("a = 1\nMODEL = embedded  # ours", 'embedded is a text and needs quotation marks: MODEL = "embedded"'),
+    ],
+)
+def test_a_text_without_its_quotation_marks_gets_one_line(shell, capsys, cell, line):
+    assert said_by(shell, capsys, cell).strip() == line
+
+
+def test_a_printed_line_is_broken_between_words_and_hangs_below_its_mark():
+    long = "[WARN] " + "a word " * 20
+    rows = wrap.wrapped(long + "\nshort").splitlines()
+    assert max(map(len, rows)) <= wrap.WIDTH
+    assert all(row.startswith("       ") for row in rows[1:-1])
+    assert " ".join(" ".join(rows).split()) == " ".join(f"{long} short".split())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "W6W2-573-" + "a1B" * 300 + "-END",
+        "| " + "cell | " * 30,
+        "sentence" + " " * 20 + "label   " * 10,
+        "python3 -m tensorboard.main --logdir lab/runs/tracking/tensorboard --port 6006 --bind_all --samples 10",
+        "step 3/12 " * 9 + "\r",
+        "",
+    ],
+)
+def test_what_is_to_be_copied_or_is_aligned_keeps_its_line(line):
+    assert wrap.wrapped(line) == line
+
+
 def test_outside_a_notebook_nothing_is_switched_on(lab):
     session.start("01")
 
@@ -315,6 +364,34 @@ def test_a_kernel_stores_the_line_as_the_cells_error(lab, monkeypatch):
     assert (error.output_type, error.ename, error.evalue) == ("error", "RunError", line)
     assert error.traceback == [line]
     assert notebook.cells[2].outputs == []
+
+
+@pytest.mark.slow
+def test_a_cell_before_the_first_one_gets_a_line_and_long_prints_are_wrapped(tmp_path, monkeypatch):
+    """In a kernel as ``workshop.py`` sets it up; the cells of notebook 01 that import nothing ended in a traceback."""
+    from nbclient import NotebookClient
+
+    kernel = tmp_path / "kernels" / "python3" / "kernel.json"
+    kernel.parent.mkdir(parents=True)
+    kernel.write_text(
+        json.dumps(
+            {
+                "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+                "display_name": "Python 3",
+                "language": "python",
+            }
+        ),
+        encoding="utf-8",
+    )
+    workshop.set_kernel_variables(kernel)
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(folders.LAB))
+    cells = ["splits = sentences.split(data)", "from tuning import session\nsession.start('01')", "print('word ' * 30)"]
+    notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, kernel_name="python3", timeout=120, allow_errors=True).execute()
+    error, _, printed = (cell.outputs for cell in notebook.cells)
+    assert error[0].traceback == ['sentences is not there yet. Run the section "Data" first, then this cell.']
+    assert max(map(len, printed[0].text.splitlines())) <= wrap.WIDTH
 
 
 def test_a_notebook_that_is_not_there_is_named_with_those_that_are():

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_info
 
 from tuning import data as sentences
 from tuning import folders, metrics, reference, sgd
+from tuning.data import LABELS
 from tuning.dials import PRESETS, SgdDials
 from tuning.run import last_run, load_predictions
 from tuning.surface import TwoWeights
@@ -229,3 +230,31 @@ def test_the_backup_lab_imports_no_torch():
     )
     assert done.returncode == 0, done.stderr
     assert not {"'torch'", "'transformers'", "'datasets'", "'evaluate'"} & set(done.stdout.strip("[]\n").split(", "))
+
+
+WITHOUT_WORDS = {
+    "emoji": ("\U0001f4c9", "\U0001f610", "\U0001f680"),
+    "letters between blanks": ("跌 了 ", "平 稳 ", "涨 了 "),
+    "no blanks": ("公司第一季度利润大幅下跌", "公司第一季度利润保持平稳", "公司第一季度利润大幅上涨"),
+}
+
+
+@pytest.mark.parametrize("kind", WITHOUT_WORDS)
+def test_texts_without_words_are_learned_sign_by_sign_and_that_is_said(kind, tmp_path):
+    path = tmp_path / "mine.csv"
+    rows = [
+        f"{text * (number + 1)},{label}"
+        for number in range(20)
+        for text, label in zip(WITHOUT_WORDS[kind], LABELS, strict=True)
+    ]
+    path.write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    found = sentences.load(str(path))
+    features = sgd.features(sentences.split(found), SgdDials())
+    assert "each letter or sign counts as a word" in features.notices[0]
+    assert sgd.scores(features)["val_accuracy"] > 0.8
+
+
+def test_texts_with_words_keep_them(splits):
+    features = sgd.features(splits, SgdDials())
+    assert features.notices == ()
+    assert "profit" in features.vectorizer.vocabulary_

@@ -222,7 +222,18 @@ def test_a_whole_chat_gives_every_line_once(make_run):
     chat = f"Amira: {lines[0]}\nBen: nice - really\nBen: {wrapped(lines[1], 80)}\nCem: > {lines[0]}\n{lines[2]}"
     found = share.gather(chat)
     assert [shared.name for shared in found.shared] == ["Group 1", "Group 2", "Group 3"]
-    assert [reason for _, reason in found.refused] == ["is a duplicate: this run is there already."]
+    assert (found.refused, found.repeated) == ([], ['"Cem:"'])
+
+
+@pytest.mark.parametrize("at", [60, 400, 700, -40, -8])
+@pytest.mark.parametrize(
+    "between", ["\nAmira, 10:42\n", "\nBen: well done!\n10:43 Amira > ", "\nBen: {other}\nAmira: "]
+)
+def test_a_line_that_a_chat_split_over_two_messages_is_joined(make_run, line, at, between):
+    other = share.line(room_run(make_run, 5, "TOO_LOW"), "Five")
+    found = share.gather(f"Amira: {line[:at]}{between.format(other=other)}{line[at:]}\nCem: thanks")
+    assert {shared.name for shared in found.shared} == ({"Blue 4", "Five"} if "{other}" in between else {"Blue 4"})
+    assert found.refused == []
 
 
 BAD = {
@@ -250,6 +261,23 @@ def test_a_bad_line_does_not_hurt_its_neighbours(make_run, line):
     found = share.gather(f"{line[:500]}\n{other}\n{line}")
     assert [shared.name for shared in found.shared] == ["Five", "Blue 4"]
     assert [place for place, _ in found.refused] == ["line 1"]
+
+
+@pytest.mark.parametrize(
+    ("before", "shown"),
+    [
+        ("Amira Blue (10:42): ", '"Amira Blue (10:42):"'),
+        ("Amira\n\n> ", '"Amira"'),
+        ("Amira\n\n", '"Amira"'),
+        ("<img src=x onerror=alert(1)> $x$ `y` *z* ", '"?img src?x onerror?alert(1)? ?x? ?y? ?z"'),
+        ("a" * 300 + " ", f'"{"a" * 40}"'),
+        ("\u202e\x1b[31m ", '"???31m"'),
+    ],
+)
+def test_a_bad_line_is_known_by_its_senders_words_which_no_page_can_render(line, before, shown):
+    """It was "line 73", which nobody in a room can find."""
+    ((place, _),) = share.gather(before + line[:500]).refused
+    assert place == shown
 
 
 def test_a_text_without_a_line_says_how_one_begins():
@@ -516,7 +544,7 @@ def test_a_line_is_written_as_a_file_and_read_from_the_folder(make_run):
     (folders.share() / "picture.png").write_bytes(b"\x89PNG" + share.line(run, "Cem").encode())
     found = share.gather_files(folders.share())
     assert [shared.run.run_id for shared in found.shared] == [second_id(second), run.run_id]
-    assert [place for place, _ in found.refused] == ["chat.txt"]
+    assert found.repeated == ["chat.txt"]
 
 
 def second_id(path) -> str:

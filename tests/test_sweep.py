@@ -75,3 +75,21 @@ def test_every_trial_of_a_search_is_a_run(tiny_distilbert):
     top = max(runs, key=lambda run: run.epochs[-1]["val_f1_macro"])
     assert top.final["val_f1_macro"] == pytest.approx(top.epochs[-1]["val_f1_macro"])
     assert any(best["learning_rate"] == run.learning_rate for run in runs)
+
+
+@pytest.mark.parametrize("option", ["--jobs=0", "--jobs=-2", "--search=-1", "--search=0"])
+def test_numbers_below_one_are_refused_in_one_line(option, capsys):
+    assert sweep.main([option, "--lab", "backup", "--over", "GROUP=1"]) == 2
+    error = capsys.readouterr().err
+    assert error == f"error: {option.replace('=', ' ')} cannot be used. Allowed: a whole number from 1.\n"
+
+
+@pytest.mark.parametrize("lab", ["main", "backup"])
+def test_what_comes_to_the_same_dials_is_trained_once(lab):
+    found = sweep.grid(lab, {}, {"LR_PRESET": ["1", "1.0", "1e0", "JUST_RIGHT"], "GROUP": ["2", "2", "3"]})
+    assert [(dials.LR_PRESET, dials.GROUP) for dials in found] == [
+        (1.0, 2),
+        (1.0, 3),
+        ("JUST_RIGHT", 2),
+        ("JUST_RIGHT", 3),
+    ]

@@ -15,9 +15,9 @@ from transformers import DataCollatorWithPadding, TrainerCallback
 
 from tuning import data as sentences
 from tuning import encoder as encoders
-from tuning import speed, training
+from tuning import sgd, speed, training
 from tuning.batching import SimilarLengths
-from tuning.dials import Dials
+from tuning.dials import Dials, SgdDials
 from tuning.errors import RunError
 from tuning.evaluation import compute_metrics
 from tuning.run import Run, last_run, load_predictions
@@ -67,6 +67,30 @@ def train(splits, *more: TrainerCallback, **dials) -> Run:
 
 def weights_of(run: Run) -> str:
     return hashlib.sha256((run.folder / "model" / "model.safetensors").read_bytes()).hexdigest()
+
+
+def test_wrong_labels_are_those_of_the_backup_lab_and_stay_out_of_validation(splits):
+    tokenizer = encoders.tokenizer(encoders.find("embedded"))
+    clean, noisy = (
+        training.tokenise_splits(small(splits), tokenizer, Dials(**FEW | {"LABEL_NOISE": share})) for share in (0, 0.25)
+    )
+    backup = sgd.features(splits, SgdDials(TRAIN_SUBSET=48, LABEL_NOISE=0.25))
+    assert noisy.train["labels"] == backup.train_labels.tolist()
+    assert np.mean(np.asarray(noisy.train["labels"]) != clean.train["labels"]) == 0.25
+    assert noisy.validation["labels"] == clean.validation["labels"]
+    trained_on = dict(zip(noisy.train["id"], noisy.train["labels"], strict=True))
+    checked = dict(zip(noisy.train_check["id"], noisy.train_check["labels"], strict=True))
+    assert checked.items() <= trained_on.items()
+
+
+def test_wrong_labels_are_recorded_and_make_another_run(splits):
+    data, encoder = sentences.load(), encoders.find("embedded")
+    begun = [
+        training.start_run(Dials(**FEW | {"LABEL_NOISE": share}), data, splits, encoder, "fp32") for share in (0, 0.3)
+    ]
+    assert [run.dials["LABEL_NOISE"] for run, _ in begun] == [0, 0.3]
+    assert [run.apart for run, _ in begun] == [[], ["30% of training labels wrong"]]
+    assert begun[0][1] != begun[1][1]
 
 
 @pytest.mark.slow
@@ -310,3 +334,15 @@ def test_plain_trains_with_the_unchanged_trainer(splits):
     run = train(splits, EPOCHS=1, SPEED="plain")
     assert run.dials["SPEED"] == "plain"
     assert run.final["val_loss"] == pytest.approx(run.epochs[-1]["val_loss"], abs=1e-5)
+
+
+@pytest.mark.parametrize(("words", "cut"), [(94, 0), (95, 6)])
+def test_sentences_longer_than_the_limit_are_counted(words, cut):
+    """A word is a token here, and two more mark the beginning and the end."""
+    frame = pd.DataFrame({"sentence": [f"profit rose {number}" for number in range(30)], "label": "neutral"})
+    frame["id"] = range(30)
+    frame.loc[:5, "sentence"] = " ".join(["profit"] * words)
+    parts = sentences.Splits(frame[:24], frame[24:], frame[:0])
+    tokens = training.tokenise_splits(parts, encoders.tokenizer(encoders.find("embedded")), Dials(**FEW))
+    assert tokens.cut == cut
+    assert [notice.startswith("6 of 30 are cut at 96 tokens") for notice in tokens.notices] == [True] * bool(cut)

@@ -1,5 +1,6 @@
 """The worksheet: the learner alone changes it, and the filled copy loses nothing that somebody typed."""
 
+import html
 import os
 import re
 import sys
@@ -313,6 +314,38 @@ def test_no_typed_word_is_lost_on_the_way_out(make_run, keep_run):
         exported = page.read_text(encoding="utf-8"), parts.read("word/document.xml").decode()
     assert all("thenrose" in text and "thensank" in text for text in exported)
     assert re.search(r"<h1\s[^>]*>Activity\sWorksheet", page.read_text(encoding="utf-8"))
+
+
+CELLS = {
+    "a break": ("one<br>two<BR/>three<br /> four", "one|two|three|four"),
+    "a bar": (r"left \| right", "left \u00a6 right"),
+    "a bar in code": ("`p|q` or ``r | s``", "p\u00a6q or r \u00a6 s"),
+    "a bar in code, as a table wants it": (r"`p\|q`", "p\u00a6q"),
+    "a break in code": ("`<br>`", "<br>"),
+    "a lonely backtick": ("it`s", "it`s"),
+}
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_breaks_and_bars_of_a_cell_come_out_as_they_were_meant(make_run, keep_run, place):
+    pytest.importorskip("pypandoc")
+    keep_run(make_run())
+    journal.fill_worksheet()
+    path = worksheet.worksheet_file()
+    rows = [
+        [typed if at == place else "it`s" if "it" in typed else "x" for at in range(3)] for typed, _ in CELLS.values()
+    ]
+    table = "\n".join(["| a | b | zz |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+    path.write_text(path.read_text(encoding="utf-8") + f"\n{table}\n", encoding="utf-8")
+    document, page = journal.export_worksheet()
+    shown = page.read_text(encoding="utf-8").partition("zz</th>")[2].partition("</thead>")[2]
+    for row, (_, meant) in zip(re.findall(r"<tr.*?</tr>", shown, re.DOTALL), CELLS.values(), strict=True):
+        columns = re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)
+        assert len(columns) == 3
+        text = re.sub(r"<br\s*/?>\s*", "|", columns[place].replace("|", "\u00a6"))
+        assert " ".join(html.unescape(re.sub(r"<[^>]+>", "", text)).split()) == meant
+    with zipfile.ZipFile(document) as parts:
+        assert len(re.findall("<w:br ?/>", parts.read("word/document.xml").decode())) == 3
 
 
 def test_the_exported_tables_fit_their_page(make_run, keep_run):

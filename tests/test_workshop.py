@@ -595,7 +595,7 @@ def test_kernel_starts_with_sleeping_threads(tmp_path):
     kernel.write_text('{"argv": ["python"], "env": {"MINE": "1"}}', encoding="utf-8")
     workshop.set_kernel_variables(kernel)
     spec = json.loads(kernel.read_text(encoding="utf-8"))
-    assert spec == {"argv": ["python"], "env": {"MINE": "1", "OMP_WAIT_POLICY": "PASSIVE"}}
+    assert spec == {"argv": ["python", workshop.FIRST_LINE], "env": {"MINE": "1", "OMP_WAIT_POLICY": "PASSIVE"}}
 
 
 def test_children_get_the_variables_but_not_against_a_persons_will(monkeypatch):
@@ -790,11 +790,23 @@ def test_backup_notebook_uses_the_main_environment_if_it_is_there(ready):
 
 
 @pytest.mark.slow
-def test_backup_notebook_needs_only_its_own_environment(fresh):
+def test_backup_notebook_and_audit_need_only_their_own_environment(fresh):
     fresh.write("requirements.txt", "tiny==99.0\n")
-    done = fresh.run("run", "--notebook", "02")
-    assert Path(json.loads(done.stdout)["python"]) == fresh.folder / ".venv-backup"
+    fresh.write("lab/tuning/audit.py", HEADLESS)
+    for command in (("run", "--notebook", "02"), ("audit", "mine.csv")):
+        done = fresh.run(*command)
+        assert Path(json.loads(done.stdout)["python"]) == fresh.folder / ".venv-backup"
+    # The second time nothing was left to install.
+    assert done.stderr == ""
     assert not (fresh.folder / ".venv").exists()
+
+
+def test_audit_looks_where_it_was_typed_in_the_environment_that_is_there(ready):
+    ready.write("lab/tuning/audit.py", HEADLESS)
+    done = json.loads(ready.run("audit", "mine.csv", "--json").stdout)
+    assert Path(done["python"]) == ready.folder / ".venv"
+    assert done["arguments"] == ["mine.csv", "--json"]
+    assert done["folder"] == json.loads(ready.run("run").stdout)["folder"]
 
 
 @pytest.mark.slow

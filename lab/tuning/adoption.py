@@ -10,7 +10,7 @@ from datetime import datetime
 from tuning import folders, log, share, worksheet
 from tuning.errors import ShareError
 from tuning.files import write_whole
-from tuning.run import ADOPTED_FILE, BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
+from tuning.run import ADOPTED_FILE, BACKUP_NOTEBOOK, Run, adopted_from, note_finished, readable_runs
 from tuning.share import Shared
 
 # The schema allows a run id of 81 characters.
@@ -54,6 +54,7 @@ def adopt(text: str) -> Run:
     try:
         run.save()
         write_whole(run.folder / ADOPTED_FILE, json.dumps(mark, ensure_ascii=False) + "\n")
+        note_finished(run.folder)
     except OSError as problem:
         raise ShareError(f"{folders.short(run.folder)} cannot be written ({problem.strerror}).") from None
     log.append(run)

@@ -10,45 +10,73 @@ import dataclasses
 import json
 import re
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from tuning import folders
-from tuning.data import LABELS, PARTS, Data, label_counts, load, split
+from tuning.damaged_signs import damaged
+from tuning.data import LABELS, PARTS, Data, label_counts, load
+from tuning.duplicates import duplicates
 from tuning.errors import WorkshopError
+from tuning.near_copies import NEAR, near_pairs
+from tuning.splits import part_of_each
+from tuning.words import SIGNS, token_pattern
 
-NEAR = 0.8
 SAMPLE = 900
+# Enough for a mean length to a tenth of a token.
+TOKENISED = 5_000
 SEED = 0
+FOLDS = 5
+# Rows shown of each kind, and of the labels that look wrong.
+SHOWN, DOUBTFUL = 3, 10
+LETTERS_SHOWN = 100
 CARD = folders.DATA / "README.md"
 DOUBLE_LABELLING = folders.DATA / "double_labelling.csv"
 CARD_MARKS = ("<!-- audit: begin -->", "<!-- audit: end -->")
 WORD = re.compile(r"[a-z]+(?:['\u2019-][a-z]+)*")
+STEPS = (
+    "copies",
+    "near pairs",
+    "words",
+    "tokens",
+    "linear model",
+    *(f"labels, part {fold + 1}" for fold in range(FOLDS)),
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Audit:
-    """What the audit found; `as_dict` gives it as plain data, `text` as a page to read."""
+    """What the audit found; `as_dict` gives it as plain data, `text` as a page to read.
+
+    Counts are of all rows; of each kind a few rows are shown, as lines of text that begin with their place in the file.
+    """
 
     name: str
     sizes: dict[str, int]
     labels: dict[str, int]
     tags: dict[str, dict[str, int]]
+    contradictions: int
     exact_duplicates: int
-    near_duplicates: list[tuple[float, str, str]]
+    near_duplicates: int
     leaks: int
+    near_leaks: int
+    damaged: dict[str, int]
+    shown: dict[str, list[str]]
     most_used_frame: tuple[int, str]
     mean_tokens: float | None
     mean_words: float
+    longest: str
     distinct_words: int
     words_in_sample: int
     with_digit: float
@@ -56,7 +84,8 @@ class Audit:
     linear_accuracy: float
     linear_f1: float
     majority_accuracy: float
-    suspicious: list[tuple[float, str, str, str]]
+    doubtful: int
+    suspicious: list[tuple[float, str, str]]
 
     def as_dict(self) -> dict[str, Any]:
         """All findings as plain data."""
@@ -67,72 +96,118 @@ class Audit:
         return "\n".join(_lines(self))
 
 
-def audit(data: Data) -> Audit:
+def audit(data: Data, on_step: Callable[[str], None] = lambda step: None) -> Audit:
     """Audit a data set.
+
+    The work grows in proportion to the sentences: no step compares all of them with one another.
 
     Parameters
     ----------
     data : Data
         A checked data set.
+    on_step : callable
+        Called with a few words at the beginning of each of `STEPS`.
 
     Returns
     -------
     Audit
     """
-    parts = split(data)
-    frame = pd.concat(getattr(parts, part).assign(split=part) for part in PARTS).reset_index(drop=True)
-    sentences = frame["sentence"].tolist()
-    pairs = near_pairs(sentences)
+    steps = iter(STEPS)
+
+    def begin() -> None:
+        on_step(next(steps))
+
+    begin()
+    frame = data.frame.assign(split=part_of_each(data))
+    sentences, parts = frame["sentence"].tolist(), frame["split"].to_numpy()
+    place = _Places(data, frame)
+    repeated = duplicates(frame)
+    begin()
+    pairs, cosines = near_pairs(sentences)
+    across = parts[pairs[:, 0]] != parts[pairs[:, 1]]
+    leaks_first = np.argsort(~across, kind="stable")[:SHOWN]
+    begin()
+    signs = damaged(sentences)
     frames = collections.Counter(map(masked, sentences))
     most_used, times = frames.most_common(1)[0]
-    linear = _linear_model().fit(parts.train["sentence"], parts.train["label"])
-    guessed = linear.predict(parts.validation["sentence"])
-    sample = frame.sample(min(SAMPLE, len(frame)), random_state=SEED)["sentence"]
+    lengths = [len(sentence.split()) for sentence in sentences]
+    longest = max(range(len(sentences)), key=lambda row: len(sentences[row]))
+    # The order that the card was written in decides which sentences are drawn.
+    in_parts = pd.concat([frame[frame["split"] == part] for part in PARTS])
+    sample = in_parts.sample(min(SAMPLE, len(frame)), random_state=SEED)["sentence"]
+    rules = one_word_rules(frame)
+    begin()
+    mean_tokens = _mean_tokens(frame["sentence"].sample(min(TOKENISED, len(frame)), random_state=SEED).tolist())
+    begin()
+    train, validation = frame[frame["split"] == "train"], frame[frame["split"] == "validation"]
+    with threadpool_limits(1, user_api="blas"):
+        # Threads that wait for a core which another program keeps busy made this fifty times slower.
+        linear = _linear_model(token_pattern(sentences)).fit(train["sentence"], train["label"])
+        guessed = linear.predict(validation["sentence"])
+        chances = _chances(frame, begin)
+    doubtful, suspicious = _doubtful(frame, chances, place)
     return Audit(
         name=data.path.name,
-        sizes={"all": len(frame)} | parts.sizes(),
+        sizes={"all": len(frame)} | {part: int((parts == part).sum()) for part in PARTS},
         labels=label_counts(frame),
-        tags={tag: frame[tag].value_counts().to_dict() for tag in ("topic", "style", "phenomenon") if tag in frame},
-        exact_duplicates=int(frame["sentence"].str.casefold().duplicated().sum()),
-        near_duplicates=[(cosine, sentences[one], sentences[two]) for one, two, cosine in pairs if cosine >= NEAR],
-        leaks=sum(frame["split"][one] != frame["split"][two] for one, two, cosine in pairs if cosine >= NEAR),
+        tags={tag: in_parts[tag].value_counts().to_dict() for tag in ("topic", "style", "phenomenon") if tag in frame},
+        contradictions=len(repeated.contradictions),
+        exact_duplicates=repeated.repeats,
+        near_duplicates=len(pairs),
+        leaks=len(repeated.leaks),
+        near_leaks=int(across.sum()),
+        damaged={kind: len(rows) for kind, rows in signs.items()},
+        shown={
+            "leaks": [place.of(rows, with_part=True) for rows in repeated.leaks[:SHOWN]],
+            "contradictions": [place.of(rows) for rows in repeated.contradictions[:SHOWN]],
+            "copies": [place.of(rows) for rows in repeated.copies[:SHOWN]],
+            "near pairs": [f"{cosines[at]:.2f} {place.pair(pairs[at], bool(across[at]))}" for at in leaks_first],
+            **{
+                kind: [place.of((row,), at=at) for row, at in list(rows.items())[:SHOWN]]
+                for kind, rows in signs.items()
+            },
+        },
         most_used_frame=(times, most_used),
-        mean_tokens=_mean_tokens(sentences),
-        mean_words=float(np.mean([len(sentence.split()) for sentence in sentences])),
+        mean_tokens=mean_tokens,
+        mean_words=float(np.mean(lengths)),
+        longest=f"{lengths[longest]:,} words, {len(sentences[longest]):,} characters, {place.of((longest,))}",
         distinct_words=_distinct_words(sentences),
         words_in_sample=_distinct_words(sample),
         with_digit=float(frame["sentence"].str.contains(r"\d").mean()),
-        one_word=one_word_rules(frame),
-        linear_accuracy=float(accuracy_score(parts.validation["label"], guessed)),
-        linear_f1=float(f1_score(parts.validation["label"], guessed, average="macro")),
-        majority_accuracy=max(label_counts(parts.validation).values()) / len(parts.validation),
-        suspicious=suspicious_labels(frame),
+        one_word=rules,
+        linear_accuracy=float(accuracy_score(validation["label"], guessed)),
+        linear_f1=float(f1_score(validation["label"], guessed, average="macro")),
+        majority_accuracy=max(label_counts(validation).values()) / len(validation),
+        doubtful=doubtful,
+        suspicious=suspicious,
     )
 
 
-def near_pairs(sentences: list[str], at_least: float = NEAR) -> list[tuple[int, int, float]]:
-    """Pairs of sentences that share most of their letters.
+@dataclasses.dataclass(frozen=True)
+class _Places:
+    """Names rows for people: where they stand in the file, with label and text."""
 
-    Parameters
-    ----------
-    sentences : list of str
-    at_least : float
-        Cosine similarity of the TF-IDF vectors of their character 3- to 5-grams.
+    data: Data
+    frame: pd.DataFrame
 
-    Returns
-    -------
-    list of (int, int, float)
-        Positions of the two and their cosine, the nearest first.
-    """
-    vectors = TfidfVectorizer(analyzer="char", ngram_range=(3, 5), dtype=np.float32).fit_transform(sentences)
-    found = []
-    for start in range(0, len(sentences), 500):
-        block = sparse.coo_array(vectors[start : start + 500] @ vectors.T)
-        near = block.data >= at_least
-        rows, columns = block.coords[0][near] + start, block.coords[1][near]
-        pairs = zip(rows, columns, block.data[near], strict=True)
-        found += [(int(one), int(two), float(cosine)) for one, two, cosine in pairs if one < two]
-    return sorted(found, key=lambda pair: -pair[2])
+    def row(self, position: int, with_part: bool = False) -> str:
+        number = self.data.rows[position] if self.data.rows else position + 1
+        part = f"{self.frame['split'].iloc[position]}, " if with_part else ""
+        return f"row {number} ({part}{self.frame['label'].iloc[position]})"
+
+    def of(self, positions: tuple[int, ...], with_part: bool = False, at: int = 0) -> str:
+        rows = ", ".join(self.row(position, with_part) for position in positions[:SHOWN])
+        return f"{rows}: {self.text(positions[0], at)}"
+
+    def pair(self, positions: np.ndarray, with_part: bool) -> str:
+        one, two = map(int, positions)
+        return f"{self.row(one, with_part)}: {self.text(one)} <> {self.row(two, with_part)}: {self.text(two)}"
+
+    def text(self, position: int, at: int = 0) -> str:
+        sentence = self.frame["sentence"].iloc[position]
+        start = max(at - LETTERS_SHOWN // 2, 0)
+        shown = " ".join(sentence[start : start + LETTERS_SHOWN].split())
+        return "\u2026" * (start > 0) + shown + "\u2026" * (len(sentence) > start + LETTERS_SHOWN)
 
 
 def masked(sentence: str) -> str:
@@ -159,7 +234,8 @@ def one_word_rules(frame: pd.DataFrame, most: int = 8) -> list[tuple[str, str, f
     list of (str, str, float)
         Word, label and the accuracy of the rule on all rows, the best first.
     """
-    vectorizer = CountVectorizer(binary=True, token_pattern="(?u)\\b\\w[\\w'\u2019-]*\\b")
+    signs = token_pattern(frame["sentence"]) == SIGNS
+    vectorizer = CountVectorizer(binary=True, token_pattern=SIGNS if signs else "(?u)\\b\\w[\\w'\\u2019-]*\\b")
     present = vectorizer.fit_transform(frame["sentence"])
     counts = np.stack([present[(frame["label"] == label).to_numpy()].sum(axis=0) for label in LABELS]).reshape(3, -1)
     top = int(np.argmax(list(label_counts(frame).values())))
@@ -171,23 +247,40 @@ def one_word_rules(frame: pd.DataFrame, most: int = 8) -> list[tuple[str, str, f
     return [(str(words[column]), LABELS[row], (base + gain) / len(frame)) for gain, row, column in best[:most]]
 
 
-def suspicious_labels(frame: pd.DataFrame, most: int = 10) -> list[tuple[float, str, str, str]]:
-    """Rows whose label a linear model, trained on the other rows, finds least likely.
+def _chances(frame: pd.DataFrame, begin: Callable[[], None]) -> np.ndarray:
+    """Probability of each label for each row, from a linear model that was trained on other rows.
 
     Returns
     -------
-    list of (float, str, str, str)
-        Probability given to the label, the label, the label it would give, and the sentence; the least likely first.
+    numpy.ndarray of shape (rows, labels)
     """
-    folds = StratifiedKFold(5, shuffle=True, random_state=SEED)
-    chances = cross_val_predict(
-        _linear_model(), frame["sentence"], frame["label"], cv=folds, method="predict_proba"
-    )  # columns in the order of the sorted labels, which is that of LABELS
-    given = chances[np.arange(len(frame)), [LABELS.index(label) for label in frame["label"]]]
-    worst = np.argsort(given, kind="stable")[:most]
-    return [
-        (float(given[row]), frame["label"][row], LABELS[int(chances[row].argmax())], frame["sentence"][row])
-        for row in worst
+    counts = CountVectorizer(token_pattern=token_pattern(frame["sentence"])).fit_transform(frame["sentence"])
+    labels = frame["label"].to_numpy()
+    chances = np.zeros((len(frame), len(LABELS)))
+    for others, held_out in StratifiedKFold(FOLDS, shuffle=True, random_state=SEED).split(counts, labels):
+        begin()
+        model = make_pipeline(TfidfTransformer(), LogisticRegression(max_iter=1000)).fit(counts[others], labels[others])
+        # Columns in the order of the sorted labels, which is that of LABELS.
+        chances[held_out] = model.predict_proba(counts[held_out])
+    return chances
+
+
+def _doubtful(frame: pd.DataFrame, chances: np.ndarray, place: _Places) -> tuple[int, list[tuple[float, str, str]]]:
+    """Rows whose label such a model would change.
+
+    Returns
+    -------
+    count : int
+        All of them.
+    rows : list of (float, str, str)
+        Probability given to the label, the label it would give, and the row; the least likely first.
+    """
+    codes = np.array([LABELS.index(label) for label in frame["label"]])
+    given = chances[np.arange(len(frame)), codes]
+    differs = np.flatnonzero(chances.argmax(axis=1) != codes)
+    worst = differs[np.argsort(given[differs], kind="stable")][:DOUBTFUL]
+    return len(differs), [
+        (float(given[row]), LABELS[int(chances[row].argmax())], place.of((int(row),))) for row in worst
     ]
 
 
@@ -220,9 +313,9 @@ def kappa(table: np.ndarray) -> float:
     return float((np.trace(shares) - by_chance) / (1 - by_chance))
 
 
-def _linear_model() -> Pipeline:
+def _linear_model(pattern: str) -> Pipeline:
     """TF-IDF of single words and logistic regression, both as scikit-learn sets them by default."""
-    return make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))
+    return make_pipeline(TfidfVectorizer(token_pattern=pattern), LogisticRegression(max_iter=1000))
 
 
 def _distinct_words(sentences: Any) -> int:
@@ -250,30 +343,43 @@ def _counts(counts: dict[str, int], total: int) -> str:
     return ", ".join(f"{name} {count} ({count / total:.0%})" for name, count in counts.items())
 
 
-def _lines(found: Audit) -> list[str]:
+def _lines(found: Audit) -> Iterator[str]:
     total = found.sizes["all"]
     tokens = "" if found.mean_tokens is None else f", {found.mean_tokens:.1f} tokens"
-    lines = [
+    yield (
         f"{found.name}: {total} sentences (train {found.sizes['train']}, validation {found.sizes['validation']},"
-        f" test {found.sizes['test']})",
-        f"Labels: {_counts(found.labels, total)}",
-        *(f"{tag.capitalize()}: {_counts(counts, total)}" for tag, counts in found.tags.items()),
-        f"Length: {found.mean_words:.1f} words{tokens} on average; {found.with_digit:.0%} hold a digit",
-        f"Vocabulary: {found.distinct_words} words, {found.words_in_sample} in {min(SAMPLE, total)} sentences",
-        f"Copies: {found.exact_duplicates} exact, {len(found.near_duplicates)} near pairs (cosine {NEAR} or more),"
-        f" {found.leaks} of them across the split",
-        f"Most used frame, names and numbers masked: {found.most_used_frame[0]} times: {found.most_used_frame[1]}",
-        f"Lazy rules on all rows, against {found.labels and max(found.labels.values()) / total:.3f} for the majority:",
-        *(f"  if {word!r} then {label}: {accuracy:.3f}" for word, label, accuracy in found.one_word),
+        f" test {found.sizes['test']})"
+    )
+    yield f"Labels: {_counts(found.labels, total)}"
+    yield from (f"{tag.capitalize()}: {_counts(counts, total)}" for tag, counts in found.tags.items())
+    headings = {
+        "leaks": f"Leaks: {found.leaks} sentences stand in more than one part",
+        "contradictions": f"Contradictions: {found.contradictions} sentences have different labels",
+        "copies": f"Copies: {found.exact_duplicates} exact, with the same label, after folding case and blanks",
+        "near pairs": f"Near pairs (cosine {NEAR} or more): {found.near_duplicates}, {found.near_leaks} of them across"
+        " the split",
+        **{f"{kind}": f"Damaged signs, {kind}: in {count} sentences" for kind, count in found.damaged.items()},
+    }
+    for kind, heading in headings.items():
+        yield heading
+        yield from (f"  {line}" for line in found.shown[kind])
+    if not found.damaged:
+        yield "Damaged signs: none"
+    yield f"Length: {found.mean_words:.1f} words{tokens} on average; {found.with_digit:.0%} hold a digit"
+    yield f"Longest: {found.longest}"
+    yield f"Vocabulary: {found.distinct_words} words, {found.words_in_sample} in {min(SAMPLE, total)} sentences"
+    yield f"Most used frame, names and numbers masked: {found.most_used_frame[0]} times: {found.most_used_frame[1]}"
+    yield f"Lazy rules on all rows, against {max(found.labels.values()) / total:.3f} for the majority:"
+    yield from (f"  if {word!r} then {label}: {accuracy:.3f}" for word, label, accuracy in found.one_word)
+    yield (
         f"TF-IDF and logistic regression on validation: accuracy {found.linear_accuracy:.3f}, macro-F1"
-        f" {found.linear_f1:.3f} (majority {found.majority_accuracy:.3f})",
-        "Labels that look wrong to that model (read them; often the model is wrong):",
-        *(
-            f"  {chance:.3f} {label}, it says {other}: {sentence}"
-            for chance, label, other, sentence in found.suspicious
-        ),
-    ]
-    return lines + [f"  near: {cosine:.2f} {one} <> {two}" for cosine, one, two in found.near_duplicates[:10]]
+        f" {found.linear_f1:.3f} (majority {found.majority_accuracy:.3f})"
+    )
+    yield (
+        f"Labels that such a model, trained on other rows, would change: {found.doubtful}. Read these first; often the"
+        " model is wrong:"
+    )
+    yield from (f"  {chance:.3f}, it says {other}: {row}" for chance, other, row in found.suspicious)
 
 
 def card_table(found: Audit) -> str:
@@ -290,8 +396,8 @@ def card_table(found: Audit) -> str:
         ("different words in all", f"{found.distinct_words:,}", "", "", ""),
         ("sentences with a digit", f"{found.with_digit:.0%}", "53%", "65%", "45%"),
         ("exact copies", str(found.exact_duplicates), "", "", ""),
-        (f"near pairs (cosine {NEAR} or more)", str(len(found.near_duplicates)), "", "", ""),
-        ("near pairs across the split", str(found.leaks), "", "", ""),
+        (f"near pairs (cosine {NEAR} or more)", str(found.near_duplicates), "", "", ""),
+        ("near pairs across the split", str(found.near_leaks), "", "", ""),
         ("uses of the most frequent frame", str(found.most_used_frame[0]), "", "", ""),
         ("always say the majority", f"{found.majority_accuracy:.3f}", "", "", ""),
         (f"best one-word rule (“{found.one_word[0][0]}”)", f"{found.one_word[0][2]:.3f}", "", "", ""),
@@ -330,7 +436,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--card", action="store_true", help="write the table of the data card (bundled sentences)")
     options = parser.parse_args(argv)
     try:
-        found = audit(load(options.csv))
+        data = load(options.csv)
+        with tqdm(total=len(STEPS), leave=False, bar_format="{desc:16} {bar:30} {elapsed}") as bar:
+
+            def show(step: str) -> None:
+                bar.set_description_str(step)
+                bar.update()
+
+            found = audit(data, show)
     except WorkshopError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2

@@ -47,6 +47,8 @@ class Board:
         Where a bad line began, and the reason.
     scores : list of Score
         Answers in the clinic, one per visitor.
+    repeated : int
+        Copies of lines that were there already.
     """
 
     compared: list[Shared]
@@ -54,6 +56,7 @@ class Board:
     backup: list[Shared]
     refused: list[tuple[str, str]]
     scores: list[Score]
+    repeated: int = 0
 
     def one_lab(self) -> list[Shared]:
         """All runs of the lab that is compared, comparable or not."""
@@ -64,7 +67,15 @@ class Board:
             f"{len(self.compared)} runs can be compared, {len(self.apart)} differ in more than learning rate and seed,"
             f"\n{len(self.backup)} come from the backup lab, {len(self.refused)} lines cannot be used;"
             f" {len(self.scores)} people have sent their answers in the clinic."
+            f"{self._silent()}"
         )
+
+    def _silent(self) -> str:
+        """Which groups have sent nothing, up to the highest number that was seen; and copies that count once."""
+        numbers = {shared.run.dials.get("GROUP") for shared in [*self.one_lab(), *self.backup]} - {None}
+        missing = [str(number) for number in range(1, max(numbers, default=0)) if number not in numbers]
+        told = f"\nNo line from GROUP {', '.join(missing)}." if missing else ""
+        return told + (f"\nCame more than once and count once: {self.repeated}." if self.repeated else "")
 
 
 def collect(source: str = "") -> Board:
@@ -140,13 +151,15 @@ def sort(found: Gathered) -> Board:
         main, backup = backup, []
     settings = Counter(tuple(_setting(shared.run).items()) for shared in main)
     usual = dict(settings.most_common(1)[0][0]) if settings else {}
-    told = [(shared, _difference(shared.run, usual)) for shared in main]
+    encoders = {shared.run.encoder["revision"]: shared.run.encoder["name"] for shared in main}
+    told = [(shared, _difference(shared.run, usual, encoders)) for shared in main]
     return Board(
         sorted([shared for shared, difference in told if not difference], key=_order),
         [(shared, difference) for shared, difference in told if difference],
         sorted(backup, key=_order),
         found.refused,
         found.scores,
+        len(found.repeated),
     )
 
 
@@ -284,9 +297,10 @@ def by_rate(board: Board) -> dict[tuple[str, float], list[Shared]]:
 def budget(board: Board, passes: int = BUDGET) -> pd.DataFrame:
     """The budget round: who spent the sentence-passes how, best validation macro-F1 first.
 
-    A run takes part if it spent more than half of the budget; one that spent more than all of it is out. Runs on other
-    data or another encoder than most are left out as well, and so are those with the default number of sentences and
-    epochs: in the backup lab the morning's runs are over the budget, and nobody meant them for it.
+    A run takes part if it spent more than half of the budget and not more than all of it; others are below, with the
+    reason. Runs on other data or another encoder than most are left out, so are those that differ from their dials or
+    had wrong labels, and those with the default number of sentences and epochs: in the backup lab the morning's runs
+    are over the budget, and nobody meant them for it.
 
     Parameters
     ----------
@@ -303,8 +317,8 @@ def budget(board: Board, passes: int = BUDGET) -> pd.DataFrame:
     rows = []
     for one in board.one_lab():
         final, test = one.run.final, one.run.test or {}
-        takes_part = spent(one.run) > passes / 2 and _ground(one.run) == usual[0][0] and not _by_default(one.run)
-        if not takes_part or final.get("val_f1_macro") is None:
+        meant = _ground(one.run) == usual[0][0] and not (_by_default(one.run) or one.run.apart)
+        if not meant or final.get("val_f1_macro") is None:
             continue
         slip = None if test.get("f1_macro") is None else test["f1_macro"] - final["val_f1_macro"]
         rows.append(
@@ -315,7 +329,7 @@ def budget(board: Board, passes: int = BUDGET) -> pd.DataFrame:
                 "Validation F1": round(final["val_f1_macro"], 3),
                 "Test F1": number(test.get("f1_macro"), 3) or "closed",
                 "Slip": signed(slip, 3),
-                "Verdict": "over the budget" if spent(one.run) > passes else "",
+                "Verdict": _out(spent(one.run), passes),
             }
         )
     frame = pd.DataFrame(rows, columns=["Group", "Spent", "How", "Validation F1", "Test F1", "Slip", "Verdict"])
@@ -323,6 +337,13 @@ def budget(board: Board, passes: int = BUDGET) -> pd.DataFrame:
     if len(frame) and not frame.loc[0, "Verdict"]:
         frame.loc[0, "Verdict"] = "winner on validation"
     return frame
+
+
+def _out(passes_spent: int, passes: int) -> str:
+    """Why a run takes no part in the budget round; empty if it does."""
+    if passes_spent > passes:
+        return "over the budget"
+    return "" if passes_spent > passes / 2 else "half the budget or less"
 
 
 def spent(run: Run) -> int:
@@ -380,11 +401,21 @@ def _setting(run: Run) -> dict[str, Any]:
         "data": run.data["sha256"][:8],
         "encoder": run.encoder["revision"],
         "precision": run.machine["precision"],
+        "departures": "; ".join(run.departures) or "none",
+        "adapter": " ".join(map(str, (run.adapter or {"": "none"}).values())),
     }
 
 
-def _difference(run: Run, usual: dict[str, Any]) -> str:
-    setting = _setting(run)
+def _difference(run: Run, usual: dict[str, Any], encoders: dict[str, str]) -> str:
+    """What is different, an encoder by its name; two of one name by their revisions as well."""
+    setting, usual = _setting(run), dict(usual)
+    if setting["encoder"] != usual["encoder"]:
+        revisions = setting["encoder"], usual["encoder"]
+        names = [encoders[revision] for revision in revisions]
+        alike = names[0] == names[1]
+        setting["encoder"], usual["encoder"] = (
+            f"{name} {revision[:7]}" if alike else name for name, revision in zip(names, revisions, strict=True)
+        )
     told = [
         f"{name} {setting.get(name)} (most: {usual.get(name)})"
         for name in setting | usual

@@ -17,7 +17,7 @@ from tuning.errors import WorkshopError, nearest
 from tuning.evidence import FEWEST_NOTE_WORDS, FEWEST_WORDS
 from tuning.markdown_tables import find_table
 from tuning.prediction import prediction_of
-from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
+from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, marked_id, readable_runs
 from tuning.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, Block, find_blocks, is_number
 
 ABOUT_COLUMNS = ("About you", "")
@@ -96,10 +96,11 @@ class Desk:
 
     @functools.cached_property
     def runs(self) -> list[Run]:
-        """Finished and adopted runs, oldest first."""
+        """Finished and adopted runs, oldest first; one that differs from its dials is named and does not count."""
         found, damaged = readable_runs()
         self.warnings += [reason for _, reason in damaged]
-        return found
+        self.warnings += [f"{marked_id(run)} stands apart and is not counted." for run in found if run.apart]
+        return [run for run in found if not run.apart]
 
     @property
     def alone(self) -> bool:

@@ -302,6 +302,7 @@ def _runs_here(dials: Dials, encoder: "Encoder") -> list[Run]:
             and run.dials.get("PRECISION") == dials.PRECISION
             and run.dials.get("SPEED", dials.SPEED) == dials.SPEED
             and run.dials.get("TRAINED", EVERYTHING) == EVERYTHING
+            and not run.departures
             and run.machine["processor"] == machine.processor()
             and run.machine["cores"] == os.cpu_count()
         )

@@ -233,7 +233,7 @@ _LEFT_OUT: tuple[tuple[Callable[[Table, int, int], list[int]], str], ...] = (
 def _check_sentences(sentences: list[str], numbers: list[int], name: str) -> None:
     if not sentences:
         raise DataError(f"{name}: there is a header but no sentence. Add rows.")
-    empty = [number for number, sentence in zip(numbers, sentences, strict=True) if not bare(sentence)]
+    empty = [number for number, sentence in zip(numbers, sentences, strict=True) if not sentence]
     if empty:
         it = "it" if len(empty) == 1 else "them"
         raise DataError(f"{name}: {listed(empty)} an empty sentence. Fill or delete {it}.")

@@ -19,7 +19,17 @@ from tuning.decoding import decode
 from tuning.errors import DataError, nearest
 from tuning.file_kinds import refuse_other_kinds
 from tuning.labels import LABELS, label_counts
-from tuning.splits import FEWEST_PER_LABEL, PARTS, SPLIT_SEED, Splits, check_parts, flip_labels, split, subset
+from tuning.splits import (
+    FEWEST_PER_LABEL,
+    PARTS,
+    SPLIT_SEED,
+    Splits,
+    check_parts,
+    flip_labels,
+    split,
+    subset,
+    training_part,
+)
 
 if TYPE_CHECKING:
     from tuning import hub
@@ -39,6 +49,7 @@ __all__ = [
     "phrasebank",
     "split",
     "subset",
+    "training_part",
 ]
 
 BUNDLED = folders.DATA / "financial_sentiment.csv"

@@ -6,6 +6,7 @@ value gets the same one line everywhere, before anything is computed.
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Self
@@ -19,6 +20,17 @@ AGREEMENTS = ("50", "66", "75", "all")
 SPEEDS = ("fast", "plain")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 ROOM_CARD = ("MODEL", "DATA", "PRECISION")
+# What each word of the card decides. A number format that each machine chooses for itself (auto) is none of them: the
+# card is there to prevent it.
+_ROOM_WORDS = {
+    "distilbert": "MODEL",
+    "embedded": "MODEL",
+    "bundled": "DATA",
+    "phrasebank": "DATA",
+    "fp32": "PRECISION",
+    "bf16": "PRECISION",
+    "fp16": "PRECISION",
+}
 EVERYTHING = "everything"
 TRAINED_PARTS = ("head only", "head and last block", "all but embeddings", EVERYTHING)
 OPTIONS = ("A", "B", "C", "D", "E", "F")
@@ -87,11 +99,22 @@ def _group(value: Any) -> int | None:
 
 
 def _room(value: Any) -> str:
-    words = _text(value).replace(",", " ").split() if value not in (None, "") else []
-    # A number format that each machine chooses for itself is what a room card is there to prevent.
-    if words and (len(words) != 3 or words[2] not in PRECISIONS[1:]):
+    """The card's words in the order of `ROOM_CARD`, in whichever order and spelling they were typed."""
+    words = re.findall(r"[^\s,;=\"'`\u2018-\u201f]+", _text(value)) if value not in (None, "") else []
+    card: dict[str, str] = {}
+    for word in words:
+        plain = re.sub(r"[\W_]", "", word.casefold())
+        name = _ROOM_WORDS.get(plain) or (
+            "DATA" if word.lower().endswith(".csv") else "MODEL" if re.search(r"[/\\]", word) else None
+        )
+        if word in ROOM_CARD:
+            continue
+        if name is None or name in card:
+            raise ValueError
+        card[name] = plain if plain in _ROOM_WORDS else word
+    if words and len(card) != len(ROOM_CARD):
         raise ValueError
-    return " ".join(words)
+    return " ".join(card[name] for name in ROOM_CARD if card)
 
 
 def _fraction(value: Any) -> float:
@@ -178,6 +201,10 @@ def _agreement_dial() -> Any:
         "PhraseBank only: share of its annotators, in percent, that had to agree",
         AGREEMENTS,
     )
+
+
+def _label_noise_dial() -> Any:
+    return _dial(0.0, _fraction, "a number from 0 to 1", "share of training labels flipped to another class")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -276,6 +303,7 @@ class Dials(_Checked):
     )
     DATA: str = _data_dial()
     AGREEMENT: str = _agreement_dial()
+    LABEL_NOISE: float = _label_noise_dial()
     PRECISION: str = _dial(
         "auto", _one_of(PRECISIONS), "auto, fp32, bf16 or fp16", "number format of the arithmetic", PRECISIONS
     )
@@ -285,7 +313,8 @@ class Dials(_Checked):
     ROOM: str = _dial(
         "",
         _room,
-        "empty, or the three words of the room card, such as embedded bundled fp32 (fp32, bf16 or fp16, never auto)",
+        "empty, or the three words of the room card, such as embedded bundled fp32, in any order (fp32, bf16 or fp16,"
+        " never auto)",
         "the coach's room card: decides MODEL, DATA and PRECISION for the whole room",
         decides=False,
     )
@@ -371,9 +400,7 @@ class SgdDials(_Checked):
     ALPHA: float = _dial(
         1e-5, _fraction, "a number from 0 to 1", "strength of the regularisation: the pull of the weights to zero"
     )
-    LABEL_NOISE: float = _dial(
-        0.0, _fraction, "a number from 0 to 1", "share of training labels flipped to another class"
-    )
+    LABEL_NOISE: float = _label_noise_dial()
     NOISY_VALIDATION: bool = _dial(False, _yes_no, "True or False", "flip the same share of validation labels too")
     DATA: str = _data_dial()
     AGREEMENT: str = _agreement_dial()

@@ -165,7 +165,7 @@ def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedToke
     except (OSError, ValueError, RuntimeError, SafetensorError) as problem:
         first = str(problem).strip().splitlines()[0][:150]
         raise EncoderError(f"{folders.short(encoder.folder)}: this encoder cannot be loaded ({first}).") from None
-    model.start = (encoder.revision, seed)
+    model.start, model.built_as = (encoder.revision, seed), repr(model)
     return model.eval(), tokenizer(encoder)
 
 

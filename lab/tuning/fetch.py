@@ -19,7 +19,11 @@ def bring(repository: hub.Repository, folder_name: str) -> bool:
         with hub.progress_bar(repository.name) as show:
             hub.fetch(repository, folder, on_progress=show)
     except hub.HubError as problem:
-        print(f"error: {repository.name}: {problem}", file=sys.stderr)
+        print(
+            f"error: {repository.name}: {problem} Run this again, here or on another network: it goes on where it broke"
+            " off. The notebooks work without it (room card: embedded).",
+            file=sys.stderr,
+        )
         return False
     print(f"{repository.name} is in {folders.short(folder)}, checked.")
     return True

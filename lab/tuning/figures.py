@@ -1,7 +1,8 @@
 """Curve pictures for Activity 1 and the slides, drawn from recorded runs.
 
-``python3 workshop.py figures`` writes neutral pictures (a letter for a name, no cause anywhere) and the picture of a
-run under way for the README to ``assets/``, and the explained ones to ``assets/coach_only/``. The same records give the
+``python3 workshop.py figures`` writes neutral pictures (a letter for a name, no cause anywhere), the picture of a run
+under way for the README and two pictures of whole runs by epoch to ``assets/``, and the explained curves to
+``assets/coach_only/``. The same records give the
 same bytes.
 """
 
@@ -21,7 +22,10 @@ from tuning.run import Run
 
 ASSETS = folders.ROOT / "assets"
 # The order is no alphabet of causes: a letter must not give its answer away.
-CURVES = {"a": "too_high-seed2", "b": "just_right-seed2", "c": "too_low-seed3", "d": "over-training"}
+CURVES = {"a": "too_high-seed2", "b": "just_right-seed2", "c": "too_low-seed3", "d": "over-fitting-seed1"}
+
+# What happens from epoch to epoch, for pages that are read after Activity 1.
+OVER_EPOCHS = {"over_confident": "over-training", "wrong_labels": "over-fitting-seed1"}
 
 # The README shows a run as a learner sees it while it trains: under way, and not yet judged by anybody.
 LIVE = "just_right-seed1"
@@ -83,6 +87,9 @@ def write(folder: Path = ASSETS) -> list[Path]:
     coach = folder / "coach_only"
     coach.mkdir(parents=True, exist_ok=True)
     live(reference.load(LIVE)).save(written[0])
+    for stem, name in OVER_EPOCHS.items():
+        written.append(folder / f"{stem}.png")
+        curves.over_epochs(reference.load(name)).save(written[-1])
     for letter, name in CURVES.items():
         run = reference.load(name)
         for picture, stem in (

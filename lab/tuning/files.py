@@ -70,9 +70,9 @@ def replacing(path: Path) -> Iterator[Path]:
         if path.exists():
             shutil.copymode(path, part)
         with part.open("r+b") as file:
-            _flush(file.fileno())
+            flush(file.fileno())
         part.replace(path)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
 
@@ -144,14 +144,14 @@ def append_line(path: Path, line: str) -> None:
         try:
             file.write(b"\n" * cut_short + line.encode("utf-8") + b"\n")
             file.flush()
-            _flush(file.fileno())
+            flush(file.fileno())
         except OSError:
             # On a full disk there is room for this at least.
             with contextlib.suppress(OSError):
                 os.ftruncate(file.fileno(), size)
             raise
     if not size:
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
 
 
 def clear_parts(folder: Path, pattern: str = "*") -> None:
@@ -163,7 +163,8 @@ def clear_parts(folder: Path, pattern: str = "*") -> None:
                 part.unlink()
 
 
-def _flush(descriptor: int) -> None:
+def flush(descriptor: int) -> None:
+    """Have an open file on the disk, where the disk can say so."""
     try:
         os.fsync(descriptor)
     except OSError as problem:
@@ -171,13 +172,14 @@ def _flush(descriptor: int) -> None:
             raise
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk."""
     # Windows opens no folder, and keeps names by itself.
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        _flush(descriptor)
+        flush(descriptor)
     finally:
         os.close(descriptor)
 

@@ -118,6 +118,8 @@ def _not_from_here(run: Run) -> str:
                 " Set RUN_1 to a run of yours, or DIALS to train one."
             )
         return f"was adopted from {group}, and what it said about single sentences did not travel"
+    if run.departures:
+        return f"differs from its dials ({'; '.join(run.departures)})"
     try:
         encoder_of(run)
     except EncoderError:
@@ -243,7 +245,8 @@ def _in_log(dials: Dials, encoder: "Encoder") -> Run | None:
 def _same_dials(run: Run, dials: Dials) -> bool:
     """Whether a record was made with these dials; one that came later counts with its default."""
     asked = FrozenDials().as_dict() | dials.as_dict()
-    return asked == FrozenDials().as_dict() | {name: run.dials[name] for name in asked if name in run.dials}
+    recorded = FrozenDials().as_dict() | {name: run.dials[name] for name in asked if name in run.dials}
+    return asked == recorded and not run.departures
 
 
 def introduction(run_1: Run) -> str:
@@ -488,17 +491,18 @@ def backup_run(run_1: Run) -> Run:
     Returns
     -------
     Run
-        The newest own one with the preset ``JUST_RIGHT``, without label noise.
+        The newest own one with the preset ``JUST_RIGHT``, with the training labels of Run 1.
     """
     from tuning import data, sgd
 
-    dials = run_1.dials
-    wanted = SgdDials(**{name: dials[name] for name in ("GROUP", "TRAIN_SUBSET", "DATA", "AGREEMENT")})
+    same = ("GROUP", "TRAIN_SUBSET", "DATA", "AGREEMENT", "LABEL_NOISE")
+    wanted = SgdDials(**{name: run_1.dials[name] for name in same})
     for run in reversed(_all_runs()):
         if (
             run.notebook == BACKUP_NOTEBOOK
             and adopted_from(run) is None
-            and (run.preset, run.dials["LABEL_NOISE"]) == (wanted.LR_PRESET, 0)
+            and (run.preset, run.dials["LABEL_NOISE"]) == (wanted.LR_PRESET, wanted.LABEL_NOISE)
+            and not (run.dials["LABEL_NOISE"] and run.dials["NOISY_VALIDATION"])
             and run.data["sha256"] == run_1.data["sha256"]
             and run.data["train_used"] == run_1.data["train_used"]
         ):

@@ -30,6 +30,7 @@ from tuning import folders
 from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
 from tuning.errors import DialError, WorkshopError, nearest
 from tuning.files import write_whole
+from tuning.notebooks import read_notebook
 from tuning.run import COMPARISON_FILE, FURTHER_NOTEBOOK, Run, copy_results, make_room_in
 from tuning.session import notebook_file
 
@@ -161,10 +162,11 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None)
     RunError
         Before anything runs, if nothing can be written where the results go.
     WorkshopError
-        If a cell fails, with its own line.
+        Before anything runs, if the notebook is damaged; or if a cell fails, with its own line.
     """
     given = parameters(number, settings)
     source = notebook_file(number)
+    read_notebook(source, tagged=True)
     make_room_in(out or folders.runs())
     papermill_engines.register("workshop", _Engine)
     logging.getLogger("papermill").setLevel(logging.ERROR)
@@ -180,6 +182,7 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None)
                 parameters=given,
                 engine_name="workshop",
                 kernel_name="python3",
+                language="python",
                 cwd=folders.LAB,
                 progress_bar={
                     "bar_format": "{desc} {n_fmt}/{total_fmt} cells  {elapsed}  {postfix}",

@@ -102,7 +102,7 @@ def _trained_on(run: Run) -> str:
     words = f"{run.data.get('train_used', '?')} sentences, {Path(run.dials['DATA']).name}"
     if noise := run.dials.get("LABEL_NOISE"):
         words += f", {noise:.0%} of labels wrong" + (", validation too" if run.dials.get("NOISY_VALIDATION") else "")
-    return words
+    return "; ".join([words, *run.departures])
 
 
 def validation_and_test(run: Run) -> pd.DataFrame:

@@ -7,18 +7,24 @@ predictions of all runs. Weights are large and stay out unless they are asked fo
 
 import datetime
 import importlib
+import json
 import os
-import shutil
+import re
 import sys
-import time
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from tuning import folders, log
+from filelock import Timeout
+
+from tuning import archive_reading, folders, log
+from tuning.archive_merging import Coming, take_all
+from tuning.archive_reading import PLACES, SUFFIXES, TIMES, WEIGHTS
 from tuning.errors import KeepsakeError
+from tuning.files import replacing
 from tuning.resume import CHECKPOINTS, MARK
-from tuning.run import readable_runs
+from tuning.run import finished_runs, readable_runs
 
 # The one sentence, wherever a document says what to take along.
 TAKE_HOME = (
@@ -26,17 +32,14 @@ TAKE_HOME = (
     " your log and your runs."
 )
 SAVED = "saved"
-NAME = "workshop-6w-{:%Y%m%d-%H%M%S}.zip"
+STEM = "workshop-6w-"
 PATTERN = "workshop-6w-*.zip"
-SUFFIXES = {".csv", ".docx", ".html", ".ipynb", ".json", ".jsonl", ".md", ".png", ".pptx", ".svg", ".txt"}
-WEIGHTS = "model"
 LEFT_OUT = {SAVED, WEIGHTS, CHECKPOINTS, "tracking"}
-LARGEST = 2_000_000_000
 
 
 def _places() -> dict[str, Path]:
     """Where each folder in the file belongs on this machine."""
-    return {"my_work": folders.work(), "runs": folders.runs(), "share": folders.share()}
+    return dict(zip(PLACES, (folders.work(), folders.runs(), folders.share()), strict=True))
 
 
 def in_colab() -> bool:
@@ -62,27 +65,25 @@ def save(weights: bool = False) -> Path:
     KeepsakeError
         If it cannot be written.
     """
-    target = folders.work() / SAVED / NAME.format(datetime.datetime.now())
-    found = dict(_files())
+    target = _next_name()
+    kept = dict(_files())
     if weights:
-        found |= dict(_last_weights())
-    part = target.with_suffix(".part")
+        kept |= dict(_last_weights())
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
-            # Oldest first: the file keeps times to two seconds only, and the order of runs is told by them.
-            for name, path in sorted(found.items(), key=lambda item: item[1].stat().st_mtime):
+        with replacing(target) as part, zipfile.ZipFile(part, "w", strict_timestamps=False) as archive:
+            times = {}
+            for name, path in kept.items():
                 # Weights are numbers without a pattern: compressing them takes long and saves nothing.
                 large = path.suffix == ".safetensors"
                 archive.write(path, name, zipfile.ZIP_STORED if large else zipfile.ZIP_DEFLATED)
-        part.replace(target)
+                times[name] = path.stat().st_mtime
+            archive.writestr(TIMES, json.dumps(times), zipfile.ZIP_DEFLATED)
     except OSError as problem:
-        part.unlink(missing_ok=True)
         raise KeepsakeError(f"{folders.short(target)} cannot be written ({problem.strerror}).") from None
-    runs = sum(PurePosixPath(name).name == "run.json" for name in found)
+    runs = sum(PurePosixPath(name).name == "run.json" for name in kept)
     size = target.stat().st_size / 1e6
     print(
-        f"Saved: {folders.short(target)}, {size:.1f} MB: {len(found)} files, {runs} run{'s' * (runs != 1)} among them."
+        f"Saved: {folders.short(target)}, {size:.1f} MB: {len(kept)} files, {runs} run{'s' * (runs != 1)} among them."
     )
     if _half_finished():
         print("A run is half-finished, and only whole runs are in the file: let it end, then save again.")
@@ -116,7 +117,10 @@ def how_to_come_back() -> str:
 
 
 def bring_back(file: Path | str | None = None) -> list[Path]:
-    """Put the contents of a saved file where they belong; what is there already and differs is kept beside it.
+    """Put the contents of a saved file where they belong, all of them or none.
+
+    Where a file is here already and differs, the newer one gets the name and the older one stays beside it. Logs,
+    predictions and the order of runs are joined.
 
     Parameters
     ----------
@@ -132,24 +136,23 @@ def bring_back(file: Path | str | None = None) -> list[Path]:
     Raises
     ------
     KeepsakeError
-        If there is no such file, or it is not one that `save` wrote.
+        If there is no such file, or it is damaged, or it is not one that `save` wrote.
     """
     found = _newest() if file is None else Path(file).expanduser()
     if found is None or not found.is_file():
         name = "workshop-6w-....zip" if found is None else folders.short(found)
         raise KeepsakeError(f"{name}: there is no such file. Put the file that you saved beside README.md.")
     try:
-        with zipfile.ZipFile(found) as archive:
-            written, moment = [], 0.0
-            for entry in _checked(archive, found):
-                moment = max(moment + 0.01, time.mktime((*entry.date_time, 0, 0, -1)))
-                if path := _place(archive, entry, moment):
-                    written.append(path)
-    except (zipfile.BadZipFile, EOFError):
-        raise KeepsakeError(f"{folders.short(found)} is damaged. Download or upload it again.") from None
+        with tempfile.TemporaryDirectory(prefix="workshop-") as unpacked:
+            times = archive_reading.unpack(found, Path(unpacked))
+            coming = [Coming(Path(unpacked) / name, _target(name), moment) for name, moment in times.items()]
+            written, notes = take_all(coming)
+    except Timeout:
+        raise KeepsakeError(f"{folders.short(folders.runs())} is in use by another notebook. Run this again.") from None
     except OSError as problem:
         raise KeepsakeError(f"{folders.short(found)} cannot be brought back ({problem.strerror}).") from None
     _complete_the_log()
+    print(*notes, sep="\n", end="\n" * bool(notes))
     print(f'Brought back from {found.name}: {len(written)} files. Go on with any section after "Train".')
     return written
 
@@ -160,12 +163,21 @@ def _files() -> Iterator[tuple[str, Path]]:
         for path in folder.rglob("*"):
             inside = path.relative_to(folder)
             hidden = any(part.startswith(".") for part in inside.parts)
-            if path.is_file() and path.suffix in SUFFIXES and not hidden and not LEFT_OUT & {*inside.parts}:
-                yield f"{place}/{inside.as_posix()}", path
+            if path.is_file() and path.suffix.lower() in SUFFIXES and not hidden and not LEFT_OUT & {*inside.parts}:
+                yield _readable(f"{place}/{inside.as_posix()}"), path
+
+
+def _readable(name: str) -> str:
+    """A name as a zip file can hold it: one that is not UTF-8 was given by an old Windows."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(name).decode("cp1252", "replace")
+    return name
 
 
 def _last_weights() -> Iterator[tuple[str, Path]]:
-    model = max(folders.runs().glob(f"*/{WEIGHTS}"), key=lambda folder: folder.stat().st_mtime, default=None)
+    model = next((path for run in reversed(finished_runs()) if (path := run / WEIGHTS).is_dir()), None)
     for path in sorted(model.iterdir()) if model else ():
         yield f"runs/{path.relative_to(folders.runs()).as_posix()}", path
 
@@ -181,39 +193,28 @@ def _newest() -> Path | None:
     if not found and in_colab():
         uploaded = importlib.import_module("google.colab.files").upload()
         found = [Path(name).resolve() for name in uploaded]
-    return max(found, key=lambda path: path.name, default=None)
+    return max(found, key=_age, default=None)
 
 
-def _checked(archive: zipfile.ZipFile, found: Path) -> list[zipfile.ZipInfo]:
-    """The entries, if every one of them may be written: inside our folders, of a kind that `save` writes."""
-    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-    for entry in entries:
-        parts = PurePosixPath(entry.filename).parts
-        inside = len(parts) > 1 and parts[0] in _places() and not {"..", ""} & {*parts} and "\\" not in entry.filename
-        weights = len(parts) == 4 and parts[0] == "runs" and parts[2] == WEIGHTS
-        kind = PurePosixPath(entry.filename).suffix
-        if not inside or not (kind in SUFFIXES or (weights and kind == ".safetensors")):
-            raise KeepsakeError(f"{found.name} is not a file that the workshop saved (it holds {entry.filename[:80]}).")
-    if sum(entry.file_size for entry in entries) > LARGEST:
-        raise KeepsakeError(f"{found.name} is far larger than anything that the workshop saves.")
-    return entries
+def _age(path: Path) -> list[int]:
+    """The numbers in a saved file's name: date, time, and which of that second."""
+    return [int(digits) for digits in re.findall(r"\d+", path.stem.removeprefix(STEM))]
 
 
-def _place(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, moment: float) -> Path | None:
-    """Write one entry; None where the same is there already."""
-    place, *inside = PurePosixPath(entry.filename).parts
-    target = _places()[place].joinpath(*inside)
-    if target.is_file() and target.stat().st_size == entry.file_size and target.read_bytes() == archive.read(entry):
-        return None
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    with archive.open(entry) as source, part.open("wb") as out:
-        shutil.copyfileobj(source, out)
-    os.utime(part, (moment, moment))
-    if target.exists():
-        target.rename(target.with_name(f"{target.stem}.before-{time.strftime('%Y%m%d-%H%M%S')}{target.suffix}"))
-    part.replace(target)
-    return target
+def _next_name() -> Path:
+    """A name that sorts behind all others, also where the clock was set back or another was saved within a second."""
+    folder = folders.work() / SAVED
+    name = folder / f"{STEM}{datetime.datetime.now():%Y%m%d-%H%M%S}.zip"
+    newest = max(folder.glob(PATTERN), key=_age, default=None)
+    if newest is None or _age(name) > _age(newest):
+        return name
+    date, clock, *number = _age(newest)
+    return folder / f"{STEM}{date:08}-{clock:06}-{(number or [1])[0] + 1}.zip"
+
+
+def _target(name: str) -> Path:
+    place, *inside = name.split("/")
+    return _places()[place].joinpath(*inside)
 
 
 def _complete_the_log() -> None:

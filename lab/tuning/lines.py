@@ -7,7 +7,8 @@ the checksum covers everything before it. Two kinds are known: `RUN` (see `tunin
 
 Chats wrap lines, quote them and put names and times before them. Whatever is neither letter, digit nor hyphen is
 passed over, also inside the beginning of a line. Where a wrapped line has a number, or a name and a time, before each
-of its rows, the last word of each row is read instead; the checksum says which reading is the right one.
+of its rows, the last word of each row is read instead; where it was split over two messages, long words alone are,
+and other whole lines between them are left out. The checksum says which reading is the right one.
 """
 
 import dataclasses
@@ -64,6 +65,10 @@ RUN = Kind("W6W", 2, 1, "0-9A-Za-z", _sha256, 6_000)
 SCORE = Kind("W6C", 1, 1, "0-9a-f", _crc32, 2_000)
 KINDS = {kind.mark: kind for kind in (RUN, SCORE)}
 
+# Characters: a chat cuts a line into pieces much longer than a name or a time; of a sender's words, so many are shown.
+PIECE, SENDER = 20, 40
+# A sender's name, the time and a quote mark fit in so many characters before a line.
+MOST_SENDER = 200
 _ADDED = "[^0-9A-Za-z-]"
 _WORD = re.compile("[0-9A-Za-z-]+")
 # Programs that "correct" what was typed turn a hyphen into one of these.
@@ -78,6 +83,7 @@ def _start() -> re.Pattern:
 
 
 _START = _start()
+_WHOLE = re.compile(rf"{_START.pattern}.*?-{END}", re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +99,10 @@ class Found:
         As the beginning says.
     rest : str
         The text up to the next beginning, as the chat has it.
+    sender : str
+        The last words before it, which in a chat name the sender; no sign in them can be taken for a format.
+    beyond : str
+        The text that follows without the other whole lines in it: a chat may have split this one around them.
     """
 
     kind: Kind
@@ -100,11 +110,17 @@ class Found:
     version: int
     length: int
     rest: str
+    sender: str
+    beyond: str
 
-    def readings(self) -> tuple[str, str]:
-        """The letters, digits and hyphens that follow: all of them, and the last word of each row."""
+    def readings(self) -> list[str]:
+        """What follows, read in four ways: all of it, the last word of each row, and long words up to its end."""
         words = filter(None, map(_WORD.findall, self.rest.splitlines()))
-        return re.sub(_ADDED, "", self.rest), "".join(row[-1] for row in words)
+        readings = [re.sub(_ADDED, "", self.rest), "".join(row[-1] for row in words)]
+        for text in (self.rest, self.beyond):
+            pieces = [word for word in _WORD.findall(text) if len(word) >= PIECE or word.endswith(END)]
+            readings.append("".join(pieces))
+        return readings
 
 
 def frame(kind: Kind, body: str) -> str:
@@ -134,9 +150,19 @@ def find(text: str) -> list[Found]:
         end = starts[number + 1].start() if number + 1 < len(starts) else len(text)
         mark, version, length = (re.sub(_ADDED, "", part) for part in start.groups())
         kind = KINDS[mark]
-        rest = text[start.end() : min(end, start.end() + kind.longest + MOST_ADDED)]
-        found.append(Found(kind, row, int(version), int(length), rest))
+        limit = start.end() + kind.longest + MOST_ADDED
+        rest = text[start.end() : min(end, limit)]
+        beyond = _WHOLE.sub(" ", text[start.end() : limit]) if f"-{END}" not in rest else ""
+        sender = _sender(text[max(0, start.start() - MOST_SENDER) : start.start()])
+        found.append(Found(kind, row, int(version), int(length), rest, sender, beyond))
     return found
+
+
+def _sender(before: str) -> str:
+    """The last words before a line, with signs that a page could take for a format replaced."""
+    rows = before.rpartition(f"-{END}")[2].splitlines()
+    bare = (" ".join(row.split()).strip(' >|*_`"') for row in reversed(rows))
+    return re.sub(r"[^\w .,:;@()'-]", "?", next(filter(None, bare), ""))[-SENDER:]
 
 
 def body(found: Found) -> str:
@@ -155,7 +181,7 @@ def body(found: Found) -> str:
     if found.length > kind.longest:
         raise ShareError("is altered: its beginning is not that of a share line.")
     start, readings = f"{kind.mark}{found.version}-{found.length}-", found.readings()
-    if f"-{END}" not in readings[0]:
+    if not any(f"-{END}" in reading for reading in readings):
         raise ShareError("is truncated: its end is missing. Copy it again, whole.")
     pattern = re.compile(rf"([{kind.alphabet}]{{{found.length}}})-([0-9a-f]+)-{END}")
     written = list(filter(None, map(pattern.match, readings)))

@@ -1,11 +1,13 @@
 """The experiment log, ``lab/runs/experiment_log.csv``: one row per run, the worksheet's Part B columns first.
 
 The file is written whole beside the old one and takes its place in one step, under a lock: a crash, or two notebooks at
-once, lose no row. A file that is no longer a log is kept under another name, never dropped.
+once, lose no row. A spreadsheet may save it in another form: notes and columns of one's own are then carried over, and
+a copy of the file as it was is kept.
 """
 
 import csv
 import io
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ from tuning.energy import PRICE_PER_HOUR, WATTS, footprint
 from tuning.errors import RunError
 from tuning.files import Lock, write_whole
 from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
+from tuning.spreadsheets import Table, as_typed, harmless, read_table
 
 WORKSHEET_COLUMNS = (
     "Run ID",
@@ -68,6 +71,7 @@ LOG_COLUMNS = (
 )
 # Columns that a log may lack, because it was begun before there were any.
 _ADDED_LATER = ("Departures",)
+_COSTS = ("Energy (Wh)", "Energy from", "Cost", "Cost from")
 LOCK_SECONDS = 60
 POLL_SECONDS = 0.01
 # Dials with a column of their own; all others stand together in "Other dials".
@@ -197,7 +201,7 @@ def append(run: Run) -> None:
     RunError
         If the file cannot be written: the disk is full, or another program holds it.
     """
-    _rewrite(run, lambda rows: _with_row(rows, log_values(run)))
+    _rewrite(run, lambda rows: with_row(rows, log_values(run)))
 
 
 def amend(run: Run, note: str = "", watts: float = WATTS, price_per_hour: float = PRICE_PER_HOUR) -> None:
@@ -222,10 +226,54 @@ def amend(run: Run, note: str = "", watts: float = WATTS, price_per_hour: float 
         row = next((row for row in rows if row["Run ID"] == run.run_id), None)
         if row is None:
             rows.append(row := log_values(run))
-        row |= _costs(run, watts, price_per_hour) | {"Notes": row["Notes"] or note}
+        row |= _costs(run, watts, price_per_hour) | {"Notes": row.get("Notes") or note}
         return rows
 
     _rewrite(run, change)
+
+
+def join(path: Path, raw: bytes) -> bool:
+    """Take in rows, notes and added columns of another copy of the log that this one lacks.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The log.
+    raw : bytes
+        The other copy; one that cannot be read as a log is kept beside this one.
+
+    Returns
+    -------
+    bool
+        Whether it had any.
+
+    Raises
+    ------
+    filelock.Timeout, OSError
+        If the log is held by another notebook, or cannot be written.
+    """
+    with Lock(path.with_suffix(".lock"), LOCK_SECONDS, poll_seconds=POLL_SECONDS):
+        table = _on_disk(path)
+        other = _plain_table(raw) or read_table(raw, LOG_COLUMNS, "Run ID", "Notes")
+        if other is None:
+            return _keep_aside(path, raw).is_file()
+        before = _text(table)
+        own = [name for name in other.columns if name not in LOG_COLUMNS]
+        here, older = {row["Run ID"]: row for row in table.rows}, []
+        for row in other.rows:
+            twin = here.get(row["Run ID"])
+            if twin is None:
+                older.append(dict.fromkeys(LOG_COLUMNS, "") | row)
+                continue
+            for name in ("Notes", *own):
+                words, there = row.get(name, ""), twin.get(name, "")
+                if words not in there:
+                    twin[name] = f"{there}; {words}" if there else words
+        columns = [*table.columns, *(name for name in own if name not in table.columns)]
+        after = _text(Table(columns, [*older, *table.rows]))
+        if after != before:
+            write_whole(path, after)
+    return after != before
 
 
 def _rewrite(run: Run, change: Callable[[list[dict[str, str]]], list[dict[str, str]]]) -> None:
@@ -233,7 +281,8 @@ def _rewrite(run: Run, change: Callable[[list[dict[str, str]]], list[dict[str, s
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with Lock(path.with_suffix(".lock"), LOCK_SECONDS, poll_seconds=POLL_SECONDS):
-            write_whole(path, _text(change(_rows_on_disk(path))))
+            table = _on_disk(path)
+            write_whole(path, _text(Table(table.columns, change(table.rows))))
         # Whoever writes many rows in a row lets the others have a turn.
         time.sleep(2 * POLL_SECONDS)
     except Timeout:
@@ -249,64 +298,96 @@ def _again(run: Run) -> str:
     )
 
 
-def _with_row(rows: list[dict[str, str]], new: dict[str, str]) -> list[dict[str, str]]:
+def with_row(rows: list[dict[str, str]], new: dict[str, str]) -> list[dict[str, str]]:
+    """Put a run's new row at the end, with the words that a person wrote into its old one."""
     old = next((row for row in rows if row["Run ID"] == new["Run ID"]), None)
     if old is not None:
-        new = new | {"Notes": old["Notes"]}
+        own = {name: cell for name, cell in old.items() if name == "Notes" or name not in LOG_COLUMNS}
+        new = new | own
     return [row for row in rows if row is not old] + [new]
 
 
-def _text(rows: list[dict[str, str]]) -> str:
+def _text(table: Table) -> str:
     out = io.StringIO()
-    writer = csv.DictWriter(out, LOG_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _harmless(row[name]) for name in LOG_COLUMNS} for row in rows)
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(harmless(name) for name in table.columns)
+    writer.writerows([harmless(row.get(name, "")) for name in table.columns] for row in table.rows)
     return out.getvalue()
 
 
-def _harmless(value: str) -> str:
-    """A cell that a spreadsheet would run as a formula gets an apostrophe in front; signed numbers stay numbers."""
-    if value[:1] not in ("=", "+", "-", "@"):
-        return value
+def _on_disk(path: Path) -> Table:
+    """The log so far, or what can be made of a file that somebody has changed; that file is copied aside first."""
     try:
-        float(value)
-    except ValueError:
-        return "'" + value
-    return value
-
-
-def _rows_on_disk(path: Path) -> list[dict[str, str]]:
-    """The rows so far; a file that is no longer a log is kept aside, and the runs on disk give their rows again."""
-    rows = _rows(path)
-    if rows is not None:
-        return rows
-    copy = 1
-    while (aside := path.with_name(f"experiment_log_kept_aside_{copy}.csv")).exists():
-        copy += 1
-    path.rename(aside)
-    found = [log_values(run) for run in readable_runs()[0]]
-    print(
-        f"{folders.short(path)} was changed so that it cannot be read as a log. It is kept as {aside.name};"
-        f" a new log begins with the {len(found)} runs on this machine."
-    )
-    return found
-
-
-def _rows(path: Path) -> list[dict[str, str]] | None:
-    """The rows of a file; none if there is no file, None if it is not a log."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            header, rows = list(reader.fieldnames or []), list(reader)
+        raw = path.read_bytes()
     except FileNotFoundError:
-        return []
+        return Table(list(LOG_COLUMNS), [])
+    if (table := _plain_table(raw)) is not None:
+        return table
+    aside = _keep_aside(path, raw)
+    table, runs = read_table(raw, LOG_COLUMNS, "Run ID", "Notes"), readable_runs()[0]
+    if table is None:
+        print(
+            f"{folders.short(path)} was changed so that it cannot be read as a log. It is kept as {aside.name};"
+            f" a new log begins with the {len(runs)} runs on this machine."
+        )
+        return Table(list(LOG_COLUMNS), [log_values(run) for run in runs])
+    print(
+        f"{folders.short(path)} was saved by another program. Its {len(table.rows)} rows, notes and added columns were"
+        f" read; the file as it was is kept as {aside.name}."
+    )
+    return _in_our_form(table, runs)
+
+
+def _keep_aside(path: Path, raw: bytes) -> Path:
+    """Copy the file beside itself, once; it stays in its place until the better one is whole."""
+    copy = 1
+    while (aside := path.with_name(f"experiment_log_kept_aside_{copy}.csv")).exists() and aside.read_bytes() != raw:
+        copy += 1
+    if not aside.exists():
+        write_whole(aside, raw)
+    return aside
+
+
+def _in_our_form(table: Table, runs: list[Run]) -> Table:
+    """Numbers from the records, where there is one, since spreadsheets rewrite them; words from the table."""
+    known = {run.run_id: run for run in runs}
+    own = [name for name in table.columns if name not in LOG_COLUMNS]
+    rows: dict[str, dict[str, str]] = {}
+    for row in table.rows:
+        run = known.get(row["Run ID"].strip())
+        if run is None:
+            # Not on this machine, or a line that somebody wrote below the table.
+            rows[f"row {len(rows)}"] = dict.fromkeys(LOG_COLUMNS, "") | row
+            continue
+        words = {name: row[name] for name in ("Notes", *own) if row.get(name)}
+        if (twin := rows.get(run.run_id)) is not None:
+            words = {name: "; ".join(dict.fromkeys([twin.get(name) or word, word])) for name, word in words.items()}
+        costs = {name: _number_again(row[name]) for name in _COSTS if row.get(name)}
+        rows[run.run_id] = log_values(run) | (twin or {}) | costs | words
+    return Table([*LOG_COLUMNS, *own], list(rows.values()))
+
+
+def _number_again(cell: str) -> str:
+    """A number that a spreadsheet wrote with a decimal comma, as we write it."""
+    return cell.replace(",", ".") if re.fullmatch(r"-?\d+,\d+", cell) else cell
+
+
+def _plain_table(raw: bytes) -> Table | None:
+    """The table if it is as this module writes it, but for its cells; None in any other form."""
+    try:
+        reader = csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline=""), strict=True)
+        header, *rows = list(reader) or [[]]
     except (csv.Error, UnicodeDecodeError):
         return None
-    # csv gives a row with cells too many the key None, and one with cells too few the value None.
-    whole = all(None not in row and None not in row.values() for row in rows)
-    if not whole or header not in (list(LOG_COLUMNS), [name for name in LOG_COLUMNS if name not in _ADDED_LATER]):
+    columns = [as_typed(name) for name in header]
+    ours = [name for name in columns if name in LOG_COLUMNS]
+    expected = [name for name in LOG_COLUMNS if name in ours or name not in _ADDED_LATER]
+    if ours != expected or columns[: len(ours)] != ours or len({*columns}) < len(columns):
         return None
-    return [dict.fromkeys(LOG_COLUMNS, "") | row for row in rows]
+    if any(len(row) != len(columns) for row in rows):
+        return None
+    cells = [dict(zip(columns, map(as_typed, row), strict=True)) for row in rows]
+    return Table([*LOG_COLUMNS, *columns[len(ours) :]], [dict.fromkeys(LOG_COLUMNS, "") | row for row in cells])
 
 
 def read_log() -> pd.DataFrame:
@@ -315,7 +396,7 @@ def read_log() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per run, all cells as text; empty if there is none.
+        One row per run, all cells as text, a learner's own columns last; empty if there is none.
 
     Raises
     ------
@@ -324,12 +405,15 @@ def read_log() -> pd.DataFrame:
     """
     path = log_file()
     try:
-        rows = _rows(path)
+        raw = path.read_bytes() if path.exists() else _text(Table(list(LOG_COLUMNS), [])).encode()
     except OSError as problem:
         raise RunError(f"{folders.short(path)} cannot be opened ({problem.strerror}).") from None
-    if rows is None:
+    table = _plain_table(raw)
+    if table is None and (table := read_table(raw, LOG_COLUMNS, "Run ID", "Notes")) is not None:
+        table = _in_our_form(table, readable_runs()[0])
+    if table is None:
         raise RunError(
             f"{folders.short(path)} was changed so that it cannot be read as a log. Nothing is lost: the next run keeps"
             " it aside under another name and begins a new log."
         )
-    return pd.DataFrame(rows, columns=list(LOG_COLUMNS), dtype=str)
+    return pd.DataFrame(table.rows, columns=table.columns, dtype=str).fillna("")

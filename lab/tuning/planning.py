@@ -159,6 +159,7 @@ def _teaches(run: Run) -> bool:
         and run.outcome == "completed"
         and run.diagnosis.get("verdict") in WORKING
         and run.dials.get("TRAINED", EVERYTHING) == EVERYTHING
+        and not run.apart
     )
 
 

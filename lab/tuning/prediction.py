@@ -1,5 +1,6 @@
 """The group's prediction, stored with its time before training, and set beside the result afterwards."""
 
+import contextlib
 import json
 from datetime import datetime
 from pathlib import Path
@@ -81,13 +82,14 @@ def prediction_of(run: Run) -> dict[str, Any] | None:
     mark = adoption(run)
     if mark is not None:
         return mark | {"made": "", "because": f"predicted by {mark['name']}"} if mark["word"] else None
+    entries, noted = _entries_before(run.run_id)
     began = datetime.fromisoformat(run.started)
     fitting = [
         entry
-        for entry in _entries()
+        for entry in entries
         if entry["lab"] == ("backup" if run.notebook == BACKUP_NOTEBOOK else "main")
         and entry["dials"] == run.dials
-        and datetime.fromisoformat(entry["made"]) <= began
+        and (noted or datetime.fromisoformat(entry["made"]) <= began)
     ]
     return fitting[-1] if fitting else None
 
@@ -145,25 +147,41 @@ def _add(entry: dict[str, Any]) -> None:
         ) from None
 
 
-def _entries() -> list[dict[str, Any]]:
-    """All whole entries; a line that cannot be read is passed over and stays in the file."""
+def note_start(run_id: str) -> None:
+    """Note between the predictions that a run begins: what stands above was predicted before, whatever the clock says.
+
+    Where it cannot be written, the times decide.
+    """
+    path = predictions_file()
+    if path.exists():
+        with contextlib.suppress(OSError), Lock(path.with_suffix(".lock"), LOCK_SECONDS):
+            append_line(path, json.dumps({"began": run_id}))
+
+
+def _entries_before(run_id: str) -> tuple[list[dict[str, Any]], bool]:
+    """All whole entries that were stored before a run began, and whether the file says when that was.
+
+    A line that cannot be read is passed over and stays in the file.
+    """
     try:
         lines = predictions_file().read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
-        return []
+        return [], False
     found = []
     for line in lines:
         try:
             entry = json.loads(line)
+            if entry.get("began") == run_id:
+                return found, True
             whole = {key: entry[key] for key in ("made", "lab", "dials", "word", "f1", "because")}
             if whole["lab"] == "main":
                 whole["dials"] = with_first_dials(whole["dials"])
             known = datetime.fromisoformat(whole["made"]).tzinfo is not None and whole["word"] in CALL_WORDS
             if known and (whole["f1"] is None or _is_score(whole["f1"])):
                 found.append(whole)
-        except (ValueError, TypeError, KeyError):
+        except (AttributeError, ValueError, TypeError, KeyError):
             continue
-    return found
+    return found, False
 
 
 def _is_score(value: Any) -> bool:

@@ -300,6 +300,27 @@ def _fitting(plan: "Plan") -> str:
     return f"In {plan.limit} fit TRAIN_SUBSET = {plan.dials.TRAIN_SUBSET}, EPOCHS = {plan.dials.EPOCHS}."
 
 
+def _for_the_coach(found: list[Check], hub_check: Check | None, time_check: Check | None) -> str:
+    """The last line of the command, which learners send: result, encoder, time and version decide the room card."""
+    failed, warned = (sum(check.status == status for check in found) for status in ("FAIL", "WARN"))
+    result = f"NOT READY, {failed} [FAIL]" if failed else "READY"
+    if hub_check is None:
+        encoder = "DistilBERT is here"
+    else:
+        encoder = f"DistilBERT is not here, the Hub {'answers' if hub_check.status == 'OK' else 'does not answer'}"
+    measured = re.search(r"about (.+?) here", time_check.text) if time_check else None
+    version = _output(["git", "-C", str(folders.ROOT), "rev-parse", "--short", "HEAD"]) or "unknown"
+    return "; ".join(
+        [
+            f"SEND THIS LINE: {result}, {warned} [WARN]",
+            encoder,
+            f"a run takes {measured[1]}" if measured else "time not measured",
+            f"version {version}",
+            f"Python {sys.version_info.major}.{sys.version_info.minor}",
+        ]
+    )
+
+
 def report(dials: Dials | None = None, minutes: float = MINUTES, *, probe: bool = False) -> int:
     """Print all checks, and how long training takes here; returns 1 if one failed, else 0.
 
@@ -313,14 +334,20 @@ def report(dials: Dials | None = None, minutes: float = MINUTES, *, probe: bool 
     # It is asked first and heard last: meanwhile the rest is looked at.
     asked = None if encoder.distilbert_is_here() else hub.ask(encoder.DISTILBERT)
     found = checks()
+    hub_check = None
     if asked is not None:
-        found.append(_hub(asked(HUB_SECONDS["command" if probe else "notebook"])))
+        hub_check = _hub(asked(HUB_SECONDS["command" if probe else "notebook"]))
+        found.append(hub_check)
     if dials is not None and dials.ROOM:
         found.append(room(dials))
     # Timing needs what a failed check says is missing.
+    time_check = None
     if all(check.status != "FAIL" for check in found):
-        found.append(time_needed(dials, minutes, probe=probe))
+        time_check = time_needed(dials, minutes, probe=probe)
+        found.append(time_check)
     print(*found, sep="\n")
+    if probe:
+        print(_for_the_coach(found, hub_check, time_check))
     return int(any(check.status == "FAIL" for check in found))
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tuning import folders
+from tuning.diagnosis import diagnose
 from tuning.dials import PRESETS, Dials, SgdDials
 from tuning.errors import EncoderError, WorkshopError
 from tuning.files import write_whole
@@ -181,6 +182,14 @@ def record(model: str, only: list[str]) -> None:
             save(_train(dials), name)
 
 
+def judge() -> None:
+    """Judge the records that are there by the rules of today, without training anything."""
+    for name in names():
+        run = load(name)
+        run.diagnosis = diagnose(run).as_dict()
+        save(run, name)
+
+
 def _train(dials: Dials | SgdDials) -> Run:
     if isinstance(dials, SgdDials):
         from tuning import data, sgd
@@ -204,9 +213,10 @@ def main(argv: list[str] | None = None) -> int:
         metavar="NAME",
         help="only runs whose name matches, such as too_low-seed1 or 'backup-*'",
     )
+    parser.add_argument("--judge", action="store_true", help="train nothing; judge the records by the rules of today")
     options = parser.parse_args(argv)
     try:
-        record(options.model, options.only)
+        judge() if options.judge else record(options.model, options.only)
     except WorkshopError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2

@@ -114,4 +114,5 @@ def _differences(recorded: Run, again: Run) -> list[str]:
         "device": (recorded.machine["device"], again.machine["device"]),
     }
     pairs |= {name: (version, again.versions.get(name)) for name, version in recorded.versions.items()}
-    return [f"{name} {one}, now {two}" for name, (one, two) in pairs.items() if one != two]
+    changed = [f"{name} {one}, now {two}" for name, (one, two) in pairs.items() if one != two]
+    return [*changed, *recorded.departures]

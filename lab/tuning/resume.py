@@ -26,7 +26,7 @@ BYTES_PER_WEIGHT = 4
 # The weights themselves, and AdamW's two moving averages of every gradient.
 COPIES = 3
 # Counted up when checkpoints hold something else than before: older ones are not continued then.
-FORMAT = 2
+FORMAT = 3
 # For the record, the predictions, the tokenizer and the executed notebook.
 SPARE_BYTES = 50_000_000
 
@@ -42,12 +42,15 @@ class HalfFinished:
     checkpoint : pathlib.Path
     steps, epochs : list of dict
         The record as it stood at the checkpoint.
+    departures : list of str
+        What the dials did not say about it.
     """
 
     folder: Path
     checkpoint: Path
     steps: list[dict[str, Any]]
     epochs: list[dict[str, Any]]
+    departures: list[str]
 
     def discard(self) -> None:
         """Delete it: the marks first, so that it is gone even if a file is held by another program."""
@@ -68,13 +71,13 @@ def half_finished(fingerprint: str) -> list[HalfFinished]:
             continue
         if mark.get("fingerprint") != fingerprint or (folder / "run.json").exists() or _in_use(folder):
             continue
-        found.setdefault(folder, HalfFinished(folder, path.parent, mark["steps"], mark["epochs"]))
+        found.setdefault(folder, HalfFinished(folder, path.parent, mark["steps"], mark["epochs"], mark["departures"]))
     return list(found.values())
 
 
-def mark_whole(checkpoint: Path, fingerprint: str, steps: list, epochs: list) -> None:
+def mark_whole(checkpoint: Path, fingerprint: str, steps: list, epochs: list, departures: list) -> None:
     """Declare a checkpoint whole, and only then let the older ones of its run go."""
-    mark = {"fingerprint": fingerprint, "steps": steps, "epochs": epochs}
+    mark = {"fingerprint": fingerprint, "steps": steps, "epochs": epochs, "departures": departures}
     write_whole(checkpoint / MARK, json.dumps(mark, allow_nan=False))
     for older in checkpoint.parent.glob("checkpoint-*"):
         if older != checkpoint:

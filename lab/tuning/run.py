@@ -8,10 +8,12 @@ weights in ``model/``.
 import dataclasses
 import json
 import math
+import re
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,8 @@ from tuning import folders
 from tuning.data import LABELS
 from tuning.dials import Dials
 from tuning.errors import RunError
-from tuning.files import write_whole
+from tuning.files import append_line, clear_parts, write_whole
+from tuning.spreadsheets import as_typed, harmless
 
 SCHEMA_VERSION = 2
 SCHEMA_FILE = Path(__file__).with_name("run.schema.json")
@@ -34,6 +37,8 @@ BACKUP_NOTEBOOK = "02"
 FURTHER_NOTEBOOK = "04"
 COMPARISON_FILE = "comparison.md"
 ADOPTED_FILE = "adopted.json"
+# A run's name is its folder's: a full stop stands between two digits only, as in a rate, and never before an ending.
+RUN_ID = re.compile(r"(?=.{1,81}\Z)[A-Za-z0-9][A-Za-z0-9_-]*(?:(?<=[0-9])\.[0-9][A-Za-z0-9_-]*)?")
 # What the main lab's runs were made with before there was a dial for it.
 FIRST_DIALS = {"LABEL_NOISE": 0.0, "SPEED": "fast"}
 
@@ -82,6 +87,13 @@ class Run:
         """The preset's name, or ``own`` where the rate was typed as a number."""
         chosen = self.dials["LR_PRESET"]
         return chosen if isinstance(chosen, str) else "own"
+
+    @property
+    def apart(self) -> list[str]:
+        """What sets this run apart from the runs of the room's experiment; a plain run has nothing of it."""
+        noise = self.dials.get("LABEL_NOISE")
+        wrong = [f"{noise:.0%} of training labels wrong"] if noise else []
+        return [*wrong, *(["an adapter was trained"] if self.adapter else []), *self.departures]
 
     def step_losses(self) -> np.ndarray:
         """Loss of every step in order, shape (steps,); NaN where it was not finite."""
@@ -185,6 +197,11 @@ def check(record: Any, name: str) -> None:
     """
     try:
         _quick_validator()(record)
+        if not _is_moment(record["started"]):
+            raise RunError(
+                f"{name}: this is not a run of this workshop (started: {record['started']!r} is not a time with its"
+                " offset, such as 2026-01-05T09:00:00+00:00)."
+            )
         return
     except fastjsonschema.JsonSchemaException:
         # Only now: importing it takes longer than everything else in the first cell of a notebook.
@@ -197,10 +214,19 @@ def check(record: Any, name: str) -> None:
         raise RunError(f"{name}: this is not a run of this workshop ({where}: {problem.message[:120]}).")
 
 
+def _is_moment(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
 def new_folder(label: str) -> Path:
     """Make the folder of a new run: ``<date>-<time>-<label>``, numbered where two start in one second."""
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{label.lower().replace('_', '-')}"
     make_room_in(folders.runs())
+    clear_parts(folders.runs())
+    clear_parts(folders.runs(), "*/*")
     number = 1
     while True:
         path = folders.runs() / (stem if number == 1 else f"{stem}-{number}")
@@ -213,10 +239,36 @@ def new_folder(label: str) -> Path:
 
 
 def finished_runs() -> list[Path]:
-    """Folders of the runs on disk that reached their end or were adopted, oldest first."""
+    """Folders of the runs on disk that reached their end or were adopted, oldest first.
+
+    Their order is the one in which they were noted as finished: a clock that was set back changes nothing. Those that
+    nobody noted, such as a folder that was copied here by hand, come first, by the times of their files.
+    """
     marks = [*folders.runs().glob("*/predictions.csv"), *folders.runs().glob(f"*/{ADOPTED_FILE}")]
-    whole = [path for path in marks if path.with_name("run.json").is_file()]
-    return [path.parent for path in sorted(whole, key=lambda path: path.stat().st_mtime)]
+    whole = [path for path in marks if path.with_name("run.json").is_file() and RUN_ID.fullmatch(path.parent.name)]
+    noted = {name: place for place, name in enumerate(finished_order())}
+    times = {path.parent: path.stat().st_mtime for path in whole}
+    return sorted(times, key=lambda folder: (noted.get(folder.name, -1), times[folder]))
+
+
+def order_file() -> Path:
+    """Where runs are noted as they finish: one name a line, the newest last."""
+    return folders.runs() / "run_order.txt"
+
+
+def finished_order() -> list[str]:
+    """Names of the runs in the order in which they finished, as far as it was noted; each once, where it came last."""
+    try:
+        names = order_file().read_text(encoding="utf-8", errors="replace").split()
+    except FileNotFoundError:
+        return []
+    return list(dict.fromkeys(reversed(names)))[::-1]
+
+
+def note_finished(folder: Path) -> None:
+    """Note that a run is finished: from now on it is the newest."""
+    if folder.parent == folders.runs():
+        append_line(order_file(), folder.name)
 
 
 def readable_runs() -> tuple[list[Run], list[tuple[str, str]]]:
@@ -250,6 +302,13 @@ def adopted_from(run: Run) -> str | None:
     """Name of the group that a run was adopted from; None for a run made here."""
     mark = adoption(run)
     return None if mark is None else mark["name"]
+
+
+def marked_id(run: Run) -> str:
+    """The run's ID with what nobody may overlook beside its numbers: whose run it is, and what sets it apart."""
+    group = adopted_from(run)
+    marks = [*([] if group is None else [f"group: {group}"]), *run.apart]
+    return f"{run.run_id} ({'; '.join(marks)})" if marks else run.run_id
 
 
 def last_run(run_id: str | None = None, *, backup: bool = False) -> Run:
@@ -310,8 +369,12 @@ def save_predictions(folder: Path, ids: list, labels: list[str], logits: np.ndar
 
     It is the mark of a run that reached its end, and here.
     """
-    frame = pd.DataFrame({"id": ids, "label": labels} | {name: logits[:, i] for i, name in enumerate(LABELS)})
+    frame = pd.DataFrame(
+        {"id": [harmless(str(name)) for name in ids], "label": labels}
+        | {name: logits[:, i] for i, name in enumerate(LABELS)}
+    )
     write_whole(folder / "predictions.csv", frame.to_csv(index=False, lineterminator="\n"))
+    note_finished(folder)
     note_result(folder)
 
 
@@ -330,6 +393,7 @@ def load_predictions(run: Run) -> pd.DataFrame:
             keep_default_na=False,
             na_values={label: [""] for label in LABELS},
         )
+        frame["id"] = frame["id"].map(as_typed)
         if not frame["label"].isin(LABELS).all():
             raise ValueError
         return frame[["id", "label", *LABELS]]

@@ -5,7 +5,9 @@ The first cell is to answer at once, so nothing large is imported here: pandas o
 """
 
 import ast
-import json
+import itertools
+import re
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -13,11 +15,16 @@ from typing import Any
 
 from tuning import folders, pasted
 from tuning.errors import WorkshopError
+from tuning.notebooks import read_notebook
+from tuning.wrap import wrap_prints
 
 # A board of as many lines as a chat may hold is shown whole; of what is longer, the first and last rows are.
 MOST_ROWS = 2_000
 ROWS_IN_SIGHT = 30
 # JupyterLab (the first) and Colab (the second) would set what stands between two dollar signs as a formula.
+_LEFT = '<td style="text-align: left">'
+# Letters of a word, not those of 1e-05 or of an interval's "to".
+_WORD = r"[^\W\d_]{3,}"
 NO_FORMULAS = ' class="mathjax_ignore tex2jax_ignore"'
 
 
@@ -52,21 +59,21 @@ def start(number: str) -> None:
     # Else IPython holds on to every picture and table that a cell has ever shown.
     shell.displayhook.do_full_cache = False
     _make_readable(shell)
-    sections = sections_of_names(json.loads(notebook_file(number).read_text(encoding="utf-8")))
-    shell.set_custom_exc((WorkshopError, NameError), _handler(sections))
+    wrap_prints(shell)
+    shell.set_custom_exc((WorkshopError, NameError), _handler(number))
 
 
 def one_line_errors() -> None:
     """Errors in one line, whole tables and harmless pasted text, for a learner who begins in the middle of a notebook.
 
-    It is called when the package is imported; :func:`start` then adds the hints about names.
+    It is called when the package is imported, which the kernel does by itself where ``workshop.py`` set it up.
     """
     from IPython import get_ipython
 
     shell = get_ipython()
     if shell is not None:
         _make_readable(shell)
-        shell.set_custom_exc((WorkshopError,), _handler({}))
+        shell.set_custom_exc((WorkshopError, NameError), _handler())
 
 
 def _make_readable(shell: Any) -> None:
@@ -82,10 +89,13 @@ def _whole_table(frame: Any) -> str | None:
     """A table in HTML: a sentence in it is there to be read to its end, and a long table scrolls."""
     import pandas as pd
 
-    with pd.option_context("display.max_colwidth", None, "display.max_rows", MOST_ROWS, "display.min_rows", MOST_ROWS):
-        table = frame._repr_html_()
-    if table is None:
+    if not pd.get_option("display.notebook_repr_html"):
         return None
+    frame = _without_none(frame)
+    with pd.option_context("display.max_colwidth", None, "display.min_rows", MOST_ROWS):
+        columns = pd.get_option("display.max_columns")
+        table = frame.to_html(notebook=True, na_rep="", max_rows=MOST_ROWS, max_cols=columns)
+    table = _sentences_to_the_left(frame, table)
     style = ' style="max-height: 36em; overflow-y: auto"' if len(frame) > ROWS_IN_SIGHT else ""
     return f"<div{NO_FORMULAS}{style}>{table}</div>"
 
@@ -96,7 +106,30 @@ def _whole_text(frame: Any, printer: Any, in_a_cycle: bool) -> None:
 
     rows = ("display.max_rows", MOST_ROWS, "display.min_rows", MOST_ROWS)
     with pd.option_context("display.max_colwidth", None, "display.width", 140, *rows):
-        printer.text(repr(frame))
+        frame = _without_none(frame)
+        printer.text(frame.to_string(na_rep="", max_rows=MOST_ROWS, line_width=140) if len(frame) else repr(frame))
+
+
+def _without_none(frame: Any) -> Any:
+    """The table with empty cells where columns of objects hold None: what is not there is not a word."""
+    cleared = frame.copy(deep=False)
+    for at, kind in enumerate(frame.dtypes):
+        if kind == object:  # noqa: E721 - a dtype, which compares with its name or class
+            column = frame.iloc[:, at]
+            cleared.isetitem(at, column.where(column.notna(), ""))
+    return cleared
+
+
+def _sentences_to_the_left(frame: Any, table: str) -> str:
+    """Columns of words begin at the left; numbers keep their places below each other."""
+    beginning = frame.head(ROWS_IN_SIGHT).astype(str)
+    words = {at for at in range(frame.shape[1]) if beginning.iloc[:, at].str.contains(_WORD).any()}
+
+    def row(match: re.Match) -> str:
+        column = itertools.count()
+        return re.sub("<td>", lambda _: _LEFT if next(column) in words else "<td>", match[0])
+
+    return re.sub(r"<tr>.*?</tr>", row, table, flags=re.DOTALL)
 
 
 def sections_of_names(notebook: Mapping[str, Any]) -> dict[str, str]:
@@ -152,7 +185,22 @@ def _defined(source: str) -> set[str]:
     return names
 
 
-def _handler(sections: dict[str, str]) -> Callable[..., list[str] | None]:
+def _hint(problem: NameError, trace: TracebackType, number: str | None) -> str | None:
+    """What a missing name means: a text without its quotation marks, or a section that was skipped."""
+    name = getattr(problem, "name", None)
+    *_, last = traceback.extract_tb(trace)
+    bare = re.match(rf"\s*([A-Z][A-Z0-9_]*)\s*=\s*{name}\b", last.line or "")
+    if bare:
+        return f'{name} is a text and needs quotation marks: {bare[1]} = "{name}"'
+    numbers = [number] if number else [path.name[:2] for path in sorted(folders.LAB.glob("[0-9][0-9]_*.ipynb"))]
+    for each in numbers:
+        sections = sections_of_names(read_notebook(notebook_file(each)))
+        if name in sections:
+            return f'{name} is not there yet. Run the section "{sections[name]}" first, then this cell.'
+    return None
+
+
+def _handler(number: str | None = None) -> Callable[..., list[str] | None]:
     def show(
         shell: Any,
         kind: type[BaseException],
@@ -162,8 +210,8 @@ def _handler(sections: dict[str, str]) -> Callable[..., list[str] | None]:
     ) -> list[str] | None:
         if isinstance(problem, WorkshopError):
             line = str(problem)
-        elif isinstance(problem, NameError) and getattr(problem, "name", None) in sections:
-            line = f'{problem.name} is not there yet. Run the section "{sections[problem.name]}" first, then this cell.'
+        elif hint := _hint(problem, trace, number):
+            line = hint
         else:
             shell.showtraceback((kind, problem, trace), tb_offset=tb_offset)
             return None

@@ -18,12 +18,14 @@ from sklearn.linear_model import SGDClassifier
 from threadpoolctl import threadpool_limits
 
 from tuning import folders, journal, machine, metrics
-from tuning.data import LABELS, Data, Splits, check_parts, flip_labels, label_counts, subset
+from tuning.data import LABELS, Data, Splits, check_parts, flip_labels, label_counts, training_part
 from tuning.diagnosis import diagnose
 from tuning.dials import SgdDials
 from tuning.errors import RunError
 from tuning.metrics import CHECK_SIZE
+from tuning.prediction import note_start
 from tuning.run import Run, finite, new_folder, save_predictions
+from tuning.words import SIGNS, token_pattern
 
 # Log-loss gradients are bounded, so a visible harm needs rates of hundreds on these sentences.
 RATES = {"TOO_LOW": 1e-3, "JUST_RIGHT": 10.0, "TOO_HIGH": 300.0}
@@ -61,6 +63,13 @@ class Features:
     validation_ids: list
     made_for: tuple
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a person should know about the words, where they are none."""
+        if self.vectorizer.token_pattern != SIGNS:
+            return ()
+        return ("Most sentences have no blanks, or no word of two letters: here each letter or sign counts as a word.",)
+
 
 def rate(preset: str | float) -> float:
     """Learning rate of a preset; a number is its own rate."""
@@ -73,9 +82,10 @@ def features(splits: Splits, dials: SgdDials) -> Features:
     Label noise goes into the training labels, after the split, and into validation only if the dial says so. The check
     part keeps the labels that the model is trained on.
     """
-    train = flip_labels(subset(splits.train, dials.TRAIN_SUBSET), dials.LABEL_NOISE)
+    train = training_part(splits, dials.TRAIN_SUBSET, dials.LABEL_NOISE)
     validation = flip_labels(splits.validation, dials.LABEL_NOISE if dials.NOISY_VALIDATION else 0.0)
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    pattern = token_pattern(splits.train["sentence"])
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=pattern)
     vectors = vectorizer.fit_transform(train["sentence"])
     codes = _codes(train["label"])
     size = min(CHECK_SIZE, len(train))
@@ -168,6 +178,7 @@ def train(features: Features, data: Data, splits: Splits, notebook: str = "02") 
     check_parts(splits, data)
     model = classifier(dials)
     run = _start(features, data, splits, notebook)
+    note_start(run.run_id)
     began = time.perf_counter()
     rng = np.random.default_rng(dials.seed)
     classes = np.arange(len(LABELS))

@@ -6,8 +6,8 @@ bytes, behind a byte 1, as one large number, its most significant digit first.
 
 A line comes from a stranger. Reading is bounded in size before and after decompression, the checksum is asked first,
 and the record must then pass narrow rules for every text and the schema of a run. Whatever does not is refused with
-one reason; nothing of its text is repeated. A chat may hold the clinic's score lines as well (see `tuning.clinic`);
-they are gathered beside the runs.
+one reason and the sender's last words before it; nothing of the line itself is repeated. A chat may hold the clinic's
+score lines as well (see `tuning.clinic`); they are gathered beside the runs.
 """
 
 import dataclasses
@@ -82,14 +82,17 @@ class Gathered:
     shared : list of Shared
         Runs of good lines, in the order in which they came.
     refused : list of tuple of str
-        Where a bad line began, and the reason.
+        The sender's last words before a bad line, or its row, and the reason.
     scores : list of Score
         Score lines of the clinic, one per visitor.
+    repeated : list of str
+        Where a copy of a line began that was there already: it counts once.
     """
 
     shared: list[Shared] = dataclasses.field(default_factory=list)
     refused: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     scores: list[Score] = dataclasses.field(default_factory=list)
+    repeated: list[str] = dataclasses.field(default_factory=list)
 
     def add(self, shared: Shared, place: str) -> None:
         """Take a run in, once; a copy with its test part opened replaces one without."""
@@ -99,7 +102,7 @@ class Gathered:
         elif shared.run.test and not self.shared[twin].run.test:
             self.shared[twin] = shared
         else:
-            self.refused.append((place, "is a duplicate: this run is there already."))
+            self.repeated.append(place)
 
     def add_score(self, score: Score, place: str) -> None:
         """Take a visitor's answers in, once; a line with more answers replaces one with fewer."""
@@ -109,7 +112,7 @@ class Gathered:
         elif len(score.answers) > len(self.scores[twin].answers):
             self.scores[twin] = score
         else:
-            self.refused.append((place, "is a duplicate: these answers are there already."))
+            self.repeated.append(place)
 
 
 def line(run: Run, group_name: str, word: str | None = None, f1: float | None = None) -> str:
@@ -204,7 +207,7 @@ def gather(text: str, where: str = "") -> Gathered:
         return gathered
     found = lines.find(text)
     for one in found[:MOST_LINES]:
-        place = f"{where}, line {one.row}" if where else f"line {one.row}"
+        place = ", ".join(filter(None, [where, f'"{one.sender}"' if one.sender else f"line {one.row}"]))
         try:
             if one.kind is SCORE:
                 gathered.add_score(_read_score(lines.body(one)), place)
@@ -243,6 +246,7 @@ def gather_files(path: Path) -> Gathered:
             whole.refused.append((one.name, f"cannot be opened ({problem.strerror})."))
             continue
         whole.refused.extend(part.refused)
+        whole.repeated.extend(part.repeated)
         for shared in part.shared:
             whole.add(shared, one.name)
         for score in part.scores:

@@ -1,7 +1,7 @@
 """The group-results slide of Activity 4: an editable PowerPoint file, filled from the board by one call.
 
 ``slides/Group_Results.pptx`` is the empty form: it can be filled by hand when nothing else works, and given another
-design, as long as its shapes keep the names below. ``python -m tuning.slide`` writes that form anew.
+design, as long as its shapes keep the names below. ``python3 workshop.py slides`` writes that form anew.
 """
 
 import copy
@@ -126,7 +126,7 @@ def _open() -> "Presentation":
             f"python-pptx is not installed here, so fill {folders.short(FORM)} by hand, or: pip install python-pptx"
         ) from None
     if not FORM.is_file():
-        raise WorkshopError(f"{folders.short(FORM)} is missing. To write it again: python -m tuning.slide")
+        raise WorkshopError(f"{folders.short(FORM)} is missing. To write it again: python3 workshop.py slides")
     return Presentation(str(FORM))
 
 
@@ -267,7 +267,7 @@ def _shape(slide: "Slide", name: str) -> Any:
     found = next((shape for shape in slide.shapes if shape.name == name), None)
     if found is None:
         raise WorkshopError(
-            f'{folders.short(FORM)}: its shape "{name}" is gone. To write it again: python -m tuning.slide'
+            f'{folders.short(FORM)}: its shape "{name}" is gone. To write it again: python3 workshop.py slides'
         )
     return found
 

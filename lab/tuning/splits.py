@@ -121,6 +121,24 @@ def flip_labels(frame: pd.DataFrame, share: float, seed: int = SPLIT_SEED) -> pd
     return frame.assign(label=[LABELS[code] for code in codes])
 
 
+def training_part(splits: Splits, size: int, noise: float = 0.0) -> pd.DataFrame:
+    """The sentences that a run trains on, with the labels that it is given.
+
+    Parameters
+    ----------
+    splits : Splits
+    size : int
+        How many sentences; 0 for all.
+    noise : float
+        Share of their labels that are wrong; other parts keep theirs.
+
+    Returns
+    -------
+    pandas.DataFrame
+    """
+    return flip_labels(subset(splits.train, size), noise)
+
+
 def _stratified(frame: pd.DataFrame, seed: int, name: str) -> list[str]:
     from sklearn.model_selection import train_test_split
 

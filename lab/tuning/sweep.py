@@ -2,13 +2,13 @@
 
 A grid trains every combination, several at a time with joblib, in the main lab or in the backup lab::
 
-    python -m tuning.sweep --over LR_PRESET=1e-5,3e-5,1e-4 --over GROUP=1,2,3 --set MODEL=embedded
-    python -m tuning.sweep --lab backup --over LR_PRESET=0.1,1,10 --over GROUP=1,2,3,4 --jobs 2
+    python3 workshop.py sweep --over LR_PRESET=1e-5,3e-5,1e-4 --over GROUP=1,2,3 --set MODEL=embedded
+    python3 workshop.py sweep --lab backup --over LR_PRESET=0.1,1,10 --over GROUP=1,2,3,4 --jobs 2
 
 A search lets Optuna or Ray Tune choose rate and weight decay, through the Trainer's own ``hyperparameter_search``
 (``pip install -r requirements-sweep.txt``)::
 
-    python -m tuning.sweep --search 20 --set MODEL=embedded
+    python3 workshop.py sweep --search 20 --set MODEL=embedded
 
 Either way each run is recorded like every other under ``lab/runs/``, where the log and the board of notebook 03 read
 it. What the log has already is not trained again, so a grid that was cut off goes on.
@@ -32,7 +32,7 @@ from tuning import encoder as encoders
 from tuning import machine
 from tuning.data import Data, Splits, load, split
 from tuning.dials import Dials, SgdDials, parse_settings
-from tuning.errors import RunError, WorkshopError
+from tuning.errors import DialError, RunError, WorkshopError
 from tuning.run import BACKUP_NOTEBOOK, adopted_from, readable_runs
 
 LABS = {"main": Dials, "backup": SgdDials}
@@ -56,17 +56,19 @@ def grid(lab: str, fixed: Mapping[str, Any], over: Mapping[str, Sequence[Any]]) 
     Returns
     -------
     list of Dials or SgdDials
-        In the order of the values, the last dial changing fastest.
+        In the order of the values, the last dial changing fastest; what comes to the same dials, such as 1 and 1e0,
+        is there once.
 
     Raises
     ------
     DialError
         If a name or a value cannot be used; nothing has been trained then.
     """
-    return [
+    combinations = [
         LABS[lab].from_settings({**fixed, **dict(zip(over, values, strict=True))})
         for values in itertools.product(*over.values())
     ]
+    return list(dict.fromkeys(combinations))
 
 
 def missing(wanted: Sequence[Dials | SgdDials]) -> list[Dials | SgdDials]:
@@ -228,9 +230,9 @@ def _search_trainer(dials: Dials, data: Data, splits: Splits, scratch: str) -> A
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line; see ``python -m tuning.sweep --help``."""
+    """Command line; see ``workshop.py sweep --help``."""
     parser = argparse.ArgumentParser(
-        prog="python -m tuning.sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="workshop.py sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--lab", choices=LABS, default="main", help="which lab's runs (default: main)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a dial that stays")
@@ -240,8 +242,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="who searches (default: %(default)s)")
     options = parser.parse_args(argv)
     try:
+        for name, number in (("--jobs", options.jobs), ("--search", options.search)):
+            if number is not None and number < 1:
+                raise DialError(f"{name} {number} cannot be used. Allowed: a whole number from 1.")
         fixed = parse_settings(options.set)
-        if options.search:
+        if options.search is not None:
             best = search(Dials.from_settings(fixed), options.search, options.engine)
             print("best:", ", ".join(f"{name} {value:.3g}" for name, value in best.items()))
             return 0

@@ -40,9 +40,9 @@ from transformers import (
     set_seed,
 )
 
+from tuning import departures, folders, freezing, journal, machine, metrics, processes, resume, speed
 from tuning import encoder as encoders
-from tuning import folders, freezing, journal, machine, metrics, processes, resume, speed
-from tuning.data import LABELS, Data, Splits, check_parts, label_counts, load, split, subset
+from tuning.data import LABELS, Data, Splits, check_parts, label_counts, load, split, subset, training_part
 from tuning.diagnosis import diagnose
 from tuning.dials import Dials, parse_settings
 from tuning.energy import Meter
@@ -50,6 +50,7 @@ from tuning.errors import EncoderError, RunError, WorkshopError
 from tuning.evaluation import compute_metrics
 from tuning.live import ProgressLine
 from tuning.metrics import CHECK_SIZE
+from tuning.prediction import note_start
 from tuning.run import (
     Run,
     adopted_from,
@@ -90,12 +91,23 @@ class Tokens:
     validation : datasets.Dataset
     dials : Dials
         The dials that these were made with.
+    cut : int
+        Sentences of `train` and `validation` that are longer than ``MAX_LENGTH``.
     """
 
     train: Dataset
     train_check: Dataset
     validation: Dataset
     dials: Dials
+    cut: int = 0
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a person should know about the tokens: how many sentences lose their end."""
+        if not self.cut:
+            return ()
+        total = len(self.train) + len(self.validation)
+        return (f"{self.cut} of {total} are cut at {self.dials.MAX_LENGTH} tokens (MAX_LENGTH); the rest is not read.",)
 
     def evaluation(self) -> dict[str, Dataset]:
         """The two parts that are scored after every epoch, by name."""
@@ -138,15 +150,27 @@ def tokenise(frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length
 
 
 def tokenise_splits(splits: Splits, tokenizer: PreTrainedTokenizerBase, dials: Dials) -> Tokens:
-    """Tokenise what one run uses: the training subset, its fixed part for checking, and validation."""
-    train = subset(splits.train, dials.TRAIN_SUBSET)
+    """Tokenise what one run uses: the training subset, its fixed part for checking, and validation.
+
+    Label noise is in the training labels alone; the part for checking keeps the labels that the model is trained on.
+    """
+    train = training_part(splits, dials.TRAIN_SUBSET, dials.LABEL_NOISE)
     check = subset(train, CHECK_SIZE)
-    return Tokens(
+    parts = [
         tokenise(train, tokenizer, dials.MAX_LENGTH, by_length=False),
         tokenise(check, tokenizer, dials.MAX_LENGTH, by_length=True),
         tokenise(splits.validation, tokenizer, dials.MAX_LENGTH, by_length=True),
-        dials,
-    )
+    ]
+    cut = sum(_cut(part, frame, tokenizer, dials) for part, frame in ((parts[0], train), (parts[2], splits.validation)))
+    return Tokens(*parts, dials, cut)
+
+
+def _cut(tokens: Dataset, frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, dials: Dials) -> int:
+    """How many sentences have more tokens than are kept; only those that fill the length are looked at again."""
+    full = {row for row, ids in zip(tokens["id"], tokens["input_ids"], strict=True) if len(ids) == dials.MAX_LENGTH}
+    sentences = frame["sentence"][frame["id"].astype(str).isin(full)].tolist()
+    whole = tokenizer(sentences, verbose=False)["input_ids"] if sentences else []
+    return sum(len(ids) > dials.MAX_LENGTH for ids in whole)
 
 
 def plumbing(dials: Dials, precision: str, folder: Path | None = None) -> dict[str, Any]:
@@ -416,7 +440,12 @@ class Recorder(TrainerCallback):
         processes.agree(None)
         if processes.is_first():
             newest = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            resume.mark_whole(newest, self.fingerprint, self.run.steps, self.run.epochs)
+            run = self.run
+            resume.mark_whole(newest, self.fingerprint, run.steps, run.epochs, run.departures)
+
+
+def _ids_and_labels(frame: pd.DataFrame) -> list[tuple[str, int]]:
+    return sorted(zip(frame["id"].astype(str), map(LABELS.index, frame["label"]), strict=True))
 
 
 def _finite_or_none(value: float | None) -> float | None:
@@ -483,12 +512,15 @@ class Recording:
     ) -> None:
         self.dials, self.encoder, self.precision = dials, encoder, precision
         self.run, fingerprint = start_run(dials, data, splits, encoder, precision, notebook)
+        self._train, self._validation = training_part(splits, dials.TRAIN_SUBSET, dials.LABEL_NOISE), splits.validation
         self._half, self.folder = processes.agree(self._start(fingerprint) if processes.is_first() else None)
         self.checkpoint = None
         if self._half:
             self.checkpoint = str(self._half.checkpoint)
             self.run.steps, self.run.epochs = self._half.steps, self._half.epochs
         self.run.run_id = self.folder.name
+        if processes.is_first():
+            note_start(self.run.run_id)
         self.recorder = Recorder(self.run, fingerprint)
 
     def _start(self, fingerprint: str) -> tuple[resume.HalfFinished | None, Path]:
@@ -529,10 +561,11 @@ class Recording:
         Raises
         ------
         RunError
-            If what would be trained is not what the record says (a used model, old tokens, hand-changed arguments), if
-        the disk has no room for the trained weights, or if another notebook trains this very run.
+            If what would be trained is not what a record can say (a used model, old tokens, arguments that a dial
+            turns), if the disk has no room for the trained weights, or if another notebook trains this very run.
         """
         self._refuse_what_the_log_would_not_show(trainer, tokens)
+        self._note_departures(trainer)
         if not processes.is_first():
             yield from self._help(trainer, tokens)
             return
@@ -611,15 +644,33 @@ class Recording:
             raise RunError(f"The dials were changed after the sentences were tokenised. {again}")
         if self.encoder.asked not in ("", self.dials.MODEL):
             raise RunError(f"The dial MODEL was changed after the encoder was found. {again}")
-        if trainer.train_dataset is not tokens.train or self.recorder not in trainer.callback_handler.callbacks:
+        for part, frame in ((tokens.train, self._train), (tokens.validation, self._validation)):
+            if sorted(zip(part["id"], part["labels"], strict=True)) != _ids_and_labels(frame):
+                raise RunError(f"The tokens were made from other sentences than those of the split. {again}")
+        scored, wanted = trainer.eval_dataset, tokens.evaluation()
+        same = isinstance(scored, dict) and scored.keys() == wanted.keys()
+        same = same and all(scored[name] is wanted[name] for name in wanted)
+        if not same or trainer.train_dataset is not tokens.train:
             raise RunError(f"The Trainer was made for another run than this one. {again}")
-        promised = settings(self.dials, self.run.learning_rate) | {"seed": self.run.seed}
-        changed = [name for name, value in promised.items() if getattr(trainer.args, name) != value]
-        if changed:
-            told = ", ".join(f"{name} = {getattr(trainer.args, name)} (dials: {promised[name]})" for name in changed)
+        if self.recorder not in trainer.callback_handler.callbacks:
+            raise RunError(f"The Trainer was made for another run than this one. {again}")
+
+    def _note_departures(self, trainer: Trainer) -> None:
+        """Write down what the dials do not say about this run, and say it."""
+        promised = settings(self.dials, self.run.learning_rate)
+        expected = departures.Promised(**promised, **plumbing(self.dials, self.precision, self.folder))
+        dialled = (*promised, "seed", "bf16", "fp16")
+        found = departures.of_trainer(trainer, expected, dialled, self.dials)
+        if self._half and self._half.departures != found:
+            begun = "; ".join(self._half.departures) or "those of the dials"
             raise RunError(
-                f"TrainingArguments does not match the dials: {told}. Turn the dial, so that the log stays true."
+                f"{self.run.run_id} was begun with other arguments ({begun}) and cut off. To start anew with these, set"
+                ' FRESH = True and run the notebook again from the section "Dials".'
             )
+        # The recorder holds the same record.
+        self.run.departures = found
+        if found and processes.is_first():
+            print(f"This run differs from the dials: {'; '.join(found)}. The log and the board set it apart.")
 
     def _finish(
         self,
@@ -817,6 +868,8 @@ def fit(
     model, tokenizer = encoders.build(encoder, dials.seed)
     encoder = freezing.freeze(model, encoder, dials.trained)
     tokens = tokenise_splits(splits, tokenizer, dials)
+    for notice in () if quiet else tokens.notices:
+        print(notice, file=sys.stderr)
     precision = precision_for(dials, model)
     recording = Recording(dials, data, splits, encoder, precision, notebook)
     trainer = speed.TRAINERS[dials.SPEED](

@@ -28,7 +28,7 @@ import numpy as np
 from tuning.data import LABELS, PARTS
 from tuning.diagnosis import diagnose
 from tuning.dials import EVERYTHING, Dials, FrozenDials, SgdDials
-from tuning.run import BACKUP_NOTEBOOK, FIRST_DIALS, Run, check
+from tuning.run import BACKUP_NOTEBOOK, FIRST_DIALS, RUN_ID, Run, check
 from tuning.strict import LARGEST_NUMBER, count, integer, item, mapping, number, text
 
 MOST_STEPS = 200
@@ -39,14 +39,13 @@ MOST_DEPARTURES = 20
 # A line without one of these is none.
 KEYS = frozenset("itbdrzeavmsEMBFwogcx")
 
-_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
 _MOMENT = re.compile(r"[0-9T:+.-]{10,40}")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,30}")
 _REVISION = re.compile(r"[0-9A-Za-z][0-9A-Za-z. _-]{0,60}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _FACT = re.compile(r"[a-z_]{1,30}")
 _WORDS = re.compile(r"[0-9A-Za-z_.+][0-9A-Za-z_.,+ -]{0,60}")
-_DEPARTURE = re.compile(rf"[a-z_ ]{{1,40}}: {_WORDS.pattern}, {_WORDS.pattern}")
+_DEPARTURE = re.compile(rf"[a-z0-9_ ]{{1,40}}: {_WORDS.pattern}, {_WORDS.pattern}")
 ANOTHER_DEPARTURE = "something that this copy of the workshop does not know"
 
 _DIAL = re.compile(r"[A-Z][A-Z_]{0,30}")
@@ -281,7 +280,7 @@ def unpack(record: dict[str, Any]) -> Run:
     sha256, rows, used, *sizes = record["a"]
     cores, threads, device, precision = record["m"]
     run = Run(
-        run_id=text(record["i"], _RUN_ID),
+        run_id=text(record["i"], RUN_ID),
         started=_moment(record["t"]),
         notebook=record["b"],
         dials=dials,
@@ -360,7 +359,10 @@ def _adapter(facts: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _moment(value: Any) -> str:
-    return datetime.fromisoformat(text(value, _MOMENT)).isoformat()
+    moment = datetime.fromisoformat(text(value, _MOMENT))
+    if moment.tzinfo is None:
+        raise ValueError("a time without its offset")
+    return moment.isoformat()
 
 
 def _unpack_steps(packed: list[Any], rate: float) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from tuning.files import free_name, sign, write_whole
 from tuning.log import WORKSHEET_COLUMNS, baseline_values, number, signed, worksheet_values
 from tuning.markdown_tables import BORDER, lines_of
 from tuning.prediction import prediction_of, result_word
-from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
+from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, marked_id, readable_runs
 from tuning.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, SENTENCES, Block, find_blocks
 
 TEMPLATE = folders.ROOT / "handouts" / "Activity_Worksheet.md"
@@ -61,7 +61,7 @@ def filled_file() -> Path:
 
 def worksheet_row(run: Run) -> str:
     """The run as a row of the worksheet's table of experiments, in Markdown; Notes are left for the learner."""
-    return _row(worksheet_values(run))
+    return _row(worksheet_values(run) | {"Run ID": marked_id(run)})
 
 
 def baseline_row(run: Run) -> str:
@@ -172,8 +172,7 @@ class _Entry:
         """A row of a table: the code's numbers, the learner's sentences."""
         known, typed = {} if self.run is None else values(self.run), self.typed
         if self.run is not None and known["Run ID"] == self.run.run_id:
-            group = adopted_from(self.run)
-            known["Run ID"] += "" if group is None else f" (group: {group})"
+            known["Run ID"] = marked_id(self.run)
             if typed["Run ID"].startswith("~~"):
                 known["Run ID"] = f"~~{known['Run ID']}~~"
         return {

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from tuning import folders
@@ -29,6 +30,9 @@ NO_SCRIPTS = (
     "td,th{border:1px solid #999;padding:3px 6px;text-align:left}td{height:1.3em}"
     "tr{break-inside:avoid}h1,h2,h3{break-after:avoid}</style>"
 )
+# In Markdown a cell has no line break of its own: this letter, which no font has, becomes one on the way out.
+BREAK, BREAKS = "\ue000", Path(__file__).with_name("worksheet_breaks.lua")
+CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 # A link may lead to a page or a place in this one; "javascript:" and its like are taken out.
 OTHER_LINK = re.compile(r'href="(?!https?://|mailto:|#)[^"]*"', re.IGNORECASE)
 
@@ -60,12 +64,12 @@ def export_worksheet() -> list[Path]:
     text, _ = filled(read_worksheet(), readable_runs()[0])
     # An image could be a file of this machine, or an address that a reader's browser would call.
     text = re.sub(r"!\[", r"\\![", text)
-    text = _with_widths(text)
+    text = _with_widths(_with_breaks(text))
     page = ["--standalone", "--metadata=pagetitle:Activity Worksheet", f"--variable=header-includes:{NO_SCRIPTS}"]
     written = []
     for kind, options in {"docx": [f"--reference-doc={STYLE}"], "html": page}.items():
         target = path.with_suffix(f".{kind}")
-        options = [*options, "--metadata=lang:en-GB"]
+        options = [*options, "--metadata=lang:en-GB", f"--lua-filter={BREAKS}"]
         try:
             pypandoc.convert_text(
                 text, kind, format=PANDOC_FORMAT, outputfile=str(target), extra_args=options, sandbox=True
@@ -81,6 +85,44 @@ def export_worksheet() -> list[Path]:
     return written
 
 
+def _with_breaks(text: str) -> str:
+    """Put `BREAK` in the place of ``<br>``, outside code and outside tables, whose cells follow one by one."""
+    lines, fenced = lines_of(text.replace(BREAK, "")), False
+    for at, line in enumerate(lines):
+        fenced ^= line.lstrip().startswith(("```", "~~~"))
+        if not fenced and not cells(line):
+            lines[at] = _outside_code(line, _broken)
+    return "".join(lines)
+
+
+def _broken(text: str) -> str:
+    return re.sub(r"<br\s*/?>", BREAK, text, flags=re.IGNORECASE)
+
+
+def _outside_code(text: str, change: Callable[[str], str], code: Callable[[str], str] = str) -> str:
+    """Change a text between its pieces of code by one function, and the code by another."""
+    pieces, end = [], 0
+    for match in CODE.finditer(text):
+        pieces += [change(text[end : match.start()]), code(match[0])]
+        end = match.end()
+    return "".join([*pieces, change(text[end:])])
+
+
+def _row(line: str, count: int) -> list[str]:
+    r"""The cells of a row as pandoc is to read them.
+
+    A bar inside code ends no cell for pandoc, and for no learner who looks at the code; where that gives the right
+    number of cells it is read so. ``\|`` inside code stays two signs for pandoc, so the backslash goes.
+    """
+    row = cells(line)
+    if len(row) > count:
+        inside = _outside_code(line, str, lambda code: re.sub(r"(?<!\\)\|", r"\|", code))
+        row = fewer if len(fewer := cells(inside)) == count else row
+    # A backtick without its fellow would make code of what follows, over the border of the cell.
+    alone = (lambda part: _broken(part.replace("`", r"\`")), lambda code: code.replace(BORDER, "|"))
+    return even([_outside_code(cell, *alone) for cell in row], count, BORDER)
+
+
 def _with_widths(text: str) -> str:
     """Give the columns of every table the room that they need: pandoc reads it from the dashes below the heading.
 
@@ -92,9 +134,9 @@ def _with_widths(text: str) -> str:
         if not head or not re.fullmatch(r"[|\s:-]*-[|\s:-]*", lines[at]) or len(cells(lines[at])) != len(head):
             continue
         rows = list(itertools.takewhile(bool, map(cells, lines[at + 1 :])))
-        for place, row in enumerate(rows, start=at + 1):
-            if len(row) > len(head):
-                lines[place] = f"|{'|'.join(even(row, len(head), BORDER))}|{line_end(lines[place])}"
+        for place in range(at + 1, at + 1 + len(rows)):
+            rows[place - at - 1] = _row(lines[place], len(head))
+            lines[place] = f"|{'|'.join(rows[place - at - 1])}|{line_end(lines[place])}"
         columns = itertools.zip_longest(head, *rows, fillvalue="")
         widths = [min(max(map(_room, column)), WIDEST) for column in columns][: len(head)]
         # The last column is the one to write in.
