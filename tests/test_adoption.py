@@ -1,13 +1,18 @@
 """Adopting: the group's run becomes everybody's record, and never passes for their own."""
 
 import dataclasses
+import json
+import zlib
 
+import nbformat
 import pytest
 from rooms import room_run
 
-from tuning import curves, diagnosis, folders, journal, share, worksheet
+from tuning import board, curves, diagnosis, folders, journal, lines, share, travelling_run, worksheet
+from tuning.diagnosis import diagnose
 from tuning.errors import RunError, ShareError
 from tuning.run import Run, adopted_from, finished_runs, last_run, load_predictions
+from tuning.session import notebook_file
 
 
 @pytest.fixture
@@ -93,3 +98,45 @@ def test_sharing_needs_a_name_and_writes_the_file(make_run, keep_run):
     assert journal.share_line(run, "  ").startswith("No line yet")
     assert share.read(journal.share_line(run, "Blue")).run.run_id == run.run_id
     assert (folders.share() / "blue.json").is_file()
+
+
+def forged(run: Run, **changed) -> str:
+    """A line with other values at some keys, as another program could write it."""
+    record = {"n": "Blue 4", "p": ["moving", 0.5]} | travelling_run.pack(run) | changed
+    return lines.frame(lines.RUN, share.to_base62(zlib.compress(json.dumps(record).encode(), 9)))
+
+
+def test_a_line_without_the_movement_of_layers_shows_what_it_has(make_run):
+    run = make_run(final={"weight_movement": 0.02, "layer_movement": {"embeddings": 0.01, "layer 1": 0.03}})
+    run.diagnosis = diagnose(run).as_dict()
+    journal.adopt(forged(run, w=[0.02]))
+    cells = nbformat.read(notebook_file("01"), as_version=4).cells
+    (source,) = [cell.source for cell in cells if cell["id"] == "weight-movement"]
+    names: dict = {}
+    exec(source.replace("\npd.Series", "\nshown = pd.Series"), names)
+    assert names["shown"].loc["all layers"].tolist() == [2.0]
+    assert len(board.collect("").one_lab()) == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"i": "predictions_made.jsonl"},
+        {"i": "experiment_log.csv.1.part"},
+        {"i": "run_order.txt"},
+        {"t": "2026-01-05T09:00:00"},
+        {"t": "2026-01-05"},
+        {"w": []},
+    ],
+)
+def test_a_line_with_a_name_or_a_time_that_no_run_has_is_refused_and_stops_nobody(make_run, changed):
+    run = make_run()
+    run.diagnosis = diagnose(run).as_dict()
+    good, bad = share.line(run, "Blue 4"), forged(run, **changed)
+    with pytest.raises(ShareError, match="was not written by this workshop"):
+        journal.adopt(bad)
+    assert [len(part) for part in (board.collect(f"{bad}\n{good}").compared, board.collect(bad + good).refused)] == [
+        1,
+        1,
+    ]
+    assert not folders.runs().exists()

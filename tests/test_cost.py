@@ -51,6 +51,45 @@ def test_tokens_are_counted_as_training_counts_them(embedded):
     assert found.read == pytest.approx(read, rel=0.01)
 
 
+def test_a_large_validation_part_is_scored_in_part_after_each_epoch_and_counted_so(embedded, monkeypatch):
+    from tuning import splits as cuts
+    from tuning import training
+    from tuning.data import load, split
+
+    for module in (cost, training, cuts):
+        monkeypatch.setattr(module, "MOST_AFTER_EPOCH", 60)
+    parts = split(load())
+    chosen = dials(TRAIN_SUBSET=120, MAX_LENGTH=20)
+    tokens, again = (training.tokenise_splits(parts, encoders.tokenizer(embedded), chosen) for _ in range(2))
+    assert (len(tokens.validation_check), len(tokens.validation)) == (60, len(parts.validation))
+    assert tokens.evaluation()["validation"]["id"] == again.validation_check["id"], "the same sentences every time"
+    shares = [np.bincount(part["labels"]) / len(part) for part in (tokens.validation_check, tokens.validation)]
+    assert shares[0] == pytest.approx(shares[1], abs=0.02)
+    found = cost.work(chosen, embedded)
+    few, whole, check = (
+        sum(map(len, part["input_ids"])) for part in (tokens.validation_check, tokens.validation, tokens.train_check)
+    )
+    assert found.read == pytest.approx(few + check, rel=0.01)
+    assert found.tokens_read == pytest.approx(chosen.EPOCHS * (few + check) + 2 * (whole + check), rel=0.01)
+
+
+def test_all_of_a_validation_part_is_scored_up_to_a_bound():
+    import pandas as pd
+
+    from tuning import splits as cuts
+
+    labels = ["negative", "neutral", "neutral", "positive"]
+    frame = pd.DataFrame({"id": range(12_000), "sentence": "x", "label": labels * 3_000})
+    parts = cuts.Splits(frame, frame, frame)
+    assert cuts.scored_sizes(parts) == {"epoch": 2_000, "end": 10_000}
+    assert cuts.scored(parts)["label"].value_counts().to_dict() == {
+        "neutral": 5_000, "negative": 2_500, "positive": 2_500
+    }  # fmt: skip
+    small = cuts.Splits(frame, frame.head(2_000), frame)
+    assert cuts.scored(small) is small.validation
+    assert cuts.scored_sizes(small) == {"epoch": 2_000, "end": 2_000}
+
+
 def test_an_estimate_shows_what_it_assumes(embedded):
     found = cost.estimate(dials(), SPEED, embedded, watts=36, price_per_hour=0.5)
     assert found.watt_hours == pytest.approx(found.seconds / 100)

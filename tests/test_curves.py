@@ -2,6 +2,7 @@
 
 import math
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 
@@ -227,3 +228,18 @@ def test_nothing_to_compare_is_one_line(draw):
 def test_a_run_without_a_loss_is_drawn_beside_the_others(make_run):
     shown = curves.first_epoch({"one": make_run(), "stopped": make_run(losses=[])})
     assert "stopped: no loss recorded." in shown.words
+
+
+def test_a_matplotlibrc_can_neither_stop_a_figure_nor_make_it_unreadable(make_run):
+    usual = curves.loss_curve(make_run()).png()
+    theirs = {
+        "text.usetex": True,
+        "font.family": "no such font",
+        "axes.formatter.use_locale": True,
+        "text.color": "white",
+        "axes.labelcolor": "white",
+        "xtick.color": "white",
+        "savefig.facecolor": "black",
+    }
+    with mpl.rc_context(theirs):
+        assert curves.loss_curve(make_run()).png() == usual

@@ -1,4 +1,4 @@
-"""Verdict and convergence: on records that show one symptom each, on curves of real runs, and on made-up ones."""
+"""Verdict, convergence and room word: records that show one symptom each, recorded runs, and made-up curves."""
 
 import copy
 import dataclasses
@@ -15,11 +15,12 @@ from conftest import step_rows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tuning import reference
+from tuning import reference, symptoms
 from tuning.data import LABELS
-from tuning.diagnosis import WORKSHEET_DELTA, convergence, diagnose
+from tuning.diagnosis import convergence, diagnose, room_word, tried
 from tuning.dials import Dials
 from tuning.run import Run
+from tuning.symptoms import CALL_WORDS, LIMITS, OUTCOMES, THRESHOLDS, VERDICTS, WORKSHEET_DELTA
 
 NOTHING = math.nan
 FLAT = np.full(60, 1.10)
@@ -28,105 +29,126 @@ START = [1.1, 1.4, 2.6, 3.4, 3.0, 2.2]
 VIOLENT = np.concatenate([START, np.linspace(1.8, 1.05, 54)])
 ONE_CLASS = {"negative": 0, "neutral": 250, "positive": 0}
 MAJORITY_SCORES = {"val_accuracy": 0.52, "val_f1_macro": 0.228, "train_accuracy": 0.51, "gap_accuracy": -0.01}
+MAJORITY_SCORES |= {"val_predicted": ONE_CLASS, "gap_accuracy_interval": None}
 
 COLLAPSED = {
     "losses": VIOLENT,
     "epochs": [(1.04, 1.04), (1.03, 1.04)],
-    "final": MAJORITY_SCORES
-    | {"train_loss": 1.03, "val_loss": 1.04, "val_predicted": ONE_CLASS, "weight_movement": 0.35},
+    "final": MAJORITY_SCORES | {"train_loss": 1.03, "val_loss": 1.04, "weight_movement": 0.35},
 }
 TOO_HIGH = {
     "losses": VIOLENT,
     "epochs": [(1.04, 1.05), (1.00, 1.02)],
-    "final": {
-        "train_loss": 1.00,
-        "val_loss": 1.02,
-        "val_accuracy": 0.50,
-        "val_f1_macro": 0.30,
-        "weight_movement": 0.30,
-    },
+    "final": {"train_loss": 1.0, "val_loss": 1.02, "val_accuracy": 0.5, "val_f1_macro": 0.3, "weight_movement": 0.3},
 }
 TOO_LOW = {
     "losses": FLAT,
     "epochs": [(1.095, 1.096), (1.09, 1.09)],
-    "final": MAJORITY_SCORES
-    | {"train_loss": 1.09, "val_loss": 1.09, "val_predicted": ONE_CLASS, "weight_movement": 1e-5},
+    "final": MAJORITY_SCORES | {"train_loss": 1.09, "val_loss": 1.09, "weight_movement": 1e-5},
 }
 SLOW = {
-    "losses": np.linspace(1.1, 0.95, 60),
-    "epochs": [(1.0, 1.0), (0.93, 0.95)],
-    "final": MAJORITY_SCORES
-    | {"train_loss": 0.93, "val_loss": 0.95, "val_predicted": ONE_CLASS, "weight_movement": 0.01},
+    "losses": np.linspace(1.1, 0.85, 60),
+    "epochs": [(0.95, 0.96), (0.85, 0.88)],
+    "final": MAJORITY_SCORES | {"train_loss": 0.85, "val_loss": 0.88, "weight_movement": 0.01},
 }
-JUST_RIGHT = {"losses": FALLING, "final": {"weight_movement": 0.03}}
-RECOVERED = {"losses": np.concatenate([START, np.linspace(1.8, 0.45, 54)]), "final": {"weight_movement": 0.08}}
-LASTING = {"losses": VIOLENT, "final": {"weight_movement": 0.08}}
+JUST_RIGHT = {"losses": FALLING, "final": {"weight_movement": 0.015}}
 OVERFITTING = {
     "losses": np.linspace(1.1, 0.02, 120),
-    "epochs": [(0.60, 0.70), (0.30, 0.62), (0.10, 0.74), (0.02, 0.95)],
+    "epochs": [(0.60, 0.70), (0.30, 0.50), (0.10, 0.74), (0.02, 1.05)],
     "final": {
         "train_loss": 0.02,
-        "val_loss": 0.95,
+        "val_loss": 1.05,
         "train_accuracy": 1.0,
-        "gap_accuracy": 0.22,
-        "weight_movement": 0.05,
+        "gap_accuracy": 0.2,
+        "weight_movement": 0.02,
     },
+}
+BY_HEART = {
+    "losses": np.linspace(1.1, 0.02, 120),
+    "final": MAJORITY_SCORES
+    | {"train_loss": 0.02, "val_loss": 1.1, "gap_accuracy": 0.67, "gap_accuracy_interval": [0.6, 0.72]},
 }
 TOO_SHORT = {"losses": FALLING[:9]}
 
-VERDICTS = [
-    ("collapsed", COLLAPSED, "ten to fifty times lower"),
-    ("too high", TOO_HIGH, "three to ten times lower"),
-    ("too low", TOO_LOW, "three to ten times higher"),
-    ("too low", SLOW, "three to ten times higher"),
-    ("just right", JUST_RIGHT, "leave the learning rate where it is"),
-    ("too high", LASTING, "three to ten times lower"),
-    ("just right", RECOVERED, "leave the learning rate where it is"),
+SYMPTOMS = [
+    ("collapsed", COLLAPSED, "ten times lower"),
+    ("too high", TOO_HIGH, "ten times lower"),
+    ("too low", TOO_LOW, "ten times higher. Look at the curve, and ask again"),
+    ("too low", SLOW, "ten times higher. Look at the curve, and ask again"),
+    ("just right", JUST_RIGHT, "Leave the learning rate where it is"),
     ("overfitting", OVERFITTING, "stop after 2"),
-    ("unclear", TOO_SHORT, "Train for longer"),
+    ("overfitting", BY_HEART, "Training sentences: more"),
+    ("unclear", TOO_SHORT, "ask again"),
 ]
 
 
-@pytest.mark.parametrize(("verdict", "record", "next_dial"), VERDICTS)
+def texts(run: Run) -> list[str]:
+    found = diagnose(run)
+    return [*found.reasons, found.next_dial, convergence(run).reason]
+
+
+def assert_sentences(*sentences: str) -> None:
+    for text in sentences:
+        assert text.splitlines() == [text]
+        assert text[0].isupper() and text.endswith(".")
+        assert not {"nan", "None", "inf"} & set(re.findall(r"\w+", text))
+
+
+@pytest.mark.parametrize(("verdict", "record", "next_dial"), SYMPTOMS)
 def test_a_symptom_gets_its_verdict_and_the_next_dial(make_run, verdict, record, next_dial):
     found = diagnose(make_run(**record))
-    assert found.verdict == verdict
+    assert found.verdict == verdict, found
     assert next_dial in found.next_dial
+    assert_sentences(*texts(make_run(**record)))
 
 
-@pytest.mark.parametrize(("verdict", "record", "_"), VERDICTS)
-@pytest.mark.parametrize("preset", ["TOO_LOW", "JUST_RIGHT", "TOO_HIGH", 0.5])
+@pytest.mark.parametrize(("verdict", "record", "_"), SYMPTOMS)
+@pytest.mark.parametrize("preset", ["TOO_LOW", "TOO_HIGH", 0.5])
 def test_the_presets_name_does_not_count(make_run, verdict, record, _, preset):
     assert diagnose(make_run(**record, dials={"LR_PRESET": preset})).verdict == verdict
 
 
-@pytest.mark.parametrize(("verdict", "record", "_"), VERDICTS)
-def test_a_diagnosis_fits_the_record_and_reads_as_sentences(make_run, verdict, record, _):
+@pytest.mark.parametrize(("verdict", "record", "_"), SYMPTOMS)
+@pytest.mark.parametrize("key", ["gap_accuracy_interval", "layer_movement", "val_f1"])
+def test_optional_scores_may_be_missing(make_run, verdict, record, _, key):
     run = make_run(**record)
-    run.diagnosis = diagnose(run).as_dict()
-    assert make_run(diagnosis=run.diagnosis).diagnosis == run.diagnosis
-    for text in [*run.diagnosis["reasons"], run.diagnosis["next_dial"]]:
-        assert text.splitlines() == [text]
-        assert text.endswith(".")
-        assert not {"nan", "None", "inf"} & set(text.replace(".", " ").replace(",", " ").split())
+    run.final[key] = None
+    assert diagnose(run).verdict == verdict
+    del run.final[key]
+    assert diagnose(run).verdict == verdict
 
 
-def test_the_same_record_gets_the_same_verdict(make_run):
-    assert diagnose(make_run(**OVERFITTING)) == diagnose(make_run(**OVERFITTING))
+@pytest.mark.parametrize(("verdict", "record", "_"), SYMPTOMS)
+def test_without_a_baseline_the_first_step_tells_where_the_loss_began(make_run, verdict, record, _):
+    run = make_run(**record)
+    run.baseline = {}
+    assert diagnose(run).verdict == verdict
 
 
-def test_a_diverged_run_is_told_where_it_stopped(diverged_run):
+@pytest.mark.parametrize("key", ["train_loss", "val_loss", "val_f1_macro"])
+def test_a_score_that_is_missing_is_taken_from_the_last_epoch(make_run, key):
+    run = make_run(outcome="interrupted")
+    del run.final[key]
+    assert diagnose(run).verdict == "just right"
+    run.epochs[-1][key] = None
+    found = diagnose(run)
+    assert found.verdict == "unclear"
+    assert "scores before and after are needed" in found.reasons[0]
+
+
+def test_an_empty_record_is_unclear(make_run):
+    run = make_run(losses=[], epochs=[], baseline={}, majority={}, outcome="interrupted")
+    run.final = {}
+    assert diagnose(run).verdict == "unclear"
+    assert convergence(run).state == "cannot tell"
+
+
+def test_a_diverged_run_is_told_where_it_stopped(diverged_run, make_run):
     found = diagnose(diverged_run)
     assert found.verdict == "diverged"
     assert "at step 8" in found.reasons[0]
     assert "ten times lower" in found.next_dial
-
-
-def test_a_final_loss_that_is_no_number_is_divergence_whatever_the_outcome_says(make_run):
     assert diagnose(make_run(final={"val_loss": NOTHING})).verdict == "diverged"
-
-
-def test_a_run_that_diverged_before_its_first_step_is_diverged(make_run):
     assert diagnose(make_run(losses=[], epochs=[], outcome="diverged")).verdict == "diverged"
 
 
@@ -137,150 +159,203 @@ def test_a_collapse_names_the_class_and_both_scores(make_run):
     assert "macro-F1 0.23" in reason
 
 
-def test_weights_that_moved_far_are_violence_even_without_a_jump(make_run):
-    record = COLLAPSED | {"losses": FLAT}
-    assert diagnose(make_run(**record)).verdict == "collapsed"
-
-
 def test_one_unlucky_batch_is_no_jump(make_run):
     losses = FLAT.copy()
-    losses[5] = 2.5
+    losses[5] = 4.0
     assert diagnose(make_run(**TOO_LOW | {"losses": losses})).verdict == "too low"
 
 
-def test_a_jump_after_the_first_steps_is_no_violent_start_but_no_timid_one_either(make_run):
-    losses = np.concatenate([FLAT, [4.0] * 10])
-    found = diagnose(make_run(**TOO_LOW | {"losses": losses}))
-    assert found.verdict == "collapsed"
-    assert "not steadily" in found.reasons[0]
+# The table
 
 
-def test_a_gap_whose_interval_leaves_out_zero_is_mentioned(make_run):
-    real = make_run(final={"gap_accuracy": 0.12, "gap_accuracy_interval": [0.05, 0.19]})
-    assert "The gap of +0.12 is real" in " ".join(diagnose(real).reasons)
-    assert "The gap" not in " ".join(diagnose(make_run()).reasons)
+def test_the_rules_stand_on_one_short_table_that_says_where_each_value_comes_from():
+    assert len(THRESHOLDS) == len(LIMITS) <= 18
+    for threshold in THRESHOLDS:
+        assert threshold.no <= threshold.yes
+        assert all(threshold.row())
+        assert (threshold.ask(None), threshold.ask(0.99 * threshold.no)) == (False, False)
+        assert threshold.ask(threshold.yes) is True
+        middle = (threshold.no + threshold.yes) / 2
+        assert threshold.ask(middle) is (True if threshold.no == threshold.yes else None)
+
+
+def test_the_source_has_no_other_threshold():
+    """Numbers below the table are counts, limits of a record and rounding; everything that is judged by is in it."""
+    source = Path(symptoms.__file__).read_text(encoding="utf-8")
+    rest = source[source.index("\nLIMITS = ") :]
+    rest = re.sub(r'"""[\s\S]*?"""|f?"[^"\n]*"|#.*', "", rest)
+    assert set(re.findall(r"(?<![\w.])\d+\.?\d*(?:e-?\d+)?", rest)) <= {
+        "0",
+        "1",
+        "2",
+        "3",
+        "100",
+        "3600",
+        "1e9",
+        "1e-6",
+        "0.0",
+        "0.001",
+    }
+
+
+# What the rules got wrong once
+
+
+def run_of(make_run, train, val, f1, losses=None, **changed) -> Run:
+    """A run by its epochs: both losses and macro-F1 after each."""
+    final = {"train_loss": train[-1], "val_loss": val[-1], "val_f1_macro": f1[-1], "weight_movement": 0.02}
+    losses = np.linspace(1.1, train[-1], 200) if losses is None else losses
+    parts = {key: changed.pop(key) for key in ("dials", "data") if key in changed}
+    run = make_run(losses=losses, epochs=zip(train, val, strict=True), final=final | changed, **parts)
+    for row, score in zip(run.epochs, f1, strict=True):
+        row["val_f1_macro"] = score
+    return run
+
+
+@pytest.mark.parametrize("end", [0.44, 0.46, 0.462, 0.48, 0.50])
+def test_a_restless_rate_is_called_neither_right_nor_overfitted(make_run, end):
+    found = diagnose(run_of(make_run, (0.46, end), (0.52, 0.86), (0.6, 0.62)))
+    assert found.verdict in ("unclear", "too high")
+    assert "Leave" not in found.next_dial and "stop" not in found.next_dial
+
+
+def test_two_losses_that_both_rise_again_are_no_reason_to_leave_the_rate_alone(make_run):
+    found = diagnose(run_of(make_run, (0.47, 0.55), (0.52, 0.81), (0.52, 0.67)))
+    assert found.verdict == "too high"
+    assert "three times lower" in found.next_dial
+
+
+def test_falling_is_compared_with_the_lowest_earlier_epoch(make_run):
+    run = run_of(make_run, (0.48, 0.40, 0.36, 0.33), (0.526, 0.516, 0.608, 0.565), (0.70, 0.74, 0.74, 0.74))
+    assert "both losses are still falling" not in diagnose(run).next_dial
+    bouncing = run_of(make_run, (0.93, 1.28, 0.90, 1.56, 1.25), (4.9, 4.4, 5.1, 6.8, 4.3), [0.5] * 5)
+    assert convergence(bouncing).state == "rising"
 
 
 @pytest.mark.parametrize(
-    ("val", "verdict"),
-    [
-        ((0.70, 0.60, 0.60, 0.66), "just right"),
-        ((0.70, 0.60, 0.60, 0.72), "overfitting"),
-        ((0.70, 0.65, 0.60, 0.72), "just right"),
-        ((0.70, 0.65, 0.60, 0.80), "overfitting"),
-    ],
-    ids=["a little", "clearly, over two epochs", "at once: may be chance", "far at once"],
+    ("f1", "predicted"),
+    [((0.75, 0.66), None), ((0.72, 0.73), {"negative": 60, "neutral": 273, "positive": 267})],
+    ids=["macro-F1 fell", "one label too often"],
 )
-def test_only_a_clear_rise_of_the_validation_loss_is_overfitting(make_run, val, verdict):
-    record = OVERFITTING | {"epochs": list(zip((0.6, 0.2, 0.1, 0.02), val, strict=True))}
-    assert diagnose(make_run(**record)).verdict == verdict
-
-
-# Records with gaps
-
-
-@pytest.mark.parametrize(("verdict", "record", "_"), VERDICTS)
-@pytest.mark.parametrize(
-    "key", ["val_predicted", "weight_movement", "gap_accuracy_interval", "layer_movement", "val_f1"]
-)
-@pytest.mark.parametrize("null", [True, False])
-def test_optional_scores_may_be_missing(make_run, verdict, record, _, key, null):
-    run = make_run(**record)
-    if null:
-        run.final[key] = None
-    else:
-        run.final.pop(key, None)
-    assert diagnose(run).verdict == verdict
-
-
-@pytest.mark.parametrize("losses", [VIOLENT, FLAT])
-def test_a_collapse_is_seen_without_the_predictions(make_run, losses):
-    run = make_run(**COLLAPSED | {"losses": losses})
-    del run.final["val_predicted"]
-    assert diagnose(run).verdict == "collapsed"
-    assert "says neutral" in diagnose(run).reasons[1]
-
-
-@pytest.mark.parametrize("key", ["train_loss", "val_accuracy", "val_f1_macro"])
-@pytest.mark.parametrize("null", [True, False])
-def test_a_score_that_is_missing_is_taken_from_the_last_epoch(make_run, key, null):
-    run = make_run()
-    if null:
-        run.final[key] = None
-    else:
-        del run.final[key]
-    assert diagnose(run).verdict == "just right"
-    run.epochs[-1][key] = None
+def test_odd_scores_are_no_reason_to_leave_the_rate_alone(make_run, f1, predicted):
+    counts = {"label_counts": {"negative": 680, "neutral": 2320, "positive": 1000}}
+    run = run_of(make_run, (0.55, 0.40), (0.60, 0.52), f1, **({"val_predicted": predicted} if predicted else {}))
+    run.data |= counts
     found = diagnose(run)
     assert found.verdict == "unclear"
-    assert "not all scores" in found.reasons[0]
+    assert "Leave" not in found.next_dial
 
 
-def test_a_run_stopped_by_hand_after_its_epochs_is_judged_by_them(make_run):
-    run = make_run(outcome="interrupted")
-    run.final = {}
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_more_epochs_after_a_rate_of_zero_mean_a_new_run(make_run, schedule):
+    told = diagnose(run_of(make_run, (0.7, 0.5), (0.7, 0.55), (0.6, 0.7), dials={"SCHEDULER": schedule})).next_dial
+    assert f"Epochs: 3 instead of 2 in a new run, since the {schedule} schedule ended at a rate of zero" in told
+    constant = diagnose(run_of(make_run, (0.7, 0.5), (0.7, 0.55), (0.6, 0.7))).next_dial
+    assert "Epochs: 3 instead of 2: both losses are still falling" in constant
+
+
+def test_the_next_dial_knows_what_was_tried_with_the_same_dials(make_run):
+    def verdict_at(rate: float, verdict: str, **dials) -> Run:
+        return make_run(rate=rate, dials={"LR_PRESET": rate, **dials}, diagnosis={"verdict": verdict})
+
+    low, high = verdict_at(1e-6, "too low"), verdict_at(1e-2, "collapsed", GROUP=3)
+    assert tried(low, [low]) == ""
+    assert tried(low, [low, verdict_at(1e-2, "collapsed", EPOCHS=5)]) == ""
+    told = "Tried already with these dials: 1e-06 was too low, 0.01 too high. Try 0.0001."
+    assert tried(low, [low, high]) == tried(high, [low]) == told
+    assert "0.0001 was just right" in tried(high, [low, verdict_at(1e-4, "just right")])
+    assert tried(verdict_at(1e-4, "just right"), [low, high]) == ""
+
+
+def test_more_sentences_are_advised_only_where_there_are_more(make_run):
+    run = run_of(make_run, (0.205, 0.20), (0.45, 0.44), (0.8, 0.8))
+    assert "Training sentences: more of them. More epochs would change little" in diagnose(run).next_dial
+    run.data["train_used"] = run.data["split_sizes"]["train"]
+    assert "all are in use" in diagnose(run).next_dial
+
+
+def test_a_good_score_on_contradictory_labels_is_not_too_high(make_run):
+    run = run_of(make_run, (0.70, 0.52, 0.48, 0.46), (0.60, 0.45, 0.42, 0.42), (0.6, 0.8, 0.85, 0.86))
     assert diagnose(run).verdict == "just right"
-    run.epochs = []
-    assert diagnose(run).verdict == "unclear"
 
 
-@pytest.mark.parametrize(("verdict", "record", "_"), VERDICTS)
-def test_without_a_baseline_the_first_step_tells_where_the_loss_began(make_run, verdict, record, _):
-    run = make_run(**record)
-    run.baseline = {}
-    assert diagnose(run).verdict == verdict
+@pytest.mark.parametrize(("gap", "verdict"), [(0.22, "just right"), (0.29, "unclear"), (0.37, "overfitting")])
+def test_a_large_gap_after_a_fallen_loss_is_learned_by_heart(make_run, gap, verdict):
+    wide = {"gap_accuracy": gap, "gap_accuracy_interval": [gap - 0.06, gap + 0.06]}
+    found = diagnose(run_of(make_run, (0.1, 0.02), (0.6, 0.58), (0.7, 0.7), **wide))
+    assert found.verdict == verdict
+    assert ("by heart" in " ".join(found.reasons)) == (verdict != "just right")
 
 
-def test_an_empty_record_is_unclear(make_run):
-    run = make_run(losses=[], epochs=[], baseline={}, majority={}, outcome="interrupted")
-    run.final = {}
-    assert diagnose(run).verdict == "unclear"
-    assert convergence(run).state == "cannot tell"
+def test_the_epoch_to_stop_after_looks_at_macro_f1_as_well(make_run):
+    val, f1 = (0.82, 0.95, 1.2, 1.5, 1.8, 2.03), (0.52, 0.64, 0.62, 0.58, 0.54, 0.58)
+    found = diagnose(run_of(make_run, (0.9, 0.8, 0.6, 0.4, 0.3, 0.2), val, f1))
+    assert found.verdict == "overfitting"
+    assert "stop after 2" in found.next_dial
 
 
-def test_without_epoch_rows_and_majority_a_verdict_is_still_possible(make_run):
-    assert diagnose(make_run(epochs=[], majority={})).verdict == "just right"
+# One vocabulary
 
 
-@pytest.mark.filterwarnings("error")
-def test_steps_without_a_loss_are_passed_over(make_run):
-    losses = FALLING.copy()
-    losses[3:6] = NOTHING
-    assert diagnose(make_run(losses=losses)).verdict == "just right"
+ALLOWED = {
+    verdict: {"cannot tell"}.union(*((row.falling, row.flat, row.rising) for row in OUTCOMES if row.verdict == verdict))
+    for verdict in VERDICTS
+}
+
+
+def test_the_words_are_those_of_the_room_the_clinic_and_the_share_line():
+    from tuning import clinic, travelling_run
+
+    assert set(VERDICTS) == set(travelling_run.VERDICTS) == {*clinic.CAUSES, "unclear"}
+    assert {row.word for row in OUTCOMES} == {*CALL_WORDS, "cannot tell"}
+    assert not ALLOWED["just right"] & {"stalled", "rising", "collapsed"}
+    assert not ALLOWED["too high"] & {"converged"} and not ALLOWED["too low"] & {"converged", "rising"}
+
+
+def assert_in_agreement(run: Run) -> None:
+    """Verdict, word, state and next dial of a run say the same."""
+    found, state = diagnose(run), convergence(run).state
+    run.diagnosis = found.as_dict()
+    assert state in ALLOWED[found.verdict], (found, state)
+    rows = [row for row in OUTCOMES if row.verdict == found.verdict and row.word == room_word(run)]
+    assert any(state in (row.falling, row.flat, row.rising, "cannot tell") for row in rows)
+    if "still falling" in found.next_dial or "stopped falling" in found.next_dial:
+        assert state == "still falling"
+    if "would change little" in found.next_dial:
+        assert state == "converged"
 
 
 # Convergence
 
 
-def epochs_ending(*train: float) -> list[tuple[float, float]]:
-    return [(loss, loss + 0.1) for loss in train]
+def ending(record: dict, *train: float) -> dict:
+    final = record.get("final", {}) | {"train_loss": train[-1] if train else 0.45}
+    return record | {"epochs": [(loss, loss + 0.1) for loss in train], "final": final}
 
 
 CONVERGENCE = [
-    ("converged", JUST_RIGHT | {"epochs": epochs_ending(0.455, 0.45)}),
-    ("converged", JUST_RIGHT | {"epochs": epochs_ending(0.45, 0.455)}),
-    ("still falling", JUST_RIGHT | {"epochs": epochs_ending(0.70, 0.45)}),
-    ("rising", JUST_RIGHT | {"epochs": epochs_ending(0.40, 0.45)}),
-    ("stalled", TOO_LOW | {"epochs": epochs_ending(1.095, 1.09)}),
-    ("stalled", TOO_LOW | {"epochs": epochs_ending(1.095, 1.082)}),
-    ("still falling", SLOW | {"epochs": epochs_ending(1.08, 1.03)}),
-    ("stalled", SLOW | {"epochs": epochs_ending(0.985, 0.98)}),
-    ("rising", JUST_RIGHT | {"epochs": epochs_ending(0.30, 0.60)}),
-    ("cannot tell", JUST_RIGHT | {"epochs": epochs_ending(0.70, NOTHING, 0.45)}),
-    ("collapsed", COLLAPSED | {"epochs": epochs_ending(1.035, 1.03)}),
-    ("collapsed", COLLAPSED | {"epochs": epochs_ending(1.30, 1.03)}),
-    ("cannot tell", JUST_RIGHT | {"epochs": epochs_ending(0.45)}),
-    ("cannot tell", JUST_RIGHT | {"epochs": []}),
-    ("cannot tell", JUST_RIGHT | {"epochs": epochs_ending(0.45, NOTHING)}),
+    ("converged", ending(JUST_RIGHT, 0.455, 0.45)),
+    ("converged", ending(JUST_RIGHT, 0.45, 0.455)),
+    ("still falling", ending(JUST_RIGHT, 0.70, 0.45)),
+    ("stalled", ending(TOO_LOW, 1.095, 1.09)),
+    ("stalled", ending(TOO_LOW, 1.095, 1.082)),
+    ("still falling", ending(SLOW, 0.98, 0.90)),
+    ("stalled", ending(SLOW, 0.985, 0.98)),
+    ("rising", ending(JUST_RIGHT, 0.30, 0.60)),
+    ("cannot tell", ending(JUST_RIGHT, 0.70, NOTHING, 0.45)),
+    ("collapsed", ending(COLLAPSED, 1.035, 1.03)),
+    ("collapsed", ending(COLLAPSED, 1.30, 1.03)),
+    ("cannot tell", ending(JUST_RIGHT, 0.45)),
+    ("cannot tell", ending(JUST_RIGHT)),
+    ("cannot tell", ending(JUST_RIGHT, 0.45, NOTHING)),
 ]
 
 
 @pytest.mark.parametrize(("state", "record"), CONVERGENCE)
 def test_the_last_two_epochs_decide_about_convergence(make_run, state, record):
     found = convergence(make_run(**record))
-    assert found.state == state
-    assert found.reason.endswith(".")
-    assert "nan" not in found.reason.split()
+    assert found.state == state, found
+    assert_sentences(found.reason)
     assert (found.delta is None) == (state == "cannot tell")
 
 
@@ -290,16 +365,9 @@ def test_a_diverged_run_cannot_be_judged_for_convergence(diverged_run):
     assert "diverged" in found.reason
 
 
-def test_without_a_baseline_and_steps_convergence_cannot_be_told(make_run):
-    run = make_run(losses=[])
-    run.baseline = {}
-    assert convergence(run).state == "cannot tell"
-
-
 @pytest.mark.parametrize(("share", "state"), [(0.9, "converged"), (1.1, "still falling")])
 def test_the_limit_is_the_worksheets(make_run, share, state):
-    run = make_run(epochs=epochs_ending(0.45 + share * WORKSHEET_DELTA, 0.45))
-    found = convergence(run)
+    found = convergence(make_run(**ending(JUST_RIGHT, 0.45 + share * WORKSHEET_DELTA, 0.45)))
     assert found.state == state
     assert found.delta == pytest.approx(-share * WORKSHEET_DELTA)
 
@@ -309,12 +377,7 @@ def test_the_slope_is_per_hundred_steps_of_the_second_half(make_run):
     found = convergence(make_run(losses=losses))
     assert found.slope == pytest.approx(-0.2)
     assert found.slope_error == pytest.approx(0, abs=1e-9)
-
-
-@pytest.mark.parametrize("size", [0, 5, 18])
-def test_a_short_run_has_no_slope(make_run, size):
-    found = convergence(make_run(losses=FALLING[:size]))
-    assert (found.slope, found.slope_error) == (None, None)
+    assert convergence(make_run(losses=FALLING[:18])).slope is None
 
 
 def test_one_more_epoch_costs_its_seconds(make_run):
@@ -322,136 +385,6 @@ def test_one_more_epoch_costs_its_seconds(make_run):
     assert found.epoch_seconds == 12
     assert found.epoch_cost(3.0) == pytest.approx(0.01)
     assert convergence(make_run(epochs=[])).epoch_cost(3.0) is None
-
-
-def test_a_creep_is_told_with_how_little_it_brought(make_run):
-    found = convergence(make_run(**TOO_LOW | {"epochs": epochs_ending(1.095, 1.082)}))
-    assert "-0.013: a creep, which has brought it only 2% below its start" in found.reason
-
-
-def test_knowing_only_how_frequent_the_labels_are_is_not_converged(make_run):
-    found = convergence(make_run(**SLOW | {"epochs": epochs_ending(0.985, 0.98)}))
-    assert "knowing the labels' shares" in found.reason
-
-
-# A label that is left out
-
-TWO_LABELS = {
-    "val_accuracy": 0.71,
-    "val_f1_macro": 0.50,
-    "val_f1": {"negative": 0.0, "neutral": 0.88, "positive": 0.61},
-    "val_predicted": {"negative": 0, "neutral": 148, "positive": 102},
-}
-
-
-def unfinished(final_loss: float, val: tuple[float, float], **changed) -> dict:
-    """A calm run of 60 steps that ends with one label never predicted."""
-    final = TWO_LABELS | {"train_loss": final_loss, "val_loss": val[1], "weight_movement": 0.006} | changed
-    return {
-        "losses": np.linspace(1.1, final_loss, 60),
-        "epochs": [(0.5 * (1.1 + final_loss), val[0]), (final_loss, val[1])],
-        "final": final,
-    }
-
-
-@pytest.mark.parametrize(
-    ("verdict", "record", "told", "dial"),
-    [
-        ("unclear", unfinished(0.50, (0.80, 0.60)), "still falling when the run ended", "one or two more"),
-        ("too low", unfinished(0.75, (0.95, 0.80)), "less than half the way", "three times higher"),
-        ("unclear", unfinished(0.50, (0.69, 0.68)), "has stopped falling", "another seed"),
-        ("unclear", unfinished(0.75, (0.95, 0.80), weight_movement=0.03), "still falling", "one or two more"),
-    ],
-)
-def test_a_run_that_never_predicts_a_label_is_not_just_right(make_run, verdict, record, told, dial):
-    found = diagnose(make_run(**record))
-    assert found.verdict == verdict
-    assert told in found.reasons[0]
-    assert "Negative is never predicted" in found.reasons[1]
-    assert dial in found.next_dial
-
-
-def test_a_label_that_is_hardly_ever_found_counts_as_left_out(make_run):
-    few = {
-        "val_f1": {"negative": 0.05, "neutral": 0.88, "positive": 0.61},
-        "val_predicted": {"negative": 3, "neutral": 147, "positive": 100},
-    }
-    found = diagnose(make_run(**unfinished(0.50, (0.80, 0.60), **few)))
-    assert found.verdict == "unclear"
-    assert "Negative is hardly ever predicted" in found.reasons[1]
-
-
-def test_without_numbers_by_label_the_scores_give_it_away(make_run):
-    run = make_run(**unfinished(0.50, (0.80, 0.60)))
-    del run.final["val_f1"], run.final["val_predicted"]
-    found = diagnose(run)
-    assert found.verdict == "unclear"
-    assert "far below accuracy" in found.reasons[1]
-
-
-@pytest.mark.parametrize(("f1", "verdict"), [(0.30, "unclear"), (0.37, "unclear"), (0.40, "just right")])
-def test_a_little_above_the_majority_class_is_not_enough(make_run, f1, verdict):
-    assert diagnose(make_run(final={"val_f1_macro": f1, "val_loss": 0.6})).verdict == verdict
-
-
-@pytest.mark.parametrize("gained", [True, False])
-def test_a_validation_loss_that_rises_while_f1_gains_is_not_yet_overfitting(make_run, gained):
-    run = make_run(**OVERFITTING | {"epochs": [(0.60, 0.70), (0.30, 0.62), (0.10, 0.74), (0.02, 0.85)]})
-    for row, f1 in zip(run.epochs, (0.50, 0.55, 0.65, 0.72) if gained else (0.50, 0.72, 0.72, 0.72), strict=True):
-        row["val_f1_macro"] = f1
-    assert diagnose(run).verdict == ("just right" if gained else "overfitting")
-
-
-def test_what_f1_gains_does_not_outweigh_a_loss_that_is_up_by_half(make_run):
-    run = make_run(**OVERFITTING | {"epochs": [(0.60, 0.70), (0.30, 0.62), (0.10, 0.74), (0.02, 0.95)]})
-    for row, f1 in zip(run.epochs, (0.50, 0.55, 0.65, 0.72), strict=True):
-        row["val_f1_macro"] = f1
-    assert diagnose(run).verdict == "overfitting"
-
-
-def test_two_losses_that_both_rise_again_are_no_reason_to_leave_the_rate_alone(make_run):
-    final = {"train_loss": 0.53, "val_loss": 0.81, "val_f1_macro": 0.67}
-    run = make_run(epochs=[(0.47, 0.52), (0.53, 0.81)], final=final)
-    run.epochs[0]["val_f1_macro"] = 0.52
-    found = diagnose(run)
-    assert found.verdict == "too high"
-    assert "had been lower after an earlier epoch" in found.reasons[0]
-
-
-def test_validation_above_its_start_is_overfitting_even_if_it_never_turned(make_run):
-    final = {"train_loss": 0.03, "val_loss": 1.25, "val_f1_macro": 0.47, "val_accuracy": 0.54, "gap_accuracy": 0.45}
-    found = diagnose(make_run(epochs=[(0.2, 1.28), (0.03, 1.25)], final=final))
-    assert found.verdict == "overfitting"
-    assert "above the 1.10 before training" in found.reasons[0]
-
-
-@pytest.mark.parametrize(("end", "verdict"), [(0.45, "just right"), (0.70, "too high")])
-def test_after_a_violent_start_a_run_must_come_far_to_have_settled(make_run, end, verdict):
-    losses = np.concatenate([START, np.linspace(1.8, end, 54)])
-    final = {"train_loss": end, "val_loss": 0.75, "val_f1_macro": 0.5, "weight_movement": 0.35}
-    assert diagnose(make_run(losses=losses, epochs=[(0.9, 0.9), (end, 0.75)], final=final)).verdict == verdict
-
-
-def test_wrong_labels_among_the_training_sentences_do_not_hide_what_was_learned(make_run):
-    final = {"train_loss": 0.90, "val_loss": 0.72, "weight_movement": 0.012}
-    run = make_run(losses=np.linspace(1.1, 0.9, 120), epochs=[(0.97, 0.85), (0.90, 0.72)], final=final)
-    assert diagnose(run).verdict == "just right"
-
-
-@pytest.mark.parametrize("movement", [0.0004, None])
-def test_a_flat_run_of_noisy_batches_is_too_low_and_not_collapsed(make_run, movement):
-    for seed in range(5):
-        run = make_run(**TOO_LOW | {"losses": noisy(np.full(200, 1.10), 0.12, seed)})
-        run.final["weight_movement"] = movement
-        assert diagnose(run).verdict == "too low"
-
-
-@pytest.mark.parametrize(("movement", "verdict"), [(0.06, "too high"), (0.03, "unclear")])
-def test_weights_that_went_far_for_little_tell_of_long_steps(make_run, movement, verdict):
-    record = unfinished(0.67, (0.75, 0.76), weight_movement=movement)
-    found = diagnose(make_run(**record))
-    assert found.verdict == verdict
-    assert "about three times lower" in found.next_dial
 
 
 # Made-up curves: one shape each, with noise, in several sizes
@@ -533,7 +466,7 @@ def shape(name: str, steps: int, epochs: int, seed: int) -> dict:
         wild = rows(lambda x: 1.6 + 0.3 * np.sin(7 * x), lambda x: 1.7 + 0.3 * np.sin(7 * x))
         return {"losses": losses, "epochs": wild, "final": {"train_loss": 1.5, "val_loss": 1.8, "val_f1_macro": 0.45}}
     if name == "overfits":
-        over = rows(lambda x: fall(x, 0.02, 6.0), lambda x: 0.55 + 0.6 * abs(x - 0.35) ** 1.2)
+        over = rows(lambda x: fall(x, 0.02, 6.0), lambda x: 0.55 + 1.1 * abs(x - 0.35) ** 1.2)
         return {
             "losses": noisy(fall(t, 0.02, 6.0), 0.03, seed),
             "epochs": over,
@@ -556,7 +489,7 @@ SHAPES = {
     "healthy": "just right",
     "plateau": "just right",
     "lonely spikes": "just right",
-    "rough start, then healthy": "just right",
+    "rough start, then healthy": "unclear",
     "holes": "just right",
     "flat": "too low",
     "slow": "too low",
@@ -568,8 +501,6 @@ SHAPES = {
     "explodes to a large number": "diverged",
 }
 SIZES = [(60, 1), (200, 2), (76, 2), (400, 4), (1500, 12)]
-
-
 # It takes epochs to turn.
 SIZED = [(name, *size) for name in SHAPES for size in SIZES if name != "overfits" or size[1] >= 4]
 
@@ -586,13 +517,12 @@ def test_a_handful_of_steps_is_unclear_whatever_they_look_like(make_run):
         assert diagnose(make_run(**shape(name, 9, 1, 1))).verdict == "unclear"
 
 
-# Curves of real runs
+# Recorded runs
 
-# Trained for these tests. s300 is a sweep over 24 rates from 1e-7 to 1e-1 and s800 most of one, on an earlier mixture
-# of the bundled sentences; now800 is the middle of one, from too low to collapsed, on those of now. Names that begin
-# with s and a number (sentences), e (epochs), n and lin (few sentences, linear schedule) are the embedded encoder, tw
-# the same on financial tweets, rand a DistilBERT shape with random weights, sgd the backup lab. The verdicts were
-# looked at one by one. Losses have three places, and long runs lack some of their steps.
+# Losses have three places, and long runs lack some of their steps. `person` is what somebody wrote who saw the curve
+# before the verdict. Names that begin with: lab- the built-in encoder, by rate and seed; sgd- the backup lab likewise;
+# odd- one odd dial or odd data each; cls- an encoder whose head reads the first token, on an earlier mixture of the
+# sentences; tw- that one on financial tweets; rand- a DistilBERT shape with random weights.
 CURVES = json.loads(Path(__file__).with_name("recorded_curves.json").read_text(encoding="utf-8"))
 RANK = {"too low": 0, "just right": 1, "overfitting": 1, "too high": 2, "collapsed": 2, "diverged": 2}
 
@@ -604,7 +534,9 @@ def recorded(make_run, curve: dict) -> Run:
         final=curve["final"],
         rate=curve["rate"],
         majority=curve["majority"],
+        dials={"EPOCHS": len(curve["epochs"])},
     )
+    run.dials |= curve.get("dials", {})
     run.baseline |= dict(zip(("train_loss", "val_loss"), curve["start"], strict=True))
     run.data["label_counts"] = curve["labels"]
     for row, (_, _, f1) in zip(run.epochs, curve["epochs"], strict=True):
@@ -615,6 +547,89 @@ def recorded(make_run, curve: dict) -> Run:
     return run
 
 
+def every_run(make_run) -> dict[str, Run]:
+    stored = {name: reference.load(name) for name in reference.names()}
+    return stored | {curve["name"]: recorded(make_run, curve) for curve in CURVES}
+
+
+def shaken(value, rng: random.Random, share: float = 0.02):
+    """A nested value with every number moved by up to a share of itself."""
+    match value:
+        case dict():
+            return {key: shaken(item, rng, share) for key, item in value.items()}
+        case list():
+            return [shaken(item, rng, share) for item in value]
+        case bool() | int() | float() if not isinstance(value, bool):
+            return value * (1 + rng.uniform(-share, share))
+    return value
+
+
+def moved(run: Run, rng: random.Random) -> Run:
+    """A run whose recorded numbers have all moved at once by up to 2%; places and counts of steps stay."""
+    parts = {part: shaken(getattr(run, part), rng) for part in ("final", "baseline", "majority")}
+    epochs = [shaken(row, rng) | {"epoch": row["epoch"]} for row in run.epochs]
+    steps = [step | {"loss": shaken(step["loss"], rng)} for step in run.steps]
+    data = run.data | {"label_counts": shaken(run.data["label_counts"], rng)}
+    return dataclasses.replace(run, epochs=epochs, steps=steps, data=data, **parts)
+
+
+@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: curve["name"])
+def test_a_recorded_run_keeps_its_verdict(make_run, curve):
+    run = recorded(make_run, curve)
+    found = diagnose(run)
+    assert found.verdict == curve["verdict"], found
+    assert_sentences(*texts(run))
+
+
+def test_what_a_run_is_called_never_contradicts_itself(make_run):
+    rng = random.Random(18)
+    for run in every_run(make_run).values():
+        for _ in range(5):
+            assert_in_agreement(moved(run, rng))
+
+
+def test_two_percent_on_every_number_change_no_verdict(make_run):
+    changed = {}
+    for name, run in every_run(make_run).items():
+        rng, verdict = random.Random(name), diagnose(run).verdict
+        others = {diagnose(moved(run, rng)).verdict for _ in range(12)} - {verdict}
+        if others:
+            changed[name] = (verdict, others)
+    assert changed == {}
+
+
+def between(one: Run, other: Run, share: float) -> Run:
+    """A made-up run part of the way from one record to another of the same shape."""
+
+    def mix(a, b):
+        match a:
+            case dict():
+                return {key: mix(a[key], b[key]) for key in a.keys() & b.keys()}
+            case list():
+                return [mix(*pair) for pair in zip(a, b, strict=True)]
+            case bool() | str() | None:
+                return a
+        return a if b is None else a + share * (b - a)
+
+    parts = ("epochs", "steps", "final", "baseline", "majority")
+    return dataclasses.replace(one, **{part: mix(getattr(one, part), getattr(other, part)) for part in parts})
+
+
+def test_between_two_verdicts_that_advise_differently_lies_a_band(make_run):
+    """From one run to another in small steps: only *unclear* stands beside a verdict that advises differently."""
+    curves = [curve for curve in CURVES if curve["name"].startswith("lab-") and len(curve["epochs"]) == 2]
+    sizes = [len(curve["losses"]) for curve in curves]
+    runs = [recorded(make_run, curve) for curve in curves if len(curve["losses"]) == max(set(sizes), key=sizes.count)]
+    rng, crossed = random.Random(3), set()
+    for one, other in rng.sample(list(itertools.combinations(runs, 2)), 12):
+        verdicts = [diagnose(between(one, other, share)).verdict for share in np.linspace(0, 1, 150)]
+        for before, after in itertools.pairwise(verdicts):
+            lower_rate = {before, after} <= {"too high", "collapsed", "diverged"}
+            assert "unclear" in (before, after) or before == after or lower_rate, (before, after)
+        crossed |= set(verdicts)
+    assert {"too low", "just right", "unclear"} <= crossed
+
+
 def jumps(verdicts: list[str]) -> list[tuple[int, int]]:
     """Places of a sweep whose verdicts stand in the wrong order and are no neighbours; unclear ones have no rank."""
     ranked = [(place, RANK[verdict]) for place, verdict in enumerate(verdicts) if verdict in RANK]
@@ -622,38 +637,21 @@ def jumps(verdicts: list[str]) -> list[tuple[int, int]]:
     return [(one, other) for (one, low), (other, high) in pairs if high < low and other - one > 1]
 
 
-@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: curve["name"])
-def test_a_real_run_keeps_its_verdict(make_run, curve):
-    found = diagnose(recorded(make_run, curve))
-    assert found.verdict == curve["verdict"], found
+def sweeps(make_run) -> dict[str, list[Run]]:
+    """Runs of each sweep of rates, the lowest rate first."""
+    found: dict[str, list[Run]] = {}
+    for name, run in every_run(make_run).items():
+        if match := re.match(r"(?:backup-|distilbert-)?sweep-|(?:lab|sgd|cls)-[a-z0-9]+-", name):
+            found.setdefault(match[0], []).append(run)
+    return {name: sorted(runs, key=lambda run: run.learning_rate) for name, runs in found.items() if len(runs) > 11}
 
 
-@pytest.mark.parametrize("curve", CURVES, ids=lambda curve: curve["name"])
-def test_a_real_run_is_hardly_judged_otherwise_without_what_only_we_record(make_run, curve):
-    run = recorded(make_run, curve)
-    for key in ("weight_movement", "val_predicted", "val_f1"):
-        run.final.pop(key, None)
-    ranks = [RANK.get(verdict, 1) for verdict in (diagnose(run).verdict, curve["verdict"])]
-    assert abs(ranks[0] - ranks[1]) <= 1
-
-
-@pytest.mark.parametrize("sweep", ["s300-", "s800-", "now800-", "tw400-", "sgd-"])
-def test_over_a_sweep_of_rates_the_verdict_goes_one_way(make_run, sweep):
-    verdicts = [diagnose(recorded(make_run, curve)).verdict for curve in CURVES if curve["name"].startswith(sweep)]
-    assert jumps(verdicts) == []
-    assert RANK[verdicts[0]] == 0
-    assert RANK[verdicts[-1]] == 2
-    assert "just right" in verdicts
-
-
-@pytest.mark.parametrize("start", ["sweep-", "backup-sweep-", "distilbert-sweep-"])
-def test_a_sweep_of_the_reference_runs_goes_one_way(start):
-    verdicts = [diagnose(reference.load(name)).verdict for name in reference.names(start)]
-    if not verdicts:
-        pytest.skip(f"no {start}* was recorded yet")
-    assert jumps(verdicts) == []
-    assert (RANK[verdicts[0]], RANK[verdicts[-1]]) == (0, 2)
-    assert "just right" in verdicts
+def test_over_a_sweep_of_rates_the_verdict_goes_one_way(make_run):
+    for name, runs in sweeps(make_run).items():
+        verdicts = [diagnose(run).verdict for run in runs]
+        assert jumps(verdicts) == [], name
+        assert (RANK[verdicts[0]], RANK[verdicts[-1]]) == (0, 2), name
+        assert "just right" in verdicts, name
 
 
 def test_a_jump_is_two_places_in_the_wrong_order():
@@ -709,9 +707,8 @@ def test_no_record_is_too_odd_for_a_verdict_in_words(
     assert dataclasses.asdict(run) == before
     assert found.verdict in {*RANK, "unclear"}
     assert found.reasons
-    for text in [*found.reasons, found.next_dial, state.reason]:
-        assert text.endswith(".")
-        assert not {"nan", "None", "inf"} & set(text.replace(".", " ").replace(",", " ").split())
+    assert state.state in ALLOWED[found.verdict]
+    assert_sentences(*texts(run))
 
 
 ODD = [None, 0, 0.0, math.nan, math.inf, -math.inf, 1e300, -1.0, True]
@@ -722,7 +719,7 @@ def test_a_record_that_never_saw_the_schema_gets_a_verdict_too():
     """Keys left out and odd values put in, part by part: a verdict in words, and no exception."""
     rng = random.Random(6)
     runs = [reference.load(name) for name in ("just_right-seed1", "too_high-seed1", "over-training", "sweep-05")]
-    for _ in range(1500):
+    for _ in range(400):
         run = copy.deepcopy(rng.choice(runs))
         for holes in (run.final, run.baseline, run.majority, run.data, *run.steps, *run.epochs):
             for key in list(holes):
@@ -734,8 +731,8 @@ def test_a_record_that_never_saw_the_schema_gets_a_verdict_too():
         found, state = diagnose(run), convergence(run)
         assert found.verdict in {*RANK, "unclear"}
         assert found.reasons
-        for text in [*found.reasons, found.next_dial, state.reason]:
-            assert not {"nan", "None", "inf"} & set(re.findall(r"\w+", text))
+        assert state.state in ALLOWED[found.verdict]
+        assert_sentences(*texts(run))
 
 
 # By hand: 24 rates, trained

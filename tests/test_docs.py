@@ -21,6 +21,7 @@ import workshop
 from tuning import activities, documents, folders
 from tuning.dials import PRESETS, Dials, FurtherDials, SgdDials
 from tuning.encoder import RATES
+from tuning.keepsake import TAKE_HOME
 from tuning.log import WORKSHEET_COLUMNS
 from tuning.sgd import RATES as SGD_RATES
 
@@ -31,7 +32,7 @@ SLIDES = [name for name in PAGES if name.startswith("slides/")]
 PROSE = [name for name in PAGES if name not in SLIDES and name != "lab/data/README.md"]
 # Decimal figures that a document may type by hand, each with its source.
 CONSTANTS = {
-    "0.01": "WORKSHEET_DELTA in diagnosis.py, and the goal of the playground",
+    "0.01": "WORKSHEET_DELTA in symptoms.py, and the goal of the playground",
     "0.02": "two points of F1, the example of Activity 4",
     "0.1": "a rule of thumb: a tenth",
     "0.20": "PRICE_PER_HOUR's default",
@@ -256,6 +257,15 @@ def test_rates_of_presets_stand_in_generated_blocks_only(name):
 def test_the_worksheets_log_has_the_columns_of_the_code():
     fields = "".join(f"- {name}:.*\\n" for name in map(re.escape, WORKSHEET_COLUMNS))
     assert len(re.findall(fields, text("handouts/Activity_Worksheet.md"))) == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["activities/activity-4.md", "activities/activity-7.md", "coach/COACH_PLAYBOOK.md", "slides/workshop.md"]
+)
+def test_what_to_take_home_is_one_sentence(name):
+    """Each of them named another set of files."""
+    assert " ".join(TAKE_HOME.split()) in " ".join(text(name).split())
+    assert not re.search(r"download `?(my_work|lab/runs)", text(name))
 
 
 def test_clock_times_in_the_playbook_and_the_readme_are_those_of_the_day():

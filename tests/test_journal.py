@@ -224,6 +224,14 @@ def test_notes_survive_every_form_in_which_a_spreadsheet_saves_the_log(make_run,
     assert (raw["run-2"], raw["run-3"]) == ("'- 0.02 lower; why?", "'=1+1")
 
 
+@pytest.mark.parametrize("note", ["good, but slow", "one, two, three", ", and", "a;b,c"])
+def test_a_note_with_commas_and_no_quotation_marks_is_kept_whole(make_run, keep_run, note):
+    journal.append(keep_run(make_run()))
+    journal.log_file().write_text(journal.log_file().read_text().replace("+0.040,,", f"+0.040,{note},"))
+    journal.append(make_run(run_id="run-2"))
+    assert journal.read_log()["Notes"].tolist() == [note, ""]
+
+
 def test_a_rebuilt_log_that_cannot_be_written_leaves_the_one_that_is_there(make_run, keep_run, monkeypatch):
     for number in range(6):
         journal.append(keep_run(make_run(run_id=f"run-{number}")))
@@ -288,7 +296,10 @@ def test_a_second_edited_file_does_not_replace_the_first(make_run):
     assert [path.read_text() for path in kept] == ["edited 1", "edited 2", "edited 3"]
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", '=HYPERLINK("a","b")'])
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", '=HYPERLINK("a","b")', " =1", "\t=1", "\uff1d1", "-inf", "+1_0"],
+)
 def test_a_cell_that_a_spreadsheet_would_run_is_defused(make_run, text):
     run = make_run()
     run.data["path"] = text

@@ -276,6 +276,53 @@ def test_on_a_busy_machine_the_curve_grows_and_after_a_closed_tab_the_next_cell_
     page.close()
 
 
+def fill_worksheet(root: Path) -> None:
+    """What the cell "Fill your worksheet" does, in the lab's copy of the workshop."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WORKSHOP_")}
+    code = "from tuning import journal; print(journal.fill_worksheet())"
+    subprocess.run([sys.executable, "-c", code], env=kept | {"PYTHONPATH": str(root / "lab")}, check=True)
+
+
+def test_documents_are_read_the_worksheet_is_written_and_pages_keep_what_they_store(lab):
+    one = lab({})
+    page = one.browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+    page.set_default_timeout(PATIENCE)
+
+    def opened(path: str) -> None:
+        page.goto(re.sub(r"/lab/tree/[^?]*", f"/lab/tree/{path}", one.address))
+
+    # An open tab with unsaved typing, Fill, then save: nobody is asked whose version to lose, and both are there.
+    opened("my_work/Activity_Worksheet.md")
+    worksheet = page.locator(".jp-FileEditor:visible .cm-content")
+    worksheet.click()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("typed before Fill")
+    fill_worksheet(one.root)
+    page.keyboard.press("Control+s")
+    own, filled = (one.root / "my_work" / f"Activity_Worksheet{end}.md" for end in ("", "_filled"))
+    end = time.monotonic() + PATIENCE / 1000
+    while "typed before Fill" not in own.read_text(encoding="utf-8"):
+        assert page.locator(".jp-Dialog").count() == 0
+        assert time.monotonic() < end
+        page.wait_for_timeout(200)
+    assert page.locator(".jp-Dialog").count() == 0
+    fill_worksheet(one.root)
+    assert "typed before Fill" in filled.read_text(encoding="utf-8")
+    assert "#### Experiments" in filled.read_text(encoding="utf-8")
+
+    opened("my_work/Activity_Worksheet_filled.md")
+    page.locator(".jp-MarkdownViewer:visible table").first.wait_for()
+    opened("activities/activity-1.md")
+    link = page.locator(".jp-MarkdownViewer:visible a", has_text="clinic").first
+    with page.expect_popup() as popup:
+        link.click()
+    clinic = popup.value
+    clinic.evaluate("localStorage.setItem('kept', 'yes')")
+    clinic.reload()
+    assert clinic.evaluate("localStorage.getItem('kept')") == "yes"
+    page.close()
+
+
 @pytest.mark.full
 def test_notebooks_02_and_03_run_from_their_first_cell_to_their_last(lab, tmp_path):
     one = lab({"02": SHORT})

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from machines import Session
 
-from tuning import archive_merging, folders, journal, keepsake, log, prediction
+from tuning import archive_merging, folders, journal, keepsake, log, prediction, worksheet
 from tuning.dials import Dials
 from tuning.errors import KeepsakeError
 from tuning.run import finished_runs, last_run
@@ -69,6 +69,15 @@ def test_everything_comes_back_on_another_machine(morning, another_machine, caps
     assert last_run().run_id == morning[-1]
     assert log.read_log().equals(rows)
     assert not (last_run().folder / "model").exists()
+
+
+def test_a_filled_worksheet_that_came_back_is_made_anew_without_a_number(morning, another_machine):
+    worksheet.fill_worksheet()
+    saved = keepsake.save()
+    another_machine()
+    keepsake.bring_back(saved)
+    worksheet.fill_worksheet()
+    assert [path.name for path in folders.work().glob("*_filled*.md")] == ["Activity_Worksheet_filled.md"]
 
 
 def test_the_last_runs_weights_come_along_if_asked_for(morning, another_machine):

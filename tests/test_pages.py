@@ -811,3 +811,54 @@ def test_an_answered_case_can_be_replayed(visit):
     assert page.inner_text("#run-title") == "Case 1"
     page.click("#to-clinic")
     assert page.is_visible("#answer")
+
+
+def test_the_clinic_in_two_tabs_loses_no_case(visit):
+    """Both opened before anything was answered; neither sees the other's answers but through what is kept."""
+    first = visit("clinic.html")
+    second = first.context.new_page()
+    second.goto(first.url)
+    answer(first, 0, 0, 0)
+    expect(second.locator("#rail button.answered")).to_have_count(1)
+    second.click("#rail button[aria-label='Case 2']")
+    answer(second, 1, 1, 1)
+    # The first answer to a case counts, whichever tab a person is in.
+    line = second.evaluate("localStorage.getItem('w6w-clinic')")
+    first.click("#rail button[aria-label^='Case 2']")
+    assert first.is_visible("#answer")
+    first.click("#rail button[aria-label='Case 3']")
+    answer(first, 2, 2, 2)
+    assert (
+        json.loads(line)["answers"].items()
+        <= json.loads(first.evaluate("localStorage['w6w-clinic']"))["answers"].items()
+    )
+    for page in (first, second):
+        expect(page.locator("#rail button.answered")).to_have_count(3)
+        page.reload()
+        expect(page.locator("#rail button.answered")).to_have_count(3)
+    first.click("#to-score")
+    first.click("#anew")
+    first.click("#anew")
+    expect(second.locator("#rail button.answered")).to_have_count(0)
+
+
+KEPT = [
+    "null",
+    "[]",
+    "not JSON",
+    '{"set": SET, "visitor": 5, "answers": {}, "opened": [0]}',
+    '{"set": SET, "visitor": "00000001", "name": "", "answers": null, "opened": [0]}',
+    '{"set": SET, "visitor": "1", "name": "<b>", "answers": {"1": [9, 9, "x"], "99": [0, 0, 25]}, "opened": [0]}',
+]
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_what_another_version_or_a_person_has_put_into_the_storage_stops_nothing(visit, kept):
+    page = visit("clinic.html")
+    now = json.loads(page.inner_text("#facts") or page.evaluate("document.getElementById('facts').textContent"))["set"]
+    page.evaluate("(text) => localStorage.setItem('w6w-clinic', text)", kept.replace("SET", json.dumps(now)))
+    page.reload()
+    assert page.locator("#rail button.answered").count() == 0
+    answer(page, 0, 0, 0)
+    page.click("#to-score")
+    assert len(share.gather(page.input_value("#line")).scores) == 1

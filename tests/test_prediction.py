@@ -8,9 +8,10 @@ from filelock import FileLock
 from rooms import RATES, room_run
 
 from tuning import journal, prediction
+from tuning.diagnosis import room_word
 from tuning.dials import Dials, SgdDials
 from tuning.errors import DialError, RunError
-from tuning.prediction import prediction_of, predictions_file, result_word
+from tuning.prediction import prediction_of, predictions_file
 
 
 def at(minutes: float) -> str:
@@ -104,7 +105,7 @@ def test_a_line_of_something_else_is_passed_over(make_run, edit):
 )
 def test_the_presets_end_as_the_room_calls_them(make_run, preset, word):
     assert set(RATES) >= {preset}
-    assert result_word(room_run(make_run, 3, preset)) == word
+    assert room_word(room_run(make_run, 3, preset)) == word
 
 
 @pytest.mark.parametrize("what", ["folder", "lock"])
@@ -122,13 +123,15 @@ def test_a_prediction_that_cannot_be_stored_is_one_line(monkeypatch, what):
 
 def test_a_run_that_left_for_good_crashed(diverged_run, make_run):
     diverged_run.diagnosis = {"verdict": "diverged"}
-    assert result_word(diverged_run) == "crashed"
-    assert result_word(make_run(diagnosis={"verdict": "too high"})) == "crashed"
+    assert room_word(diverged_run) == "crashed"
+    too_high = {"verdict": "too high"}
+    assert room_word(make_run(diagnosis=too_high, final={"train_loss": 1.4})) == "crashed"
+    assert room_word(make_run(diagnosis=too_high, final={"train_loss": 0.5})) == "moving"
 
 
-@pytest.mark.parametrize(("end", "word"), [(0.5, "moving"), (1.08, "cannot tell"), (None, "cannot tell")])
+@pytest.mark.parametrize(("end", "word"), [(0.5, "moving"), (1.08, "cannot tell"), (None, "moving")])
 def test_an_unclear_run_whose_loss_fell_clearly_was_moving(make_run, end, word):
-    assert result_word(make_run(diagnosis={"verdict": "unclear"}, final={"train_loss": end})) == word
+    assert room_word(make_run(diagnosis={"verdict": "unclear"}, final={"train_loss": end})) == word
 
 
 def test_a_clock_that_was_set_back_loses_no_prediction(make_run):

@@ -13,6 +13,7 @@ import pytest
 from hub_server import serving
 
 from tuning import encoder, folders, hub, machine, preflight
+from tuning.dials import Dials
 from tuning.preflight import Check
 
 SCREEN = 24
@@ -127,7 +128,7 @@ def test_where_the_encoder_comes_from(tmp_path, monkeypatch):
     monkeypatch.setenv("WORKSHOP_MODELS", str(tmp_path))
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
-    assert "will be asked for from the Hub" in line("encoder").text
+    assert "comes from the Hub where MODEL asks for it" in line("encoder").text
     weights = tmp_path / encoder.DISTILBERT.folder_name / "model.safetensors"
     weights.parent.mkdir()
     weights.touch()
@@ -170,11 +171,35 @@ def test_the_hub_may_be_switched_off_or_out_of_reach(hub_room, monkeypatch):
 
 
 def test_the_whole_says_what_the_hub_says(hub_room, capsys):
-    preflight.report()
+    preflight.report(Dials())
     assert "[OK]   the Hugging Face Hub answers" in capsys.readouterr().out
     hub_room.mood = "429"
-    assert preflight.report() == 0
-    assert "[WARN] The Hub is of no use now: the Hub turns this address away" in capsys.readouterr().out
+    assert preflight.report(Dials()) == 0
+    assert "the Hub turns this address away for now: too many requests (429). Without DistilBERT this run uses the" in (
+        capsys.readouterr().out
+    )
+
+
+def test_the_hub_is_asked_only_where_a_dial_wants_it(hub_room, capsys, monkeypatch):
+    asked = []
+    monkeypatch.setattr(hub, "ask", lambda repository: asked.append(repository.name) or (lambda seconds: "No answer."))
+    preflight.report()
+    preflight.of_dials(Dials(MODEL="embedded"))
+    assert asked == []
+    assert "Hub answers" not in capsys.readouterr().out
+    assert "Without DistilBERT" in str(preflight.of_dials(Dials())[-1])
+    assert "Without PhraseBank" in str(preflight.of_dials(Dials(MODEL="embedded", DATA="phrasebank"))[-1])
+    assert asked == ["distilbert/distilbert-base-uncased", "takala/financial_phrasebank"]
+
+
+def test_a_large_validation_part_is_said_beside_the_dials(tmp_path):
+    path = tmp_path / "large.csv"
+    words = {"negative": "fell", "neutral": "met", "positive": "rose"}
+    rows = [f"Sales number {row} {word},{label}" for row in range(4_600) for label, word in words.items()]
+    path.write_text("sentence,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    told = preflight.of_dials(Dials(MODEL="embedded", DATA=str(path)))[-1].text
+    assert told.startswith("2,070 validation sentences: 2,000 of them are scored after each epoch and 2,070 before and")
+    assert len(preflight.of_dials(Dials(MODEL="embedded", DATA="no.csv"))) == 1
 
 
 def test_another_copy_of_the_workshop_is_named(tmp_path, monkeypatch):

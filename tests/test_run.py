@@ -1,5 +1,6 @@
 """The record of a run: what goes into the file, what comes out, and what is refused."""
 
+import csv
 import dataclasses
 import json
 import math
@@ -31,6 +32,7 @@ from tuning.run import (
     load_predictions,
     new_folder,
     readable_runs,
+    save_predictions,
     write_whole,
 )
 
@@ -472,3 +474,13 @@ def test_a_run_with_a_start_that_is_no_time_is_passed_over_and_said(make_run, ke
     assert [run.run_id for run in runs] == [good.run_id]
     assert name == "bad"
     assert "started" in reason
+
+
+def test_an_id_that_a_spreadsheet_would_run_starts_no_formula_and_comes_back_as_it_was(make_run):
+    run, ids = make_run(), ["=1+1", "+a", "-b", "@c", "\t=d", " =e", "'f", "7", "-8"]
+    run.save()
+    save_predictions(run.folder, ids, ["neutral"] * len(ids), np.zeros((len(ids), 3)))
+    with (run.folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        cells = [row["id"] for row in csv.DictReader(file)]
+    assert cells == ["'=1+1", "'+a", "'-b", "'@c", "'\t=d", "' =e", "'f", "7", "-8"]
+    assert load_predictions(run)["id"].tolist() == ids

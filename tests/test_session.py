@@ -257,6 +257,22 @@ def test_a_table_of_many_rows_is_whole_and_scrolls(shell):
     assert "overflow-y" not in shown["text/html"]
 
 
+def test_a_file_with_a_librarys_name_does_not_hide_it_and_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("yaml", "random", "notes"):
+        (tmp_path / f"{name}.py").write_text("raise AssertionError('it was run')\n", encoding="utf-8")
+    code = "import sys; sys.path.insert(0, ''); import tuning, random, yaml; tuning.session.start('01')"
+    environ = os.environ | {"IPYTHONDIR": str(tmp_path / "ipython")}
+    environ.pop("PYTHONSAFEPATH", None)
+    # As a kernel does that no setting protects: the folder is looked into before the installed packages.
+    start = "import sys; from IPython import start_ipython; sys.exit(start_ipython())"
+    command = [sys.executable, "-I", "-c", start, "--no-banner", "--colors=NoColor", "-c", code]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = [line.split()[0].rpartition("/")[2] for line in done.stdout.splitlines() if "name of a library" in line]
+    assert told == ["random.py", "yaml.py"]
+
+
 def test_sentences_begin_at_the_left_and_what_is_not_there_is_no_word(shell):
     frame = pd.DataFrame(
         {"sentence": ["Profit rose.", None], "F1": [0.5, float("nan")], "note": ["1e-05", None], "both": [None, 1]},

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -179,6 +180,9 @@ def test_a_number_that_differs_from_the_record_stays_below_the_tables(make_run):
     new, _ = filled(about("run-1", "Accuracy", "0.99"), [make_run(run_id="run-1")])
     assert rows(new)[1][8] == "0.780"
     assert "- Accuracy: 0.99" in new
+    for rounded in ("0.78", "0.8", ".78"):
+        new, _ = filled(about("run-1", "Accuracy", rounded), [make_run(run_id="run-1")])
+        assert "- Accuracy:" not in new, "copied from a table with fewer places"
 
 
 @pytest.mark.parametrize("note", ["fell fast", "0.7 or so", "1 2", "none", ""])
@@ -314,6 +318,77 @@ def test_no_typed_word_is_lost_on_the_way_out(make_run, keep_run):
         exported = page.read_text(encoding="utf-8"), parts.read("word/document.xml").decode()
     assert all("thenrose" in text and "thensank" in text for text in exported)
     assert re.search(r"<h1\s[^>]*>Activity\sWorksheet", page.read_text(encoding="utf-8"))
+
+
+LINKS = (
+    "[a](javascript:alert(1)) [b](JaVaScRiPt:alert(2)) [c](data:text/html,x) [d](file:///etc/passwd) [e](//host/x)"
+    " [f](vbscript:x) [g][ref] <javascript:alert(3)> [h](<\\\\host\\share>) [i](Cheat_Sheet.md) [ok](https://example.org)"
+    " [k](ms-word:ofe|u|http://x) [l]( javascript:alert(4)) [m](&#106;avascript:alert(5)) ![n](file:///etc/x.png)"
+    "\n\n[ref]: javascript:alert(6)\n"
+)
+
+
+def exported(document: Path, page: Path) -> tuple[str, str]:
+    """The text of the page, and all parts of the Word file."""
+    with zipfile.ZipFile(document) as parts:
+        inside = "\n".join(parts.read(name).decode() for name in parts.namelist() if name.endswith((".xml", ".rels")))
+    return page.read_text(encoding="utf-8"), inside
+
+
+def test_links_that_do_something_are_dropped_from_both_files():
+    pytest.importorskip("pypandoc")
+    worksheet.own_copy()
+    path = worksheet.worksheet_file()
+    path.write_text(path.read_text(encoding="utf-8") + "\n" + LINKS, encoding="utf-8")
+    page, inside = exported(*journal.export_worksheet())
+    targets = {*re.findall(r'href="([^"]*)"', page), *re.findall(r'Target="([^"]*)" TargetMode="External"', inside)}
+    assert targets <= {"https://example.org"} | {target for target in targets if target.startswith("#")}
+    assert "https://example.org" in page and "https://example.org" in inside
+    assert not re.search("instrText[^<]*<?[^>]*HYPERLINK", inside)
+
+
+NOTES = ["- lower than I thought", "-- and -0.02 ...", "--- so", "-", '"quoted" it\'s', "=1+1", "+ more"]
+
+
+def test_a_note_keeps_its_letters_on_the_way_out():
+    pytest.importorskip("pypandoc")
+    worksheet.own_copy()
+    path = worksheet.worksheet_file()
+    rows = "".join(f"| run-{place} | {note} |\n" for place, note in enumerate(NOTES))
+    table = f"\n\n| Run | Notes |\n|---|---|\n{rows}| - | - |\n| after | it |\n"
+    path.write_text(path.read_text(encoding="utf-8") + table, encoding="utf-8")
+    page, inside = exported(*journal.export_worksheet())
+    shown = html.unescape(re.sub(r"\s+", " ", page)), html.unescape(inside)
+    for note in [*NOTES, "after"]:
+        assert f"<td>{note}</td>" in shown[0] or re.search(rf"<td[^>]*>{re.escape(note)}</td>", shown[0]), note
+        assert re.search(rf">{re.escape(note)}<", shown[1]), note
+    assert len(re.findall(r"<td[^>]*>-</td>", shown[0])) == 3
+
+
+def test_what_was_typed_into_an_exported_file_stays():
+    pytest.importorskip("pypandoc")
+    worksheet.own_copy()
+    document, page = journal.export_worksheet()
+    assert journal.export_worksheet() == [document, page]
+    document.write_bytes(document.read_bytes() + b"typed in Word")
+    typed = document.read_bytes()
+    second, again = journal.export_worksheet()
+    assert (second.name, again) == ("Activity_Worksheet-2.docx", page)
+    assert document.read_bytes() == typed
+
+
+@pytest.mark.parametrize(("number", "words"), [(28, "No space left on device"), (30, "Read-only file system")])
+def test_an_export_that_cannot_be_written_is_one_line(monkeypatch, number, words):
+    pytest.importorskip("pypandoc")
+    worksheet.own_copy()
+
+    def refuse(path, content):
+        raise OSError(number, words)
+
+    monkeypatch.setattr(worksheet_export, "write_whole", refuse)
+    with pytest.raises(WorksheetError, match=words) as told:
+        journal.export_worksheet()
+    assert "\n" not in str(told.value)
 
 
 CELLS = {

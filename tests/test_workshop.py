@@ -1,8 +1,10 @@
 """The launcher, run for real: small projects of its own, real pip, real environments, tiny packages."""
 
 import ast
+import base64
 import contextlib
 import functools
+import hashlib
 import http.server
 import importlib.metadata
 import importlib.util
@@ -66,7 +68,9 @@ def make_wheel(folder: Path, name: str, version: str, code: str) -> None:
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
-    files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
+    hashed = {path: base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()) for path, text in files.items()}
+    rows = [f"{path},sha256={digest.decode().rstrip('=')},{len(files[path])}" for path, digest in hashed.items()]
+    files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""])
     with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
         for path, text in files.items():
             wheel.writestr(path, text)
@@ -472,6 +476,8 @@ def test_pip_output_becomes_a_few_words(tmp_path):
         ("[Errno 2] No such file\nHINT: ... does not have Windows Long Path support enabled", "short path"),
         ("error: externally-managed-environment", "system's own package manager"),
         ("noise\nERROR: Something new", "Something new"),
+        ("noise\nError: Refusing to create a venv", "Refusing to create a venv"),
+        ("noise\nsomething else at the end\n", "something else at the end"),
         ("", "no reason"),
     ],
 )
@@ -595,7 +601,8 @@ def test_kernel_starts_with_sleeping_threads(tmp_path):
     kernel.write_text('{"argv": ["python"], "env": {"MINE": "1"}}', encoding="utf-8")
     workshop.set_kernel_variables(kernel)
     spec = json.loads(kernel.read_text(encoding="utf-8"))
-    assert spec == {"argv": ["python", workshop.FIRST_LINE], "env": {"MINE": "1", "OMP_WAIT_POLICY": "PASSIVE"}}
+    variables = {"MINE": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONSAFEPATH": "1"}
+    assert spec == {"argv": ["python", workshop.FIRST_LINE], "env": variables}
 
 
 def test_children_get_the_variables_but_not_against_a_persons_will(monkeypatch):
@@ -606,6 +613,48 @@ def test_children_get_the_variables_but_not_against_a_persons_will(monkeypatch):
     assert environ["HF_HUB_DISABLE_TELEMETRY"] == "0"
 
 
+@pytest.mark.parametrize(
+    "name", ["PYTHONPATH", "PYTHONHOME", "PYTHONOPTIMIZE", "PYTHONINSPECT", "PYTHONWARNINGS", "PYTHONSTARTUP"]
+)
+def test_children_get_no_variable_that_brings_other_code_or_takes_texts_out(monkeypatch, name):
+    monkeypatch.setenv(name, "2")
+    environ = workshop.child_environment()
+    assert name not in environ
+    assert environ["PYTHONSAFEPATH"] == "1"
+
+
+def test_an_empty_home_is_none(monkeypatch):
+    monkeypatch.setenv("HOME", "")
+    assert "HOME" not in workshop.child_environment()
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert workshop.child_environment()["HOME"] == "/home/somebody"
+
+
+@pytest.mark.parametrize("name", workshop.FOLDER_VARIABLES)
+def test_a_variable_that_names_no_folder_is_left_out(monkeypatch, tmp_path, name):
+    (tmp_path / "file").touch()
+    for broken in (tmp_path / "file", tmp_path / "file" / "below", ""):
+        monkeypatch.setenv(name, str(broken))
+        assert name not in workshop.child_environment()
+    monkeypatch.setenv(name, str(tmp_path / "new"))
+    assert workshop.child_environment()[name] == str(tmp_path / "new")
+
+
+@pytest.mark.parametrize("name", [*sorted(workshop.PIP_ELSEWHERE), "target"])
+def test_pip_gets_no_setting_by_which_packages_go_elsewhere(monkeypatch, name):
+    monkeypatch.setenv(f"PIP_{name}", "elsewhere")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://index.example.org/simple")
+    environ = workshop.pip_environment()
+    assert "elsewhere" not in environ.values()
+    assert environ["PIP_INDEX_URL"] == "https://index.example.org/simple"
+
+
+def test_the_workshops_own_kernel_comes_first(monkeypatch, tmp_path):
+    monkeypatch.setenv("JUPYTER_PATH", "/another/share/jupyter")
+    found = workshop.kernel_variables(tmp_path / "bin" / "python")["JUPYTER_PATH"]
+    assert found.split(os.pathsep) == [str(tmp_path / "share" / "jupyter"), "/another/share/jupyter"]
+
+
 # Installing for real
 
 
@@ -613,11 +662,15 @@ def test_first_use_shows_its_progress_and_leaves_a_log(template):
     project, first = template
     assert first.returncode == 0, first.stderr
     said = first.stderr.splitlines()
-    assert said[0] == "workshop: installing requirements.txt into .venv/, once; all output goes to .venv/install.log"
+    assert (
+        said[0] == "workshop: installing requirements.txt into .venv/, once; all output goes to .workshop/install.log"
+    )
     assert "  [1/2] Python environment .venv/..." in said
     assert any(re.fullmatch(r"  \[2/2\] packages: done \(\d+ s\)", line) for line in said)
     assert re.fullmatch(r"workshop: ready after \d+ s", said[-1])
-    assert "Installing collected packages: tiny" in (project.folder / ".venv/install.log").read_text(encoding="utf-8")
+    assert "Installing collected packages: tiny" in (project.folder / ".workshop/install.log").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_later_uses_are_silent_and_quick(ready):
@@ -707,6 +760,8 @@ def test_environment_whose_python_is_gone_is_made_anew(ready, damage):
         (ready.folder / ".venv" / "workshop-main.json").unlink()
     assert ready.run("run").returncode == 0
     assert not leftover.exists()
+    log = (ready.folder / ".workshop" / "install.log").read_text(encoding="utf-8")
+    assert log.count("-m venv") == 2, "what was said about the first environment is still there"
 
 
 def test_failed_installation_is_one_line_and_leaves_no_stamp(ready):
@@ -716,11 +771,137 @@ def test_failed_installation_is_one_line_and_leaves_no_stamp(ready):
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[-1] == (
         "workshop: installing the packages failed: the package index has no tiny==3.0 for this Python and "
-        "this system. Details: .venv/install.log"
+        "this system. Details: .workshop/install.log"
     )
     assert not (ready.folder / ".venv" / "workshop-main.json").exists()
     ready.write("requirements.txt", "tiny==1.0\n")
     assert ready.run("run").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "setting", [{"PIP_TARGET": "{0}"}, {"PIP_PREFIX": "{0}"}, {"PIP_USER": "1"}, {"PIP_DRY_RUN": "1"}]
+)
+def test_settings_of_pip_do_not_send_the_packages_elsewhere(ready, tmp_path, setting):
+    ready.write("requirements.txt", "tiny==2.0\n")
+    ready.write("constraints.txt", "")
+    done = ready.run("run", **{name: value.format(tmp_path / "elsewhere") for name, value in setting.items()})
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["tiny"] == "2.0"
+
+
+def test_a_file_of_pips_settings_that_sends_packages_elsewhere_is_said_and_nothing_is_stamped(ready, tmp_path):
+    ready.write("requirements.txt", "tiny==2.0\n")
+    ready.write("constraints.txt", "")
+    (tmp_path / "pip.conf").write_text(
+        f"[install]\ntarget = {tmp_path / 'elsewhere'}\ndry-run = true\n", encoding="utf-8"
+    )
+    done = ready.run("run", PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))
+    assert done.returncode == 1
+    assert "pip reported success, and tiny==2.0 is not in .venv/" in done.stderr.splitlines()[-1]
+    assert not (ready.folder / ".venv" / "workshop-main.json").exists()
+
+
+DAMAGES = {
+    "emptied": lambda file: file.write_text("", encoding="utf-8"),
+    "lost": lambda file: file.unlink(),
+    "longer": lambda file: file.write_text("VERSION = '1.0'\nprint('!')\n", encoding="utf-8"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_package_is_named_and_repaired(ready, damage):
+    ready.write("lab/tuning/preflight.py", "import tiny\nprint(tiny.VERSION)\n")
+    DAMAGES[damage](ready.site_packages / "tiny.py")
+    done = ready.run("check")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"workshop: the package tiny is damaged \(tiny\.py .*\); .* setup --repair\n", done.stderr)
+    done = ready.run("setup", "--repair")
+    assert done.stderr.splitlines()[-1] == "workshop: installed again: tiny"
+    assert ready.run("check").stdout == "1.0\n"
+    assert ready.run("setup", "--repair").stderr.splitlines()[-1] == "workshop: every file is as it came"
+
+
+def test_a_package_with_another_content_of_the_same_size_is_repaired(ready):
+    code = ready.site_packages / "tiny.py"
+    code.write_text(code.read_text(encoding="utf-8").replace("1.0", "1.1"), encoding="utf-8")
+    assert ready.run("setup", "--repair").stderr.splitlines()[-1] == "workshop: installed again: tiny"
+    assert json.loads(ready.run("run").stdout)["tiny"] == "1.0"
+
+
+@pytest.mark.parametrize("lost", ["tiny-1.0.dist-info", "tiny-1.0.dist-info/RECORD", "tiny-1.0.dist-info/METADATA"])
+def test_a_package_whose_metadata_are_lost_is_named_and_repaired(ready, lost):
+    ready.write("lab/tuning/preflight.py", "")
+    path = ready.site_packages / lost
+    shutil.rmtree(path) if path.is_dir() else path.write_bytes(b"")
+    assert "the package tiny is damaged" in ready.run("check").stderr
+    assert ready.run("setup", "--repair").stderr.splitlines()[-1] == "workshop: installed again: tiny"
+    assert ready.run("check").returncode == 0
+
+
+def test_a_command_that_ends_in_an_error_names_the_package_that_is_damaged(ready):
+    (ready.site_packages / "tiny.py").write_text("", encoding="utf-8")
+    process = ready.start("run")
+    _, err = process.communicate(timeout=240)
+    assert process.returncode == 1
+    assert "the package tiny is damaged" in err.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_damaged_pip_is_repaired(ready):
+    (ready.site_packages / "pip" / "_internal" / "cli" / "main.py").write_text("", encoding="utf-8")
+    assert ready.run("setup", "--repair").stderr.splitlines()[-1] == "workshop: installed again: pip"
+    ready.write("requirements.txt", "tiny==2.0\n")
+    ready.write("constraints.txt", "")
+    assert json.loads(ready.run("run").stdout)["tiny"] == "2.0"
+
+
+NOT_LIBRARIES = ("random", "queue", "yaml", "tuning", "tiny", "json", "pip", "csv", "urllib", "sitecustomize")
+
+
+@pytest.mark.parametrize("place", ["folder", "root", "PYTHONPATH"])
+def test_files_beside_the_command_are_not_taken_for_libraries(ready, tmp_path, place):
+    folder = {"folder": ready.folder.parent, "root": ready.folder, "PYTHONPATH": tmp_path / "mine"}[place]
+    folder.mkdir(exist_ok=True)
+    # Python itself imports this one before the launcher can do anything.
+    names = [name for name in NOT_LIBRARIES if (place, name) != ("PYTHONPATH", "sitecustomize")]
+    for name in names:
+        (folder / f"{name}.py").write_text(f"raise SystemExit('{name}.py was run')\n", encoding="utf-8")
+    # What is installed now takes pip, a child of its own, too.
+    ready.write("requirements.txt", "tiny==2.0\n")
+    ready.write("constraints.txt", "")
+    done = ready.run("run", **({"PYTHONPATH": str(folder)} if place == "PYTHONPATH" else {}))
+    assert done.returncode == 0, done.stderr
+    assert "was run" not in done.stderr
+    assert json.loads(done.stdout)["tiny"] == "2.0"
+
+
+@POSIX_ONLY
+@pytest.mark.parametrize(("name", "told"), [("a:b", "has a ':' in it"), (os.fsdecode(b"caf\xe9"), "is not UTF-8")])
+def test_a_path_in_which_no_environment_can_be_made_is_refused_at_once(fresh, tmp_path, name, told):
+    try:
+        moved = fresh.folder.rename(tmp_path / name)
+    except OSError:
+        pytest.skip("this disk has no such names")
+    done = Project(moved, fresh.wheels).run("run")
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (moved / ".venv").exists()
+
+
+@POSIX_ONLY
+@pytest.mark.slow
+def test_a_disk_without_links_gets_copies(ready, interpreter, fresh):
+    """An interpreter that cannot make links stands for the disk."""
+    (site_packages,) = interpreter.parent.parent.glob("lib/*/site-packages")
+    forbid = (
+        "import os\ndef symlink(*names, **options): raise PermissionError(1, 'no links here')\nos.symlink = symlink\n"
+    )
+    (site_packages / "sitecustomize.py").write_text(forbid, encoding="utf-8")
+    done = fresh.run("run", python=interpreter)
+    assert done.returncode == 0, done.stderr
+    assert not any(path.is_symlink() for path in (fresh.folder / ".venv").rglob("*"))
+    assert json.loads(done.stdout)["tiny"] == "1.0"
 
 
 def test_no_network_is_named(ready):
@@ -781,6 +962,8 @@ def test_lab_opens_the_first_notebook_for_this_machine_only(ready):
     assert Path(folder) == ready.folder
     assert {"--ip=127.0.0.1", "--LabApp.default_url=/lab/tree/lab/01_first.ipynb", "--no-browser"} <= {*settings}
     assert not any("token" in setting for setting in settings)
+    # JupyterLab refuses root without it, and most containers have nobody else.
+    assert ("--allow-root" in settings) == (os.name == "posix" and os.geteuid() == 0)
 
 
 def test_backup_notebook_uses_the_main_environment_if_it_is_there(ready):
@@ -1178,7 +1361,7 @@ def test_real_installation(tmp_path):
     assert pinned("requirements.txt").items() <= installed_versions(environment.python).items()
     subprocess.run([environment.python, "-m", "pip", "check"], check=True)
     kernel = environment.home / "share" / "jupyter" / "kernels" / "python3" / "kernel.json"
-    assert json.loads(kernel.read_text(encoding="utf-8"))["env"] == {"OMP_WAIT_POLICY": "PASSIVE"}
+    assert json.loads(kernel.read_text(encoding="utf-8"))["env"]["OMP_WAIT_POLICY"] == "PASSIVE"
     assert workshop.folder_mb(environment.home) < MAIN.disk_mb
 
 

@@ -38,13 +38,36 @@ function fresh() {
   return { set: facts.set, visitor: newVisitor(), name: "", answers: {}, opened: [0] };
 }
 
-function restore() {
+/** What another visit or another tab has stored; null where there is nothing, or nothing that fits these cases. */
+function stored() {
   try {
     const found = JSON.parse(localStorage.getItem(STORE));
-    if (found?.set === facts.set) kept = { ...kept, ...found };
+    const whole = found?.set === facts.set && typeof found.visitor === "string" && Array.isArray(found.opened);
+    if (!whole || typeof found.answers !== "object") return null;
+    const answers = Object.entries(found.answers ?? {}).filter(([item, answer]) => isAnswer(Number(item), answer));
+    return { ...fresh(), visitor: found.visitor, name: cleanName(String(found.name)) ?? "", opened: [...found.opened], answers: Object.fromEntries(answers) };
   } catch {
     // Without storage the page works; it forgets when it is closed.
+    return null;
   }
+}
+
+function isAnswer(item, answer) {
+  const [cause, dial, sure] = Array.isArray(answer) ? answer : [];
+  return caseOf(item) !== undefined && names.has(cause) && facts.dials[dial] !== undefined && Number.isFinite(sure);
+}
+
+/** Take in what another tab has stored since: a case that is answered stays answered, in whichever tab it was. */
+function takeIn() {
+  const other = stored();
+  if (!other) return;
+  const same = other.visitor === kept.visitor;
+  kept = {
+    ...other,
+    name: other.name || (same ? kept.name : ""),
+    answers: same ? { ...kept.answers, ...other.answers } : other.answers,
+    opened: same ? [...new Set([...kept.opened, ...other.opened])] : other.opened,
+  };
 }
 
 function store() {
@@ -127,6 +150,7 @@ function showGate(round) {
   byId("gate-title").textContent = ROUND_WORDS[round];
   byId("gate-text").textContent = GATES[round];
   byId("open-round").onclick = () => {
+    takeIn();
     kept.opened.push(round);
     store();
     openCase(current);
@@ -147,7 +171,9 @@ function commit() {
     byId("questions").querySelector(`input[name="${missing[0][0]}"]`).focus();
     return;
   }
-  kept.answers[current] = asked.map(([name]) => Number(given.get(name)));
+  takeIn();
+  // Answered in another tab meanwhile: the answer that was committed to first counts.
+  if (!answered(current)) kept.answers[current] = asked.map(([name]) => Number(given.get(name)));
   store();
   openCase(current, { focus: false });
   byId("answer").focus();
@@ -245,6 +271,7 @@ function nameTyped() {
   byId("group").setAttribute("aria-invalid", String(name === null));
   byId("group-error").textContent =
     name === null ? "Write 1 to 40 letters, digits, blanks, hyphens, full stops or apostrophes, such as Blue 4." : "";
+  takeIn();
   kept.name = name ?? "";
   store();
   showLine();
@@ -308,8 +335,19 @@ function redraw() {
   redrawReplay();
 }
 
+/** Another tab has changed what is kept: show it, but leave a question alone that is half answered here. */
+function otherTab({ key }) {
+  if (key !== STORE) return;
+  takeIn();
+  if (!byId("summary").hidden) {
+    if (document.activeElement === byId("group")) showLine();
+    else showSummary();
+  } else if (!byId("case").hidden && answered(current) && byId("answer").hidden) openCase(current, { focus: false });
+  else showRail(byId("gate").hidden ? "case" : "gate");
+}
+
 function begin() {
-  restore();
+  kept = stored() ?? kept;
   for (const [index, cause] of facts.causes) byId("causes").append(choice("cause", index, CAUSE_WORDS[cause]));
   facts.dials.forEach((dial, index) => byId("dials").append(choice("dial", index, dial)));
   for (const [value, words] of SURE) byId("sure").append(choice("sure", value, words));
@@ -330,6 +368,7 @@ function begin() {
   const fromAddress = () => showPage(location.hash === "#replay");
   fromAddress();
   window.addEventListener("hashchange", fromAddress);
+  window.addEventListener("storage", otherTab);
   new ResizeObserver(redraw).observe(document.body);
 }
 

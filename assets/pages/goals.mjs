@@ -124,7 +124,10 @@ export function reading({ walk, place }) {
   if (losses.every((loss) => Math.abs(loss - losses[0]) < 0.15 * first)) {
     return "Stalled: it has hardly moved.";
   }
-  if (late < 0.9 * early) return "Moving: the loss is still falling.";
+  // A ball that hovers in noise is lower than a moment ago in every second draw, but not lower than ever before.
+  const before = losses.slice(0, losses.length - width).map((_, at) => mean(losses.slice(at, at + width)) - place.floor);
+  const best = Math.min(...before.slice(0, before.length - width + 1));
+  if (late < 0.9 * best) return "Moving: the loss is still falling.";
   const downhill = losses.slice(-width - 1).every((loss, at, recent) => at === 0 || loss < recent[at - 1]);
   if (downhill) return "Creeping: downhill, by very little.";
   if (late > 1.1 * early && late > 0.5 * first) return "Climbing: the steps up are longer than the steps down.";

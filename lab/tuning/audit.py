@@ -200,8 +200,8 @@ class _Places:
         return f"{rows}: {self.text(positions[0], at)}"
 
     def pair(self, positions: np.ndarray, with_part: bool) -> str:
-        one, two = map(int, positions)
-        return f"{self.row(one, with_part)}: {self.text(one)} <> {self.row(two, with_part)}: {self.text(two)}"
+        rows = (f"{self.row(int(position), with_part)}: {self.text(int(position))}" for position in positions)
+        return " <> ".join(rows)
 
     def text(self, position: int, at: int = 0) -> str:
         sentence = self.frame["sentence"].iloc[position]
@@ -353,7 +353,7 @@ def _lines(found: Audit) -> Iterator[str]:
     yield f"Labels: {_counts(found.labels, total)}"
     yield from (f"{tag.capitalize()}: {_counts(counts, total)}" for tag, counts in found.tags.items())
     headings = {
-        "leaks": f"Leaks: {found.leaks} sentences stand in more than one part",
+        "leaks": f"Leaks: {found.leaks} sentences appear in more than one part",
         "contradictions": f"Contradictions: {found.contradictions} sentences have different labels",
         "copies": f"Copies: {found.exact_duplicates} exact, with the same label, after folding case and blanks",
         "near pairs": f"Near pairs (cosine {NEAR} or more): {found.near_duplicates}, {found.near_leaks} of them across"

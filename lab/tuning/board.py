@@ -17,10 +17,11 @@ import pandas as pd
 
 from tuning import folders, share
 from tuning.clinic import Score
+from tuning.diagnosis import room_word
 from tuning.dials import PRESETS, FrozenDials, SgdDials
 from tuning.errors import RunError, ShareError
 from tuning.log import number, signed
-from tuning.prediction import prediction_of, result_word
+from tuning.prediction import prediction_of
 from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
 from tuning.share import Gathered, Shared
 
@@ -185,7 +186,7 @@ def summary(board: Board) -> pd.DataFrame:
     rows = []
     for (preset, rate), members in by_rate(board).items():
         finals = [one.run.final for one in members]
-        words = Counter(result_word(one.run) for one in members)
+        words = Counter(room_word(one.run) for one in members)
         rows.append(
             {
                 "Group": f"{len(members)} run{'s' if len(members) > 1 else ''}",
@@ -236,7 +237,7 @@ def predictions(board: Board) -> pd.DataFrame:
     for shared in [*board.one_lab(), *board.backup]:
         if shared.word is None:
             continue
-        happened, f1 = result_word(shared.run), shared.run.final.get("val_f1_macro")
+        happened, f1 = room_word(shared.run), shared.run.final.get("val_f1_macro")
         rows.append(
             {
                 "Group": shared.name,
@@ -380,7 +381,7 @@ def _row(shared: Shared) -> dict[str, str]:
         number(final.get("val_accuracy"), 2),
         number(final.get("val_f1_macro"), 2),
         signed(final.get("gap_accuracy"), 2),
-        result_word(run),
+        room_word(run),
     )
     return dict(zip(COLUMNS, values, strict=True))
 

@@ -30,6 +30,7 @@ from tuning.energy import PRICE_PER_HOUR, WATTS
 from tuning.files import write_whole
 from tuning.metrics import CHECK_SIZE
 from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, finished_runs
+from tuning.splits import MOST_AFTER_EPOCH, scored
 
 if TYPE_CHECKING:
     from tuning.encoder import Encoder
@@ -53,17 +54,23 @@ class Work:
         Tokens of one evaluation: validation and the fixed part of train.
     epochs : int
         There is an evaluation after each, and one before training.
+    ends : int or None
+        Tokens of the evaluation before training, and of one after it, where more validation sentences are scored then.
     """
 
     steps: int
     tokens: int
     read: int
     epochs: int
+    ends: int | None = None
 
     @property
-    def evaluations(self) -> int:
-        """Times that validation and the fixed part of train are scored."""
-        return self.epochs + 1
+    def tokens_read(self) -> int:
+        """Tokens of all evaluations."""
+        ends = self.read if self.ends is None else self.ends
+        # Otherwise the scores of the last epoch are those after training.
+        after = ends if ends > self.read else 0
+        return self.read * self.epochs + ends + after
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,8 +99,7 @@ class Speed:
 
     def seconds(self, work: Work) -> float:
         """Seconds of a whole run, all evaluations included."""
-        training = self.step * work.steps + self.token * work.tokens
-        return self.fixed + training + self.read * work.read * work.evaluations
+        return self.fixed + self.step * work.steps + self.token * work.tokens + self.read * work.tokens_read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,7 +184,10 @@ class Counter:
         lengths = _lengths(folder, tuple(subset(splits.train, 0)["sentence"]), dials.MAX_LENGTH)
         self.sentences = len(lengths)
         self._tokens = np.cumsum(lengths)
-        self._validation = sum(_lengths(folder, tuple(splits.validation["sentence"]), dials.MAX_LENGTH))
+        self._validation, self._ends = (
+            sum(_lengths(folder, tuple(part["sentence"]), dials.MAX_LENGTH))
+            for part in (scored(splits, MOST_AFTER_EPOCH), scored(splits))
+        )
 
     def work(self, dials: Dials) -> Work:
         """What a run with these dials has to do."""
@@ -186,7 +195,7 @@ class Counter:
         tokens = int(self._tokens[size - 1])
         checked = round(tokens * min(CHECK_SIZE, size) / size)
         steps = dials.EPOCHS * -(-size // dials.BATCH_SIZE)
-        return Work(steps, tokens * dials.EPOCHS, self._validation + checked, dials.EPOCHS)
+        return Work(steps, tokens * dials.EPOCHS, self._validation + checked, dials.EPOCHS, ends=self._ends + checked)
 
 
 def work(dials: Dials, encoder: "Encoder | None" = None) -> Work:
@@ -314,15 +323,25 @@ def _runs_here(dials: Dials, encoder: "Encoder") -> list[Run]:
 
 
 def _of_run(run: Run, probed: Speed | None) -> Speed:
-    """Speed from one timed run; older ones do not say how long an evaluation took, but had two outside training."""
+    """Speed from one timed run: its evaluations and its steps."""
     train, total, tokens = (run.timing[key] for key in ("train_seconds", "total_seconds", "tokens"))
     steps, epochs = len(run.steps), run.steps[-1]["epoch"]
     per_sentence = tokens / (run.data["train_used"] * epochs)
-    read_tokens = per_sentence * (run.final["val_size"] + run.final["train_size"])
-    evaluation = run.timing.get("evaluation_seconds") or (total - train) / 2
+    after_epoch = run.data.get("scored", {}).get("epoch", run.final["val_size"]) + run.final["train_size"]
+    # Older runs do not say how long an evaluation took, but had two outside training.
+    at_ends = (total - train) / 2
+    evaluation = run.timing.get("evaluation_seconds") or (
+        at_ends * after_epoch / (run.final["val_size"] + run.final["train_size"])
+    )
     per_step = max(train - evaluation * epochs, 0.2 * train) / steps
     share = STEP_SHARE if probed is None else probed.step * steps / (probed.step * steps + probed.token * tokens)
-    return Speed(share * per_step, (1 - share) * per_step * steps / tokens, evaluation / read_tokens, 0.0, "a run")
+    return Speed(
+        share * per_step,
+        (1 - share) * per_step * steps / tokens,
+        evaluation / (per_sentence * after_epoch),
+        0.0,
+        "a run",
+    )
 
 
 def probe(dials: Dials, encoder: "Encoder | None" = None) -> Speed:

@@ -1,29 +1,36 @@
-"""Which column of a table holds the sentences and which the labels, and whether every row of them can be used."""
+"""Whether every row of a table can be used: rows that are none are left out, and any other is named."""
 
 import re
 from collections.abc import Callable
 
 import pandas as pd
 
-from tuning import duplicates
+from tuning.csv_columns import columns, refuse_other_separator, undecided
 from tuning.csv_table import LABEL_HEADERS, SENTENCE_HEADERS, SPLIT_HEADERS, Table, listed
 from tuning.errors import DataError
-from tuning.labels import LABEL_WORDS, LABELS, as_typed, bare, folded, holds_nothing, label_counts, shown, way_out
+from tuning.labels import (
+    LABEL_WORDS,
+    LABELS,
+    bare,
+    folded,
+    holds_nothing,
+    label_counts,
+    shown,
+    way_out,
+)
 from tuning.splits import FEWEST_PER_LABEL, PARTS
 
 LONGEST_SENTENCE = 5_000
-# A column is one of labels if at least this share of its cells are allowed words: what is wrong in the others is named.
-FITS = 0.5
 # Totals, sources and dates below a table; more rows than these are data.
 FOOTER_ROWS = 5
-# A header cell of so many words is a sentence: the file begins without a header.
-SENTENCE_WORDS = 5
 
 _SPLIT_WORDS = {"val": "validation", "valid": "validation", "dev": "validation"} | {part: part for part in PARTS}
 _NUMBER = r"[\d.,%\s]*"
+_THINGS = r"(?:sentences?|rows?|records?|labels?|items?|entries|headlines?|tweets?)"
+_SUMS = r"(?:(?:grand |sub)?totals?|sums?|counts?|average|mean|number|n|gesamt|summe|anzahl)"
 _FOOTER = re.compile(
-    rf"(?:(?:grand |sub)?totals?|sums?|count|average|mean|rows?|records?|n|gesamt|summe|anzahl)\W*{_NUMBER}"
-    rf"|{_NUMBER}(?:rows?|records?|sentences?)?|(?:sources?|notes?):.*|[=*].*|(?:end of|exported|generated)\b.*",
+    rf"{_SUMS}(?:(?: of)?(?: the)? {_THINGS})?\W*{_NUMBER}|{_NUMBER}{_THINGS}?|{_THINGS}\W*{_NUMBER}"
+    r"|(?:sources?|notes?):.*|[=*].*|(?:end of|exported|generated)\b.*",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -44,7 +51,7 @@ def check(table: Table, name: str) -> tuple[pd.DataFrame, tuple[int, ...], list[
     rows : tuple of int
         Where each of its rows stands in the file.
     notices : list of str
-        What was left out, and how many sentences stand there more than once.
+        What was left out, and which columns were taken where their names do not say it.
 
     Raises
     ------
@@ -52,11 +59,19 @@ def check(table: Table, name: str) -> tuple[pd.DataFrame, tuple[int, ...], list[
         If a column is missing or a row cannot be used.
     """
     _refuse_conflict_marks(table, name)
-    sentence, label = _columns(table, name)
+    refuse_other_separator(table, name)
+    sentence, label = columns(table, name)
     notices = list(table.notices)
+    if table.place_of(SENTENCE_HEADERS) is None:
+        notices.append(f"{name}: the sentences come from the column {table.header[sentence]}.")
     if label != table.place_of(LABEL_HEADERS):
         notices.append(f"{name}: the labels come from the column {table.header[label] or label + 1}.")
     _refuse_swallowed_rows(table, label, name)
+    if table.torn:
+        raise DataError(
+            f"{name}: row {table.torn} has a quotation mark inside a cell that is in quotation marks itself."
+            ' Write it twice (""), or delete it.'
+        )
     for find, which in _LEFT_OUT:
         places = find(table, sentence, label)
         if places:
@@ -78,8 +93,7 @@ def check(table: Table, name: str) -> tuple[pd.DataFrame, tuple[int, ...], list[
         place = table.place_of((extra,))
         if place is not None:
             frame[extra] = table.column(place)
-    rows = tuple(table.numbers)
-    return frame, rows, notices + duplicates.notice(frame, rows, name)
+    return frame, tuple(table.numbers), notices
 
 
 def _refuse_conflict_marks(table: Table, name: str) -> None:
@@ -90,86 +104,6 @@ def _refuse_conflict_marks(table: Table, name: str) -> None:
         raise DataError(
             f"{name}: row {marked[0]} holds a mark of a Git conflict. Choose one side, then delete the marks."
         )
-
-
-def _columns(table: Table, name: str) -> tuple[int, int]:
-    """Places of the sentences and of the labels."""
-    named = [place for name in SENTENCE_HEADERS for place, header in enumerate(table.header) if folded(header) == name]
-    # A column without any text is no choice, unless all of them are.
-    sentence = next((place for place in named if any(map(bare, table.column(place)))), next(iter(named), None))
-    label = _label_column(table, sentence, name)
-    if sentence is None or label is None:
-        _refuse_missing_header(table, name)
-        what, names = ("sentence", SENTENCE_HEADERS) if sentence is None else ("label", LABEL_HEADERS)
-        headers = ", ".join(as_typed(" ".join(header.split()), names).strip("'\"") for header in table.header[:8])
-        raise DataError(
-            f"{name}: there is no {what} column (found: {headers}). Name one of the columns {' or '.join(names)}."
-            + (_longest_texts(table) if sentence is None else "")
-        )
-    return sentence, label
-
-
-def _longest_texts(table: Table) -> str:
-    lengths = [sum(map(len, table.column(place))) for place in range(len(table.header))]
-    longest = table.header[lengths.index(max(lengths))]
-    return f" The longest texts stand in {longest[:30]!r}." if table.rows and longest else ""
-
-
-def _label_column(table: Table, sentence: int | None, name: str) -> int | None:
-    """The column of a known name if its cells fit, else the only one whose cells do, else the one of a known name."""
-    cells = {
-        place: [folded(cell) for cell in table.column(place)] for place in range(len(table.header)) if place != sentence
-    }
-    fitting = [place for place in cells if _share_of_labels(cells[place]) >= FITS]
-    known = [place for place in cells if folded(table.header[place]) in LABEL_HEADERS]
-    known.sort(key=lambda place: LABEL_HEADERS.index(folded(table.header[place])))
-    for candidates in ([place for place in known if place in fitting], fitting):
-        for other in candidates[1:]:
-            if cells[other] != cells[candidates[0]]:
-                raise DataError(f"{name}: {_two_label_columns(table, candidates[0], other)}")
-        if candidates:
-            return candidates[0]
-    return known[0] if known else None
-
-
-def _two_label_columns(table: Table, one: int, other: int) -> str:
-    pairs = zip(table.column(one), table.column(other), strict=True)
-    row = next(row for row, (left, right) in enumerate(pairs) if folded(left) != folded(right))
-    both = " and ".join(
-        f"{table.header[place] or f'column {place + 1}'} has {bare(table.rows[row][place])[:20] or 'nothing'}"
-        for place in (one, other)
-    )
-    return (
-        f"two columns hold labels, and they differ (row {table.numbers[row]}: {both}). Which one is meant?"
-        " Name it label, and delete the other."
-    )
-
-
-def _share_of_labels(cells: list[str]) -> float:
-    """Share of the cells with anything in them that are allowed words; 0 for one and the same word everywhere."""
-    filled = [cell for cell in cells if not holds_nothing(cell)]
-    words = [cell for cell in filled if cell in LABEL_WORDS]
-    return len(words) / len(filled) if len(set(words)) > 1 else 0.0
-
-
-def _refuse_missing_header(table: Table, name: str) -> None:
-    """A first line that looks like a row: one of its cells is a label, or a whole sentence."""
-    labels = [place for place, cell in enumerate(table.header) if folded(cell) in LABEL_WORDS]
-    texts = [place for place, cell in enumerate(table.header) if len(cell.split()) >= SENTENCE_WORDS]
-    if not texts and not (labels and table.rows and _share_of_labels(list(map(folded, table.column(labels[0]))))):
-        return
-    if len(labels) == 1:
-        longest = max(range(len(table.header)), key=lambda place: len(table.header[place]))
-        roles = {labels[0]: "label", longest: "sentence"}
-        names = [roles.get(place, f"column{place + 1}") for place in range(len(table.header))]
-        raise DataError(
-            f"{name}: the first line looks like a sentence and a label:"
-            f" put {table.separator.join(names)} above it as a header."
-        )
-    raise DataError(
-        f"{name}: the first line looks like a sentence and not like a header"
-        f' ("{table.header[texts[0]][:30]}"): put a line with sentence and label above it, in the order of the columns.'
-    )
 
 
 def _refuse_swallowed_rows(table: Table, label: int, name: str) -> None:
@@ -223,8 +157,18 @@ def _without_sentence(table: Table, sentence: int, label: int) -> list[int]:
     return [place for place, cell in enumerate(table.column(sentence)) if holds_nothing(cell) and bare(cell)]
 
 
+def _rules(table: Table, sentence: int, label: int) -> list[int]:
+    """Lines of dashes, as Markdown and databases draw them below a header."""
+    return [
+        place
+        for place, cells in enumerate(table.rows)
+        if all(re.fullmatch(r":?-{2,}:?", bare(cell)) for cell in cells if bare(cell))
+    ]
+
+
 _LEFT_OUT: tuple[tuple[Callable[[Table, int, int], list[int]], str], ...] = (
     (_repeated_headers, "the header again"),
+    (_rules, "a line of dashes"),
     (_footer, "below the table, without a label"),
     (_without_sentence, "a word for nothing where the sentence should be"),
 )
@@ -280,12 +224,14 @@ def _words(cells: list[str], accepted: dict[str, str], numbers: list[int], name:
         return words
     allowed = ", ".join(dict.fromkeys(accepted.values()))
     wrong = {number: cell for number, cell, word in zip(numbers, cells, words, strict=True) if word is None}
-    unknown = {number: cell for number, cell in wrong.items() if not holds_nothing(cell)}
+    unknown = {number: cell for number, cell in wrong.items() if not undecided(cell)}
     if unknown:
         values = shown(map(bare, unknown.values()), accepted)
         raise DataError(
             f"{name}: {listed(list(unknown))} the {what} {values}. Allowed: {allowed}.{way_out(unknown.values())}"
         )
     it = "it" if len(wrong) == 1 else "them"
+    instead = [cell for cell in wrong.values() if bare(cell)]
+    what += f" ({shown(instead, accepted)})" if instead else ""
     counted = f" ({len(wrong):,} of {len(cells):,} rows)" if len(wrong) > 1 else ""
     raise DataError(f"{name}: {listed(list(wrong))} no {what}{counted}. Fill or delete {it}. Allowed: {allowed}.")

@@ -39,6 +39,8 @@ class Table:
     separator : str
     notices : list of str
         What was left out above the header.
+    torn : int, optional
+        The first row with a quoted cell that goes on after its closing quotation mark, where it could not be mended.
     """
 
     header: list[str]
@@ -46,6 +48,7 @@ class Table:
     numbers: list[int]
     separator: str = ","
     notices: list[str] = dataclasses.field(default_factory=list)
+    torn: int | None = None
 
     def column(self, place: int) -> list[str]:
         """Cells of one column."""
@@ -88,12 +91,16 @@ def read_table(text: str, name: str) -> Table:
     try:
         separator, above = _layout(text, given[1] if given else SEPARATORS)
         records = _records(text, separator, name)
+        torn = _torn_row(text, separator) if '"' in text else None
     finally:
         csv.field_size_limit(limit)
     if len(records) <= above:
         raise DataError(f"{name}: the table cannot be read (no line holds any text). It needs a header line.")
     header = [bare(cell) for cell in records[above][1]]
     notices = []
+    mended = _mended(text, separator, above, len(header)) if torn else None
+    if mended:
+        records, torn = mended, None
     if above:
         first = " ".join(cell for cell in records[0][1] if cell.strip())[:40]
         rows = f"row {records[0][0]}" if above == 1 else f"rows {records[0][0]} to {records[above - 1][0]}"
@@ -102,7 +109,7 @@ def read_table(text: str, name: str) -> Table:
     _refuse_wider_rows(header, body, separator, name)
     width = len(header)
     rows = [(cells + [""] * width)[:width] for _, cells in body]
-    return Table(header, rows, [number for number, _ in body], separator, notices)
+    return Table(header, rows, [number for number, _ in body], separator, notices, torn)
 
 
 def listed(numbers: list[int]) -> str:
@@ -146,6 +153,51 @@ def _records(text: str, separator: str, name: str) -> list[tuple[int, list[str]]
             " Close it, or delete it."
         )
     return records
+
+
+def _torn_row(text: str, separator: str) -> int | None:
+    """The first row with a quoted cell that goes on after its closing quotation mark, and would come out changed."""
+    try:
+        for _ in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
+            pass
+    except csv.Error:
+        cell = re.compile(rf'"(?:[^"]|"")*"?([^{re.escape(separator)}\r\n]*)|[^{re.escape(separator)}\r\n]*')
+        number, at = 1, 0
+        while at < len(text):
+            match = cell.match(text, at)
+            if bare(match[1] or ""):
+                return number
+            at = match.end()
+            end = re.compile(r"\r\n|\r|\n").match(text, at)
+            at, number = (end.end(), number + 1) if end else (at + 1, number)
+    return None
+
+
+def _mended(text: str, separator: str, above: int, width: int) -> list[tuple[int, list[str]]] | None:
+    """The rows of a file whose writer put cells in quotation marks and left those inside as they were.
+
+    A mark then closes its cell where a separator or the end of the line follows. None where that gives any row another
+    number of cells than the header, or where a cell is opened and not closed in its line.
+    """
+    mark = re.escape(separator)
+    cell = re.compile(rf'(?:"(.*?)"[ ]*|([^{mark}"][^{mark}]*|))(?:{mark}|$)')
+    records = []
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
+        cells, at = [], 0
+        while at <= len(line):
+            match = cell.match(line, at)
+            if match is None:
+                return None
+            cells.append(match[2] if match[1] is None else match[1].replace('""', '"'))
+            if match.end() == len(line) and not line.endswith(separator, at):
+                break
+            at = match.end()
+            if at == len(line):
+                cells.append("")
+                break
+        if any(map(bare, cells)):
+            records.append((number, cells))
+    return records if all(len(cells) == width for _, cells in records[above:]) else None
 
 
 def _refuse_wider_rows(header: list[str], body: list[tuple[int, list[str]]], separator: str, name: str) -> None:

@@ -29,7 +29,16 @@ if TYPE_CHECKING:
     from tuning.surface import TwoWeights
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6E6E6E"
+# What a person's matplotlibrc may have changed so that nothing can be drawn, or read: without LaTeX, text.usetex fails;
+# a dark style writes white on our white.
+_AS_MATPLOTLIB_HAS_IT = (
+    "text.usetex", "text.color", "font.family", "font.sans-serif", "mathtext.fontset", "axes.formatter.use_locale",
+    "axes.unicode_minus", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "xtick.color", "xtick.labelcolor",
+    "ytick.color", "ytick.labelcolor", "legend.labelcolor", "legend.facecolor", "savefig.facecolor", "savefig.bbox",
+    "savefig.transparent", "patch.edgecolor",
+)  # fmt: skip
 STYLE: dict[str, Any] = {
+    **{name: mpl.rcParamsDefault[name] for name in _AS_MATPLOTLIB_HAS_IT},
     "figure.facecolor": "white",
     "axes.facecolor": "white",
     "axes.spines.top": False,

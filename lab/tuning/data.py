@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuning import folders
+from tuning import duplicates, folders
 from tuning.csv_checks import LONGEST_SENTENCE, check
 from tuning.csv_table import Table, read_table
 from tuning.dataset import Data
@@ -96,7 +96,8 @@ def load(source: str = "bundled", agreement: str = "all") -> Data:
     refuse_other_kinds(raw, name)
     text, notices = decode(raw, name)
     frame, rows, more = check(read_table(text, name), name)
-    return Data(frame, path, hashlib.sha256(raw).hexdigest(), (*notices, *more), source, rows)
+    notices += [*more, *duplicates.notice(frame, rows, name, folders.short(path))]
+    return Data(frame, path, hashlib.sha256(raw).hexdigest(), tuple(notices), source, rows)
 
 
 def _phrasebank(agreement: str) -> Data:
@@ -117,7 +118,8 @@ def _phrasebank(agreement: str) -> Data:
     lines = [line.strip() for line in raw.decode("latin-1").split("\n")]
     cells = {number: line.rsplit("@", 1) for number, line in enumerate(lines, start=1) if line}
     table = Table(["sentence", "label"], list(cells.values()), list(cells))
-    frame, rows, notices = check(table, "phrasebank")
+    frame, rows, notices = check(table, member)
+    notices += duplicates.notice(frame, rows, member, "phrasebank")
     sha256 = hashlib.sha256(raw).hexdigest()
     return Data(frame, path, sha256, (PHRASEBANK_LICENCE, *notices), "phrasebank", rows)
 

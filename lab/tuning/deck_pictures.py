@@ -95,7 +95,7 @@ def downhill() -> Picture:
     heights = model.loss(np.stack(np.meshgrid(*across), axis=-1))
     with mpl.rc_context(STYLE):
         figure, axes = _new_figure()
-        axes.contourf(*across, heights, levels=24, cmap="Blues", alpha=0.55)
+        axes.contourf(*across, heights, levels=24, cmap="Blues_r", alpha=0.55)
         axes.contour(*across, heights, levels=24, colors="white", linewidths=0.8)
         axes.plot(*path.weights.T, color=INK, marker="o", markersize=4, linewidth=1.8)
         axes.plot(0, 0, color=ORANGE, marker="o", markersize=15, markeredgecolor=INK)
@@ -106,7 +106,7 @@ def downhill() -> Picture:
         axes.set_ylabel(f"weight of the word “{model.words[1]}”")
         axes.grid(visible=False)
     words = (
-        f"A map of the loss of a model with two weights, darker where the loss is higher. A path of"
+        f"A map of the loss of a model with two weights, lighter where the loss is higher. A path of"
         f" {len(path.losses) - 1} steps goes from the start, loss {path.losses[0]:.2f},"
         f" towards the lowest point, loss {path.losses[-1]:.2f}"
         f" at its end and {model.loss(lowest):.2f} at the lowest point."

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tuning import activities, folders, further, reference, sgd
+from tuning import activities, folders, further, reference, sgd, symptoms
 from tuning.activities import Activity
 from tuning.dials import PRESETS, Dials, SgdDials
 from tuning.encoder import DISTILBERT, EMBEDDED_NAME, RATES
@@ -474,6 +474,27 @@ def _always_majority(path: Path) -> str:
     )
 
 
+def _thresholds(path: Path) -> str:
+    """Every limit on which a verdict stands."""
+    rows = [threshold.row() for threshold in symptoms.THRESHOLDS]
+    return table(("asked", "value, or band that is open", "unit", "a yes tells", "source"), rows)
+
+
+def _outcomes(path: Path) -> str:
+    """How verdict, the room's word and the state of convergence go together."""
+    loss = {True: "came down", False: "did not come down", None: ""}
+    rows = [
+        (
+            outcome.verdict,
+            loss[outcome.came_down],
+            outcome.word,
+            ", ".join(dict.fromkeys((outcome.falling, outcome.flat, outcome.rising))),
+        )
+        for outcome in symptoms.OUTCOMES
+    ]
+    return table(("verdict", "training loss", "in one word", "convergence at two epochs or more"), rows)
+
+
 def _take_home(path: Path) -> str:
     """What everybody takes along, before lunch and at the end."""
     from tuning.keepsake import TAKE_HOME
@@ -498,6 +519,8 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "room": _room,
     "cost": _cost,
     "curve-answers": _curve_answers,
+    "thresholds": _thresholds,
+    "outcomes": _outcomes,
     "morning": _half(first=True),
     "afternoon": _half(first=False),
     **{f"opening-{name}": _opening(name) for name in activities.NAMES},

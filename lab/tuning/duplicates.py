@@ -1,6 +1,7 @@
-"""Sentences that stand in a file more than once: copies, contradictions, and leaks between its parts."""
+"""Sentences that appear in a file more than once: copies, contradictions, and leaks between its parts."""
 
 import dataclasses
+import shlex
 
 import pandas as pd
 
@@ -12,11 +13,11 @@ class Duplicates:
     Attributes
     ----------
     copies : list of tuple of int
-        Positions of each sentence that stands there more than once with one label.
+        Positions of each sentence that appears more than once with one label.
     contradictions : list of tuple of int
-        Positions of each sentence that stands there with two labels or three.
+        Positions of each sentence that appears with two labels or three.
     leaks : list of tuple of int
-        Positions of each sentence that stands in more than one part of the data.
+        Positions of each sentence that appears in more than one part of the data.
     """
 
     copies: list[tuple[int, ...]]
@@ -47,34 +48,45 @@ def duplicates(frame: pd.DataFrame) -> Duplicates:
     Duplicates
     """
     keys = folded_sentences(frame["sentence"]).reset_index(drop=True)
-    twice = keys[keys.duplicated(keep=False)]
+    repeated = keys[keys.duplicated(keep=False)]
     labels, parts = frame["label"].tolist(), frame["split"].tolist()
-    found = Duplicates([], [], [])
-    for _, group in twice.groupby(twice, sort=False):
+    copies, contradictions, leaks = [], [], []
+    for _, group in repeated.groupby(repeated, sort=False):
         rows = tuple(group.index)
-        several = len({labels[row] for row in rows}) > 1
-        (found.contradictions if several else found.copies).append(rows)
+        (contradictions if len({labels[row] for row in rows}) > 1 else copies).append(rows)
         if len({parts[row] for row in rows}) > 1:
-            found.leaks.append(rows)
-    return found
+            leaks.append(rows)
+    return Duplicates(copies, contradictions, leaks)
 
 
-def notice(frame: pd.DataFrame, rows: tuple[int, ...], name: str) -> list[str]:
-    """One line with the counts for whoever loads the file; nothing where no sentence stands there twice."""
-    found = duplicates(frame)
+def notice(frame: pd.DataFrame, rows: tuple[int, ...], name: str, source: str) -> list[str]:
+    """One line with the counts, for the person who loads a file; nothing where every sentence appears once.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        As for :func:`duplicates`.
+    rows : tuple of int
+        Where each of its rows stands in the file.
+    name : str
+        The file's name.
+    source : str
+        How the audit is to be given the file.
+    """
+    repeated = duplicates(frame)
     counted = []
-    if found.contradictions:
-        first = " and ".join(f"row {rows[place]}" for place in found.contradictions[0][:2])
-        counted.append(f"{len(found.contradictions):,} with different labels (contradictions; the first: {first})")
-    if found.copies:
-        counted.append(f"{len(found.copies):,} with the same label (copies: {found.repeats:,})")
-    if found.leaks:
-        counted.append(f"{len(found.leaks):,} in more than one part of its split (leaks)")
+    if repeated.contradictions:
+        first = " and ".join(f"row {rows[place]}" for place in repeated.contradictions[0][:2])
+        counted.append(f"{len(repeated.contradictions):,} with different labels (contradictions; the first: {first})")
+    if repeated.copies:
+        counted.append(f"{len(repeated.copies):,} with the same label (copies: {repeated.repeats:,})")
+    if repeated.leaks:
+        counted.append(f"{len(repeated.leaks):,} in more than one part of its split (leaks)")
     if not counted:
         return []
-    total = len(found.contradictions) + len(found.copies)
-    subject = "1 sentence stands" if total == 1 else f"{total:,} sentences stand"
+    total = len(repeated.contradictions) + len(repeated.copies)
+    subject = "1 sentence appears" if total == 1 else f"{total:,} sentences appear"
     return [
-        f"{name}: {subject} there more than once, after folding case and blanks: {'; '.join(counted)}."
-        f" To see them: python3 workshop.py audit {name}"
+        f"{name}: {subject} more than once, after folding case and blanks: {'; '.join(counted)}."
+        f" To see them: python3 workshop.py audit {shlex.quote(source)}"
     ]

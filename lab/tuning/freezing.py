@@ -1,8 +1,8 @@
 """Train a part of the model only: which weights learn, and how much memory that takes.
 
 A model has a head (what chooses the label, with the pooler where there is one), the encoder's blocks, and its
-embeddings (one vector for each piece of a word). The names of the weights tell which is which, so every encoder of the
-BERT family works.
+embeddings (one vector for each piece of a word). The names of the weights tell which is which, so every model of the
+BERT and GPT families works.
 """
 
 import dataclasses
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from tuning.encoder import Encoder
 
 HEAD_ONLY, LAST_BLOCK, WITHOUT_EMBEDDINGS = TRAINED_PARTS[:3]
-_BLOCK = re.compile(r"\.layers?\.(\d+)\.")
+_BLOCK = re.compile(r"(?:^|\.)(?:layers?|h)\.(\d+)\.")
+_EMBEDDINGS = re.compile(r"embed|\bw[tp]e\b")
 BYTES = 4
 # Beside the weights themselves each one that learns has its gradient and AdamW's two running means.
 COPIES_OF_A_LEARNER = 3
@@ -57,7 +58,7 @@ def part_of(name: str) -> str | int:
     block = _BLOCK.search(name)
     if block:
         return int(block[1])
-    return "embeddings" if "embeddings" in name else "head"
+    return "embeddings" if _EMBEDDINGS.search(name) else "head"
 
 
 def freeze(model: PreTrainedModel, encoder: "Encoder", trained: str) -> "Encoder":

@@ -77,7 +77,8 @@ def features(model: PreTrainedModel, tokens: Dataset, tokenizer: PreTrainedToken
     lengths = np.array([len(row) for row in tokens["input_ids"]])
     order = np.argsort(lengths, kind="stable")
     dtype = NUMBER_FORMATS.get(precision, torch.float32)
-    pools = isinstance(model, BertMeanPoolingForSequenceClassification)
+    # GPT-2 and its kin, whose head is called score, read from left to right: their first token knows no sentence.
+    pools = isinstance(model, BertMeanPoolingForSequenceClassification) or hasattr(model, "score")
     vectors = []
     for start in range(0, len(order), EVAL_BATCH):
         batch = collate(kept[order[start : start + EVAL_BATCH].tolist()]).to(model.device)

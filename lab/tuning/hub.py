@@ -57,12 +57,15 @@ class File:
         Hash of the content, where it is known beforehand.
     holds : tuple of (str, value)
         What a JSON file without a known hash must hold to be taken for the right one.
+    beside : tuple of str
+        What else it may hold, whatever the value.
     """
 
     name: str
     size: int | None
     sha256: str | None
     holds: tuple[tuple[str, Any], ...] = ()
+    beside: tuple[str, ...] = ()
 
     def is_in(self, path: Path) -> bool:
         """Whether the file at `path` is there and is this one."""
@@ -75,7 +78,10 @@ class File:
             found = json.loads(path.read_bytes())
         except ValueError:
             return False
-        return isinstance(found, dict) and all(found.get(key) == value for key, value in self.holds)
+        if not isinstance(found, dict):
+            return False
+        decisive = {key: value for key, value in found.items() if key not in self.beside}
+        return decisive == dict(self.holds)
 
 
 @dataclasses.dataclass(frozen=True)

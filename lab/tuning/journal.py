@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tuning import folders, share
+from tuning import diagnosis, folders, share
 from tuning.adoption import adopt
 from tuning.errors import ShareError
 from tuning.evidence import evidence
@@ -138,9 +138,10 @@ def _interval(ends: list[float] | None, sign: str = "") -> str:
 
 
 def verdict_text(run: Run) -> str:
-    """The verdict with its reasons and the next dial, as plain lines."""
+    """The verdict with its reasons, the next dial and what other runs have tried, as plain lines."""
     found = run.diagnosis
-    return "\n".join([f"Verdict: {found['verdict']}", *found["reasons"], f"Next dial: {found['next_dial']}"])
+    next_dial = f"Next dial: {found['next_dial']} {diagnosis.tried(run, readable_runs()[0])}".rstrip()
+    return "\n".join([f"Verdict: {found['verdict']}", *found["reasons"], next_dial])
 
 
 def share_line(run: Run, group_name: str) -> str:

@@ -22,7 +22,7 @@ from tuning import archive_reading, folders, log
 from tuning.archive_merging import Coming, take_all
 from tuning.archive_reading import PLACES, SUFFIXES, TIMES, WEIGHTS
 from tuning.errors import KeepsakeError
-from tuning.files import replacing
+from tuning.files import AS_WRITTEN, replacing
 from tuning.resume import CHECKPOINTS, MARK
 from tuning.run import finished_runs, readable_runs
 
@@ -162,7 +162,8 @@ def _files() -> Iterator[tuple[str, Path]]:
     for place, folder in _places().items():
         for path in folder.rglob("*"):
             inside = path.relative_to(folder)
-            hidden = any(part.startswith(".") for part in inside.parts)
+            # What was signed comes along: the copies that the code makes anew need no number after coming back.
+            hidden = any(part.startswith(".") and part != AS_WRITTEN for part in inside.parts)
             if path.is_file() and path.suffix.lower() in SUFFIXES and not hidden and not LEFT_OUT & {*inside.parts}:
                 yield _readable(f"{place}/{inside.as_posix()}"), path
 

@@ -35,7 +35,8 @@ class Microscope:
         self._model = model.eval()
         kept = tokens.select_columns(["input_ids", "attention_mask", "labels"])
         self._batch = DataCollatorWithPadding(tokenizer)(kept[:batch_size]).to(model.device)
-        names = [name for name, _ in model.named_parameters() if "classifier" in name and name.endswith("weight")]
+        inside = f"{model.base_model_prefix}."
+        names = [name for name, weight in model.named_parameters() if not name.startswith(inside) and weight.ndim == 2]
         self._weight = model.get_parameter(names[-1])
         (self._slopes,) = torch.autograd.grad(model(**self._batch).loss, self._weight)
         self._at = divmod(int(self._slopes.abs().argmax()), self._weight.shape[1])

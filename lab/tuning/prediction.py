@@ -10,13 +10,13 @@ import pandas as pd
 from filelock import Timeout
 
 from tuning import folders
-from tuning.diagnosis import CLEAR_FALL
+from tuning.diagnosis import room_word
 from tuning.dials import Dials, SgdDials
 from tuning.errors import DialError, RunError, nearest
 from tuning.files import Lock, append_line
 from tuning.run import BACKUP_NOTEBOOK, Run, adoption, with_first_dials
+from tuning.symptoms import CALL_WORDS
 
-CALL_WORDS = ("moving", "stalled", "collapsed", "crashed")
 LONGEST_REASON = 300
 LOCK_SECONDS = 30
 
@@ -94,22 +94,6 @@ def prediction_of(run: Run) -> dict[str, Any] | None:
     return fitting[-1] if fitting else None
 
 
-def result_word(run: Run) -> str:
-    """What a run did, in the room's four words, or ``cannot tell``.
-
-    *crashed*: the loss left for good, or stopped being a number. *collapsed*: one answer for everything. *moving*: the
-    training loss fell clearly. Otherwise *stalled*, or ``cannot tell`` where the verdict is unclear.
-    """
-    verdict = run.diagnosis.get("verdict", "unclear")
-    known = {"diverged": "crashed", "too high": "crashed", "collapsed": "collapsed"}
-    if verdict in known:
-        return known[verdict]
-    start, end = run.baseline.get("train_loss"), run.final.get("train_loss")
-    if start and end is not None and (start - end) / start >= CLEAR_FALL:
-        return "moving"
-    return "cannot tell" if verdict == "unclear" or not start or end is None else "stalled"
-
-
 def prediction_and_result(run: Run) -> pd.DataFrame:
     """Prediction and result of a run, side by side.
 
@@ -122,7 +106,7 @@ def prediction_and_result(run: Run) -> pd.DataFrame:
     verdict = run.diagnosis
     rows = {
         "predicted": [made["word"], made["f1"], made["made"][11:16], made["because"]],
-        "happened": [result_word(run), run.final.get("val_f1_macro"), run.started[11:16], verdict.get("verdict", "")],
+        "happened": [room_word(run), run.final.get("val_f1_macro"), run.started[11:16], verdict.get("verdict", "")],
     }
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=["in one word", "macro-F1", "time", "because"])
     frame["macro-F1"] = ["" if pd.isna(value) else f"{value:.2f}" for value in frame["macro-F1"].tolist()]

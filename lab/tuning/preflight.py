@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -182,7 +183,7 @@ def _encoder() -> Check:
         embedded = encoder.find("embedded")
     except EncoderError as problem:
         return Check("FAIL", str(problem))
-    return Check("OK", f"{embedded.name} is on this machine; DistilBERT will be asked for from the Hub")
+    return Check("OK", f"{embedded.name} is on this machine; DistilBERT comes from the Hub where MODEL asks for it")
 
 
 def _folder() -> Check:
@@ -225,10 +226,62 @@ def _files() -> Check:
     return Check("WARN", f"{told} If that was not you, download the workshop again.")
 
 
-def _hub(reason: str | None) -> Check:
+def _hub(reason: str | None, dials: Dials) -> Check:
     if reason is None:
         return Check("OK", "the Hugging Face Hub answers")
-    return Check("WARN", f"{reason} Without DistilBERT the encoder that is installed serves, and a banner says so.")
+    wanted, there = ("DistilBERT", "encoder") if _wants_distilbert(dials) else ("PhraseBank", "bundled sentences")
+    return Check("WARN", f"{reason} Without {wanted} this run uses the {there} installed here, and a banner says so.")
+
+
+def of_dials(dials: Dials) -> list[Check]:
+    """What the first cell cannot look at, because the dials come after it.
+
+    Parameters
+    ----------
+    dials : Dials
+
+    Returns
+    -------
+    list of Check
+        The room card; the Hub, only where a dial wants something from there; and a validation part so large that not
+        all of it is scored.
+    """
+    asked = _asked(dials)
+    found = [room(dials), *_scored(dials)]
+    return [*found, _hub(asked(HUB_SECONDS["notebook"]), dials)] if asked else found
+
+
+def _asked(dials: Dials) -> Callable[[float], str | None] | None:
+    """Ask for the first file that a dial wants from the Hub and that is not here; None where nothing is wanted."""
+    from tuning import data, encoder
+
+    if _wants_distilbert(dials):
+        return hub.ask(encoder.DISTILBERT)
+    wants_data = dials.DATA == "phrasebank" and not (folders.models() / data.PHRASEBANK_FOLDER).is_dir()
+    return hub.ask(data.phrasebank()) if wants_data else None
+
+
+def _wants_distilbert(dials: Dials) -> bool:
+    from tuning import encoder
+
+    return dials.MODEL == "distilbert" and not encoder.distilbert_is_here()
+
+
+def _scored(dials: Dials) -> list[Check]:
+    """How many sentences are scored of a validation part that is too large to score it whole each time."""
+    from tuning import data, splits
+
+    if dials.DATA in ("bundled", "phrasebank"):
+        return []
+    try:
+        parts = data.split(data.load(dials.DATA))
+    except DataError:  # the section Data says it, where it can be read in peace
+        return []
+    sizes, whole = splits.scored_sizes(parts), len(parts.validation)
+    if sizes["epoch"] == whole:
+        return []
+    told = f"{whole:,} validation sentences: {sizes['epoch']:,} of them are scored after each epoch"
+    return [Check("OK", f"{told} and {sizes['end']:,} before and after training, the same ones every time")]
 
 
 def room(dials: Dials) -> Check:
@@ -302,12 +355,15 @@ def _fitting(plan: "Plan") -> str:
 
 def _for_the_coach(found: list[Check], hub_check: Check | None, time_check: Check | None) -> str:
     """The last line of the command, which learners send: result, encoder, time and version decide the room card."""
+    from tuning import encoder as encoders
+
     failed, warned = (sum(check.status == status for check in found) for status in ("FAIL", "WARN"))
     result = f"NOT READY, {failed} [FAIL]" if failed else "READY"
-    if hub_check is None:
+    if encoders.distilbert_is_here():
         encoder = "DistilBERT is here"
     else:
-        encoder = f"DistilBERT is not here, the Hub {'answers' if hub_check.status == 'OK' else 'does not answer'}"
+        hub_says = {None: "was not asked", "OK": "answers"}.get(hub_check and hub_check.status, "does not answer")
+        encoder = f"DistilBERT is not here, the Hub {hub_says}"
     measured = re.search(r"about (.+?) here", time_check.text) if time_check else None
     version = _output(["git", "-C", str(folders.ROOT), "rev-parse", "--short", "HEAD"]) or "unknown"
     return "; ".join(
@@ -329,17 +385,16 @@ def report(dials: Dials | None = None, minutes: float = MINUTES, *, probe: bool 
     dials, minutes, probe
         As for :func:`time_needed`.
     """
-    from tuning import encoder
-
-    # It is asked first and heard last: meanwhile the rest is looked at.
-    asked = None if encoder.distilbert_is_here() else hub.ask(encoder.DISTILBERT)
+    # It is asked first and heard last: meanwhile the rest is looked at. Before there are dials nobody has wanted it.
+    asked = None if dials is None else _asked(dials)
     found = checks()
     hub_check = None
     if asked is not None:
-        hub_check = _hub(asked(HUB_SECONDS["command" if probe else "notebook"]))
+        hub_check = _hub(asked(HUB_SECONDS["command" if probe else "notebook"]), dials)
         found.append(hub_check)
-    if dials is not None and dials.ROOM:
-        found.append(room(dials))
+    if dials is not None:
+        found.extend([room(dials)] if dials.ROOM else [])
+        found.extend(_scored(dials))
     # Timing needs what a failed check says is missing.
     time_check = None
     if all(check.status != "FAIL" for check in found):

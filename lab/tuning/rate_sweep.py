@@ -145,7 +145,7 @@ class _Growing:
 def works(run_1: Run) -> list[cost.Work]:
     """What the range test has to do: a sweep, which is some steps and no evaluation, and the runs that test it."""
     whole = cost.work(further.dials_from(run_1.dials), further.encoder_of(run_1))
-    sweep = dataclasses.replace(whole, steps=STEPS, tokens=round(STEPS * whole.tokens / whole.steps), read=0)
+    sweep = dataclasses.replace(whole, steps=STEPS, tokens=round(STEPS * whole.tokens / whole.steps), read=0, ends=0)
     return [sweep, *TESTS * [whole]]
 
 

@@ -5,10 +5,14 @@ The first cell is to answer at once, so nothing large is imported here: pandas o
 """
 
 import ast
+import contextlib
 import itertools
+import os
 import re
+import sys
 import traceback
 from collections.abc import Callable, Mapping
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -58,9 +62,12 @@ def start(number: str) -> None:
         return
     # Else IPython holds on to every picture and table that a cell has ever shown.
     shell.displayhook.do_full_cache = False
+    while _told_in_the_first_cell:
+        print(_told_in_the_first_cell.pop(0))
     _make_readable(shell)
     wrap_prints(shell)
-    shell.set_custom_exc((WorkshopError, NameError), _handler(number))
+    sections = sections_of_names(read_notebook(notebook_file(number)))
+    shell.set_custom_exc((WorkshopError, NameError), _handler(sections))
 
 
 def one_line_errors() -> None:
@@ -72,8 +79,38 @@ def one_line_errors() -> None:
 
     shell = get_ipython()
     if shell is not None:
+        _told_in_the_first_cell.extend(libraries_first())
         _make_readable(shell)
         shell.set_custom_exc((WorkshopError, NameError), _handler())
+
+
+_told_in_the_first_cell: list[str] = []
+
+
+def libraries_first() -> list[str]:
+    """Have the libraries found before the files in the notebook's folder, and say which files have their names.
+
+    IPython looks into that folder, and Python into those of PYTHONPATH, before the installed packages.
+
+    Returns
+    -------
+    list of str
+        One line for each file or folder that would have been taken for a library.
+    """
+    own = [place for place in sys.path if place in ("", os.getcwd(), *_python_path())]
+    sys.path[:] = [place for place in sys.path if place not in own] + own
+    told = []
+    for folder in {Path(place or os.getcwd()): None for place in own}:
+        there = [*folder.glob("*.py"), *(file.parent for file in folder.glob("*/__init__.py"))]
+        for path in sorted(there):
+            found = PathFinder.find_spec(path.stem)
+            if found is not None and found.origin and Path(found.origin).parent not in (folder, path):
+                told.append(f"{folders.short(path)} has the name of a library, so the library is used: rename it.")
+    return told
+
+
+def _python_path() -> list[str]:
+    return [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
 
 
 def _make_readable(shell: Any) -> None:
@@ -185,22 +222,27 @@ def _defined(source: str) -> set[str]:
     return names
 
 
-def _hint(problem: NameError, trace: TracebackType, number: str | None) -> str | None:
+def _hint(problem: NameError, trace: TracebackType, sections: Mapping[str, str] | None) -> str | None:
     """What a missing name means: a text without its quotation marks, or a section that was skipped."""
     name = getattr(problem, "name", None)
     *_, last = traceback.extract_tb(trace)
     bare = re.match(rf"\s*([A-Z][A-Z0-9_]*)\s*=\s*{name}\b", last.line or "")
     if bare:
         return f'{name} is a text and needs quotation marks: {bare[1]} = "{name}"'
-    numbers = [number] if number else [path.name[:2] for path in sorted(folders.LAB.glob("[0-9][0-9]_*.ipynb"))]
-    for each in numbers:
-        sections = sections_of_names(read_notebook(notebook_file(each)))
-        if name in sections:
-            return f'{name} is not there yet. Run the section "{sections[name]}" first, then this cell.'
-    return None
+    known = _all_sections() if sections is None else sections
+    return f'{name} is not there yet. Run the section "{known[name]}" first, then this cell.' if name in known else None
 
 
-def _handler(number: str | None = None) -> Callable[..., list[str] | None]:
+def _all_sections() -> dict[str, str]:
+    """The names of all notebooks, for a kernel in which no first cell has said which it is."""
+    names: dict[str, str] = {}
+    for path in sorted(folders.LAB.glob("[0-9][0-9]_*.ipynb"), reverse=True):
+        with contextlib.suppress(WorkshopError):
+            names |= sections_of_names(read_notebook(path))
+    return names
+
+
+def _handler(sections: Mapping[str, str] | None = None) -> Callable[..., list[str] | None]:
     def show(
         shell: Any,
         kind: type[BaseException],
@@ -210,7 +252,7 @@ def _handler(number: str | None = None) -> Callable[..., list[str] | None]:
     ) -> list[str] | None:
         if isinstance(problem, WorkshopError):
             line = str(problem)
-        elif hint := _hint(problem, trace, number):
+        elif hint := _hint(problem, trace, sections):
             line = hint
         else:
             shell.showtraceback((kind, problem, trace), tb_offset=tb_offset)

@@ -25,6 +25,7 @@ from tuning.errors import RunError
 from tuning.metrics import CHECK_SIZE
 from tuning.prediction import note_start
 from tuning.run import Run, finite, new_folder, save_predictions
+from tuning.splits import scored
 from tuning.words import SIGNS, token_pattern
 
 # Log-loss gradients are bounded, so a visible harm needs rates of hundreds on these sentences.
@@ -83,7 +84,7 @@ def features(splits: Splits, dials: SgdDials) -> Features:
     part keeps the labels that the model is trained on.
     """
     train = training_part(splits, dials.TRAIN_SUBSET, dials.LABEL_NOISE)
-    validation = flip_labels(splits.validation, dials.LABEL_NOISE if dials.NOISY_VALIDATION else 0.0)
+    validation = flip_labels(scored(splits), dials.LABEL_NOISE if dials.NOISY_VALIDATION else 0.0)
     pattern = token_pattern(splits.train["sentence"])
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=pattern)
     vectors = vectorizer.fit_transform(train["sentence"])
@@ -170,7 +171,7 @@ def train(features: Features, data: Data, splits: Splits, notebook: str = "02") 
         written.
     """
     dials = features.dials
-    if features.made_for != _decisive(dials) or features.validation_ids != splits.validation["id"].tolist():
+    if features.made_for != _decisive(dials) or features.validation_ids != scored(splits)["id"].tolist():
         raise RunError(
             "The dials or the sentences were changed after the features were made. Run the notebook again from the"
             ' section "Dials" (menu: Run, then Run Selected Cell and All Below).'

@@ -82,12 +82,13 @@ def read_table(raw: bytes, ours: Sequence[str], key: str, free_text: str) -> Tab
 
 
 def _table(columns: list[str], rows: list[list[str]], free: int | None) -> Table:
-    while columns and not columns[-1]:
-        columns = columns[:-1]
     width, read = len(columns), []
+    # Blank columns at the end, in the heading as in the rows.
+    while width and not columns[width - 1]:
+        width -= 1
+    blank, columns = len(columns) - width, columns[:width]
     for row in rows:
-        while len(row) > width and not row[-1].strip():
-            row = row[:-1]
+        row = row[: len(row) - blank] if len(row) >= width + blank and not any(row[len(row) - blank :]) else row
         more = len(row) - width
         if more > 0:
             at = width - 1 if free is None else free

@@ -46,7 +46,7 @@ from tuning.data import LABELS, Data, Splits, check_parts, label_counts, load, s
 from tuning.diagnosis import diagnose
 from tuning.dials import Dials, parse_settings
 from tuning.energy import Meter
-from tuning.errors import EncoderError, RunError, WorkshopError
+from tuning.errors import DialError, EncoderError, RunError, WorkshopError
 from tuning.evaluation import compute_metrics
 from tuning.live import ProgressLine
 from tuning.metrics import CHECK_SIZE
@@ -62,6 +62,7 @@ from tuning.run import (
     save_predictions,
     without_weights,
 )
+from tuning.splits import MOST_AFTER_EPOCH, scored, scored_sizes
 
 if TYPE_CHECKING:
     from tuning.encoder import Encoder
@@ -89,6 +90,9 @@ class Tokens:
     train_check : datasets.Dataset
         The fixed training subset on which training accuracy and loss are measured, in evaluation mode.
     validation : datasets.Dataset
+        What is scored before and after training.
+    validation_check : datasets.Dataset
+        The fixed part of it that is scored after each epoch; all of it, unless there are very many.
     dials : Dials
         The dials that these were made with.
     cut : int
@@ -98,6 +102,7 @@ class Tokens:
     train: Dataset
     train_check: Dataset
     validation: Dataset
+    validation_check: Dataset
     dials: Dials
     cut: int = 0
 
@@ -111,6 +116,10 @@ class Tokens:
 
     def evaluation(self) -> dict[str, Dataset]:
         """The two parts that are scored after every epoch, by name."""
+        return {"validation": self.validation_check, "train": self.train_check}
+
+    def at_ends(self) -> dict[str, Dataset]:
+        """The two parts that are scored before and after training, by name."""
         return {"validation": self.validation, "train": self.train_check}
 
     def seen(self) -> tuple[Dataset, Dataset]:
@@ -135,7 +144,14 @@ def tokenise(frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length
     -------
     datasets.Dataset
         ``id``, ``labels``, ``input_ids`` and ``attention_mask``, one row per sentence.
+
+    Raises
+    ------
+    DialError
+        If the model cannot read so many tokens at once.
     """
+    if max_length > (most := tokenizer.model_max_length):
+        raise DialError(f"MAX_LENGTH = {max_length} is more than this encoder can read. Set it to {most} or less.")
     encoded = tokenizer(frame["sentence"].tolist(), truncation=True, max_length=max_length, return_token_type_ids=False)
     columns = {
         "id": frame["id"].astype(str).tolist(),
@@ -156,12 +172,15 @@ def tokenise_splits(splits: Splits, tokenizer: PreTrainedTokenizerBase, dials: D
     """
     train = training_part(splits, dials.TRAIN_SUBSET, dials.LABEL_NOISE)
     check = subset(train, CHECK_SIZE)
+    validation, few = scored(splits), scored(splits, MOST_AFTER_EPOCH)
     parts = [
         tokenise(train, tokenizer, dials.MAX_LENGTH, by_length=False),
         tokenise(check, tokenizer, dials.MAX_LENGTH, by_length=True),
-        tokenise(splits.validation, tokenizer, dials.MAX_LENGTH, by_length=True),
+        tokenise(validation, tokenizer, dials.MAX_LENGTH, by_length=True),
     ]
-    cut = sum(_cut(part, frame, tokenizer, dials) for part, frame in ((parts[0], train), (parts[2], splits.validation)))
+    all_of_it = len(few) == len(validation)
+    parts.append(parts[2] if all_of_it else tokenise(few, tokenizer, dials.MAX_LENGTH, by_length=True))
+    cut = sum(_cut(part, frame, tokenizer, dials) for part, frame in ((parts[0], train), (parts[2], validation)))
     return Tokens(*parts, dials, cut)
 
 
@@ -261,7 +280,8 @@ def read(model: PreTrainedModel, sentences: Sequence[str], tokenizer: PreTrained
         One row per sentence, one column per label, each row summing to 1; NaN from a diverged model.
     """
     frame = pd.DataFrame({"id": range(len(sentences)), "sentence": list(sentences), "label": LABELS[0]})
-    logits = predict(model, tokenise(frame, tokenizer, 512, by_length=False), tokenizer, "fp32")
+    tokens = tokenise(frame, tokenizer, tokenizer.model_max_length, by_length=False)
+    logits = predict(model, tokens, tokenizer, "fp32")
     with np.errstate(invalid="ignore"):
         return pd.DataFrame(np.exp(metrics.log_softmax(logits)), columns=LABELS, index=list(sentences))
 
@@ -286,7 +306,7 @@ def measure(
     precision : str
         Number format, as in training.
     logits : dict of str to numpy.ndarray, optional
-        Those of each part of ``tokens.evaluation()``, where they are known already.
+        Those of each part of ``tokens.at_ends()``, where they are known already.
 
     Returns
     -------
@@ -301,7 +321,7 @@ def measure(
         known = getattr(model, "measured", None)
         if known is not None and known[0] is tokens and known[1] == asked:
             return copy.deepcopy(known[2])
-        logits = {name: predict(model, part, tokenizer, precision) for name, part in tokens.evaluation().items()}
+        logits = {name: predict(model, part, tokenizer, precision) for name, part in tokens.at_ends().items()}
     validation, truth = logits["validation"], np.asarray(tokens.validation["labels"])
     train = metrics.score(logits["train"], np.asarray(tokens.train_check["labels"]))
     scores = metrics.summary(train, metrics.score(validation, truth), validation, truth), validation
@@ -404,20 +424,20 @@ class Recorder(TrainerCallback):
         self._scored |= metrics or {}
         if "eval_validation_loss" not in self._scored or "eval_train_loss" not in self._scored:
             return
-        scored, self._scored = self._scored, {}
-        self.evaluation_seconds.append(scored["eval_validation_runtime"] + scored["eval_train_runtime"])
+        both, self._scored = self._scored, {}
+        self.evaluation_seconds.append(both["eval_validation_runtime"] + both["eval_train_runtime"])
         begun = round(state.epoch) - 1
         losses = [step["loss"] for step in self.run.steps if step["epoch"] > begun and step["loss"] is not None]
         self.run.epochs.append(
             {
                 "epoch": round(state.epoch, 4),
                 "train_loss_running": float(np.mean(losses)) if losses else None,
-                "train_loss": _finite_or_none(scored["eval_train_loss"]),
-                "train_accuracy": scored["eval_train_accuracy"],
-                "val_loss": _finite_or_none(scored["eval_validation_loss"]),
-                "val_accuracy": scored["eval_validation_accuracy"],
-                "val_f1_macro": scored["eval_validation_f1_macro"],
-                "val_mistake_confidence": scored["eval_validation_mistake_confidence"],
+                "train_loss": _finite_or_none(both["eval_train_loss"]),
+                "train_accuracy": both["eval_train_accuracy"],
+                "val_loss": _finite_or_none(both["eval_validation_loss"]),
+                "val_accuracy": both["eval_validation_accuracy"],
+                "val_f1_macro": both["eval_validation_f1_macro"],
+                "val_mistake_confidence": both["eval_validation_mistake_confidence"],
                 "seconds": time.perf_counter() - self._epoch_began,
             }
         )
@@ -480,11 +500,12 @@ def start_run(
             "rows": len(data.frame),
             "train_used": len(used),
             "split_sizes": splits.sizes(),
+            "scored": scored_sizes(splits),
             "label_counts": label_counts(data.frame),
         },
         versions=machine.versions(),
         machine=here,
-        majority=metrics.majority([LABELS.index(label) for label in splits.validation["label"]]),
+        majority=metrics.majority([LABELS.index(label) for label in scored(splits)["label"]]),
     )
     decisive = [run.dials, run.learning_rate, run.data["sha256"], encoder.revision, run.versions, precision]
     together = [processes.count()] if processes.count() > 1 else []
@@ -620,7 +641,7 @@ class Recording:
             train_seconds = time.perf_counter() - train_began
             _let_the_optimiser_go(trainer)
         # A search over rates gives the Trainer a new model before it trains.
-        self._finish(trainer.model, tokenizer, tokens, train_seconds, speed.last_logits(trainer, tokens.evaluation()))
+        self._finish(trainer.model, tokenizer, tokens, train_seconds, speed.last_logits(trainer, tokens.at_ends()))
         run.timing["total_seconds"] = time.perf_counter() - began
         if (watt_hours := meter.stop()) is not None:
             run.timing["energy_wh"] = watt_hours

@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tuning import folders
-from tuning.diagnosis import convergence
+from tuning.diagnosis import convergence, room_word
 from tuning.errors import WorksheetError
 from tuning.files import free_name, sign, write_whole
 from tuning.log import WORKSHEET_COLUMNS, baseline_values, number, signed, worksheet_values
 from tuning.markdown_tables import BORDER, lines_of
-from tuning.prediction import prediction_of, result_word
+from tuning.prediction import prediction_of
 from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, marked_id, readable_runs
 from tuning.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, SENTENCES, Block, find_blocks
 
@@ -225,17 +225,25 @@ def filled(text: str, runs: Sequence[Run], spare: int = 0) -> tuple[str, list[st
             if entry.run or entry.typed[GO_ON]
         ],
     }
-    shown = {_cell(value) for rows in tables.values() for row in rows for value in row.values()}
+    entries = zip([before, *of_runs, *by_hand], tables["Experiments"], strict=True)
+    row_of = {block: row for entry, row in entries for block in entry.blocks}
     lines = lines_of(text)
     place = blocks[0].first if blocks else len(lines)
     for block in reversed(blocks):
-        named = block.is_baseline or len(fitting[block]) == 1
-        texts = {_cell(value) for name, value in block.typed.items() if not (named and name == "Run ID")}
-        if texts <= shown | {""}:
+        # An empty block has no row; what was typed about prediction and convergence is always in their tables.
+        shown = row_of.get(block, {}) | {"Run ID": block.typed["Run ID"]}
+        if all(_says(shown[name], block.typed[name]) for name in WORKSHEET_COLUMNS if block.typed[name]):
             del lines[block.first : block.end]
     above, below = "".join(lines[:place]), "".join(lines[place:])
     written = "\n".join(_table(title, rows, spare) for title, rows in tables.items())
     return f"{above.rstrip()}\n\n{written}\n{below}", _notices(fitting, of_runs)
+
+
+def _says(shown: str, typed: str) -> bool:
+    """Whether a cell holds what was typed, or the number that was typed with fewer places."""
+    if re.fullmatch(r"[-+]?\d+\.\d+", shown) and re.fullmatch(r"[-+]?\d*\.\d+", typed):
+        return round(float(shown), len(typed.partition(".")[2])) == float(typed)
+    return typed in shown
 
 
 def prediction_values(run: Run) -> dict[str, str]:
@@ -246,7 +254,7 @@ def prediction_values(run: Run) -> dict[str, str]:
         "Predicted": made["word"],
         "Predicted F1": number(made["f1"], 2),
         "Predicted at": made["made"][11:16],
-        "What happened": result_word(run),
+        "What happened": room_word(run),
         "F1-macro": number(run.final.get("val_f1_macro"), 3),
         DIFFERENCE: "",
     }

@@ -1,13 +1,16 @@
 """The worksheet as a Word file and as a page to print, made by pandoc, with nothing in it that runs or calls home."""
 
 import itertools
+import json
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tuning import folders
 from tuning.errors import WorksheetError
-from tuning.files import write_whole
+from tuning.files import free_name, sign, write_whole
 from tuning.markdown_tables import BORDER, cells, even, line_end, lines_of
 from tuning.run import readable_runs
 from tuning.worksheet import filled, filled_file, read_worksheet, worksheet_file
@@ -21,7 +24,7 @@ MARGINS = 3
 PANDOC_FORMAT = (
     "markdown-raw_html-raw_tex-raw_attribute-native_divs-native_spans-markdown_in_html_blocks-tex_math_dollars-citations"
     "-yaml_metadata_block-header_attributes-link_attributes-fenced_divs-bracketed_spans-fenced_code_attributes"
-    "-inline_code_attributes"
+    "-inline_code_attributes-smart"
 )
 NO_SCRIPTS = (
     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
@@ -33,12 +36,14 @@ NO_SCRIPTS = (
 # In Markdown a cell has no line break of its own: this letter, which no font has, becomes one on the way out.
 BREAK, BREAKS = "\ue000", Path(__file__).with_name("worksheet_breaks.lua")
 CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
-# A link may lead to a page or a place in this one; "javascript:" and its like are taken out.
-OTHER_LINK = re.compile(r'href="(?!https?://|mailto:|#)[^"]*"', re.IGNORECASE)
+# A link may lead to a page or a place in this one; of any other, such as "javascript:" or "file:", only its words stay.
+LINK = re.compile(r"https?://|mailto:|#", re.IGNORECASE)
 
 
 def export_worksheet() -> list[Path]:
     """Write the filled worksheet as ``.docx`` and as ``.html`` (print it to PDF from a browser), to be handed in.
+
+    A file that somebody has typed into since its last export stays; the new one gets a number.
 
     Returns
     -------
@@ -65,24 +70,45 @@ def export_worksheet() -> list[Path]:
     # An image could be a file of this machine, or an address that a reader's browser would call.
     text = re.sub(r"!\[", r"\\![", text)
     text = _with_widths(_with_breaks(text))
+    target = path.with_suffix(".docx")
     page = ["--standalone", "--metadata=pagetitle:Activity Worksheet", f"--variable=header-includes:{NO_SCRIPTS}"]
     written = []
-    for kind, options in {"docx": [f"--reference-doc={STYLE}"], "html": page}.items():
-        target = path.with_suffix(f".{kind}")
-        options = [*options, "--metadata=lang:en-GB", f"--lua-filter={BREAKS}"]
-        try:
-            pypandoc.convert_text(
-                text, kind, format=PANDOC_FORMAT, outputfile=str(target), extra_args=options, sandbox=True
-            )
-        except RuntimeError as problem:
-            told = str(problem).strip().splitlines()[-1]
-            raise WorksheetError(
-                f"{folders.short(target)} cannot be written ({told}). If Word has it open, close it there."
-            ) from None
-        written.append(target)
-    page_file = path.with_suffix(".html")
-    write_whole(page_file, OTHER_LINK.sub('href="#"', page_file.read_text(encoding="utf-8")))
+    try:
+        with tempfile.TemporaryDirectory(prefix="worksheet-") as folder:
+            breaks = [f"--lua-filter={BREAKS}"]
+            parts = pypandoc.convert_text(text, "json", format=PANDOC_FORMAT, extra_args=breaks, sandbox=True)
+            harmless = json.dumps(_harmless(json.loads(parts)))
+            for kind, options in {"docx": [f"--reference-doc={STYLE}"], "html": page}.items():
+                target, made = free_name(path.with_suffix(f".{kind}")), Path(folder) / kind
+                options = [*options, "--metadata=lang:en-GB"]
+                pypandoc.convert_text(
+                    harmless, kind, format="json", outputfile=str(made), extra_args=options, sandbox=True
+                )
+                write_whole(target, made.read_bytes())
+                sign(target)
+                written.append(target)
+    except (RuntimeError, OSError) as problem:
+        reason = getattr(problem, "strerror", None) or str(problem).strip().splitlines()[-1]
+        raise WorksheetError(
+            f"{folders.short(target)} cannot be written ({reason}). If Word has it open, close it there."
+        ) from None
     return written
+
+
+def _harmless(part: Any) -> Any:
+    """A part of a document as pandoc has read it, without links and images that may do something."""
+    if isinstance(part, dict):
+        return {key: _harmless(value) for key, value in part.items()}
+    if not isinstance(part, list):
+        return part
+    kept = []
+    for one in part:
+        kind = one.get("t") if isinstance(one, dict) else None
+        if kind == "Image" or (kind == "Link" and not LINK.match(one["c"][2][0])):
+            kept += _harmless(one["c"][1])
+        else:
+            kept.append(_harmless(one))
+    return kept
 
 
 def _with_breaks(text: str) -> str:
@@ -131,7 +157,14 @@ def _with_widths(text: str) -> str:
     lines = lines_of(text)
     for at in range(1, len(lines)):
         head = cells(lines[at - 1])
-        if not head or not re.fullmatch(r"[|\s:-]*-[|\s:-]*", lines[at]) or len(cells(lines[at])) != len(head):
+        # Inside a table a row of dashes is what somebody typed.
+        inside = at > 1 and cells(lines[at - 2])
+        if (
+            not head
+            or inside
+            or not re.fullmatch(r"[|\s:-]*-[|\s:-]*", lines[at])
+            or len(cells(lines[at])) != len(head)
+        ):
             continue
         rows = list(itertools.takewhile(bool, map(cells, lines[at + 1 :])))
         for place in range(at + 1, at + 1 + len(rows)):

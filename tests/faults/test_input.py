@@ -113,6 +113,64 @@ def test_what_a_spreadsheet_writes_comes_back_sentence_for_sentence(tmp_path, co
     property()
 
 
+# Words of a page in cp1252 whose bytes are never UTF-8 by chance.
+OLD_WORDS = st.sampled_from(
+    ["Z\u00fcrich", "\u20ac5", "\u2013", "it\u2019s", "\u201cso\u201d", "caf\u00e9", "profit", "a;b", "c,d", '"e"']
+)
+OLD_TEXT = st.lists(OLD_WORDS, min_size=1, max_size=6).map(" ".join).filter(lambda text: text not in NOTHING)
+
+
+@st.composite
+def spreadsheets(draw: st.DrawFn) -> tuple[list[tuple[str, str]], bytes, int]:
+    """Rows of sentence and label, what a program may write for them, and how many rows that has."""
+    encoding = draw(st.sampled_from(["utf-8", "utf-8-sig", "cp1252"]))
+    texts = draw(st.lists(OLD_TEXT if encoding == "cp1252" else TEXT.filter(str.strip), max_size=12))
+    rows = GOOD + [(text, LABELS[number % 3]) for number, text in enumerate(texts)]
+    separator, ending = draw(st.sampled_from(",;\t|")), draw(st.sampled_from(["\n", "\r\n", "\r"]))
+    names = draw(
+        st.sampled_from([("sentence", "label"), ("Text ", " SENTIMENT"), ("headline", "class"), ("tweet", "verdict")])
+    )
+    others = draw(st.lists(st.sampled_from(["", "note", "Unnamed: 0"]), max_size=3))
+    columns = draw(st.permutations([*names, *others]))
+    lines = [columns]
+    for number, (text, label) in enumerate(rows):
+        written = dict(
+            zip(names, (text, draw(st.sampled_from([label, label.upper(), f" {label} ", label[:3]]))), strict=True)
+        )
+        lines.append([written.get(name, str(number) if name == "note" else "") for name in columns])
+    for place in sorted(draw(st.lists(st.integers(1, len(lines)), max_size=3)), reverse=True):
+        lines.insert(place, draw(st.sampled_from([[], [""] * len(columns), [" ", ""]])))
+    text = io.StringIO()
+    risky = any(sign in cell for line in lines for cell in line for sign in "\r\n")
+    quoting = csv.QUOTE_ALL if risky else draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+    csv.writer(text, delimiter=separator, lineterminator=ending, quoting=quoting).writerows(lines)
+    first = draw(st.sampled_from(["", f"sep={separator}{ending}"]))
+    return rows, (first + text.getvalue()).encode(encoding), len(lines)
+
+
+@pytest.mark.parametrize("count", [pytest.param(50, id="few"), pytest.param(MANY, id="many", marks=pytest.mark.full)])
+def test_the_sentences_of_a_spreadsheet_come_out_as_they_went_in_or_a_row_is_named(tmp_path, count):
+    @examples(count)
+    @given(spreadsheets())
+    def property(made: tuple[list[tuple[str, str]], bytes, int]) -> None:
+        rows, raw, lines = made
+        try:
+            found = load(tmp_path, raw)
+        except DataError as problem:
+            one_line(problem)
+            named = re.search(r"\brow (\d+)", str(problem))
+            assert named, problem
+            assert 1 < int(named[1]) <= lines
+            # Its only right to refuse: a sentence whose own line looks like a row of the table.
+            assert "has other rows inside one of its cells" in str(problem)
+            return
+        assert list(zip(found.frame["sentence"], found.frame["label"], strict=True)) == [
+            (text.strip(), label) for text, label in rows
+        ]
+
+    property()
+
+
 @pytest.mark.parametrize("count", COUNTS)
 def test_the_row_that_is_named_is_the_row_of_the_file(tmp_path, count):
     """Blank lines and cells of several lines do not move it: a spreadsheet shows the same number."""

@@ -44,10 +44,48 @@ def test_both_encoders_have_published_hashes():
     known = {file.name: file.sha256 for file in encoders.DISTILBERT.files}
     assert known["model.safetensors"] == "5e3f1108e3cb34ee048634875d8482665b65ac713291a7e32396fb18f6ff0063"
     assert known["tokenizer.json"] == "ce64fce797c24f68df90b40a3f74f579b336a493db14bd583fd520ea0d8c9a98"
-    assert encoders.EMBEDDED_HASHES == {
-        "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-        "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-    }
+    assert (
+        encoders.EMBEDDED_HASHES.items()
+        >= {
+            "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        }.items()
+    )
+
+
+def test_every_file_of_the_embedded_encoder_that_is_read_has_its_hash():
+    """What transformers opens in its folder, watched while the model is built."""
+    opened = set()
+
+    def watch(event: str, arguments: tuple) -> None:
+        if event == "open" and isinstance(arguments[0], str):
+            opened.add(Path(arguments[0]))
+
+    sys.addaudithook(watch)
+    encoder = encoders.find("embedded")
+    encoders.build(encoder, 1)
+    names = {path.name for path in opened if path.parent == encoder.folder}
+    assert {"config.json", "tokenizer.json"} <= names <= encoders.EMBEDDED_HASHES.keys()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"n_layers": 5},
+        {"dropout": 0.5},
+        {"vocab_size": 30000},
+        {"id2label": {"0": "x"}},
+        {"auto_map": {"AutoModel": "a.B"}},
+    ],
+)
+def test_an_altered_config_of_distilbert_is_not_taken_for_the_published_one(tmp_path, change):
+    (file,) = (file for file in encoders.DISTILBERT.files if file.name == "config.json")
+    path = tmp_path / "config.json"
+    published = encoders.DISTILBERT_CONFIG | {"architectures": ["DistilBertForMaskedLM"], "tie_weights_": True}
+    path.write_text(json.dumps(published), encoding="utf-8")
+    assert file.is_in(path)
+    path.write_text(json.dumps(published | change), encoding="utf-8")
+    assert not file.is_in(path)
 
 
 @pytest.mark.parametrize("name", sorted(encoders.EMBEDDED_HASHES))

@@ -25,7 +25,7 @@ def stored(tmp_path) -> Path:
     """A DistilBERT-shaped repository on the server's side: small, with made-up bytes for the weights."""
     folder = tmp_path / "stored"
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"model_type": "distilbert", "dim": 768}))
+    (folder / "config.json").write_text(json.dumps(encoders.DISTILBERT_CONFIG))
     (folder / "tokenizer.json").write_text(json.dumps({"made": "up"}))
     (folder / "model.safetensors").write_bytes(bytes(range(256)) * 4_000)
     return folder
