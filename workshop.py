@@ -792,7 +792,10 @@ class Environment:
         """
         site_packages = self._layout().site_packages
         found = {name_of(pin): "it is not installed" for pin in self.missing()}
+        ours = {name_of(pin) for pin in [*self.requirements(), *pins(self.root / CONSTRAINTS)]}
         for info in sorted(site_packages.glob("*.dist-info")):
+            if self.in_place and package_of(info) not in ours:
+                continue  # the machine's own
             fault = fault_in(site_packages, info, hashes)
             if fault:
                 found[package_of(info)] = fault
@@ -1303,7 +1306,10 @@ def call_module(python: Path, module: str, arguments: Sequence[str]) -> int:
 
 def complete_environments() -> list[Environment]:
     """Give the environments whose installation was finished: the main one, the backup lab's small one, or both."""
-    found = [Environment(ROOT, kit, host_of(os.environ)) for kit in (MAIN, BACKUP)]
+    host = host_of(os.environ)
+    if host == "colab":  # whose own packages are not as pip left them
+        return []
+    found = [Environment(ROOT, kit, host) for kit in (MAIN, BACKUP)]
     return [environment for environment in found if environment.is_complete()]
 
 
@@ -1451,6 +1457,8 @@ def take_pack(arguments: Sequence[str]) -> list[str]:
 
 def setup_command(options: argparse.Namespace) -> int:
     """Install everything now, so that nothing has to wait for it later."""
+    if options.repair and host_of(os.environ) == "colab":
+        raise WorkshopError("in Google Colab choose 'Disconnect and delete runtime' (menu Runtime), and start again")
     whole = complete_environments() if options.repair else []
     for environment in whole:
         repair(environment)
@@ -1462,8 +1470,6 @@ def setup_command(options: argparse.Namespace) -> int:
 
 def repair(environment: Environment) -> None:
     """Compare every installed file with what came, and install again the packages that differ."""
-    if environment.host == "colab":
-        raise WorkshopError("in Google Colab choose 'Disconnect and delete runtime' (menu Runtime), and start again")
     say("comparing every installed file with what came; this takes a moment")
     with install_lock(ROOT / ".workshop" / "install.lock"):
         repaired = environment.repair()
@@ -1558,7 +1564,8 @@ def run_options(parser: argparse.ArgumentParser) -> None:
     add("--preset", metavar="P", help="learning rate: TOO_LOW, JUST_RIGHT, TOO_HIGH, or a number")
     add("--set", metavar="NAME=VALUE", action="append", help="change any dial; may be repeated")
     add("--fresh", action="store_true", help="throw away a half-finished run of the same dials, do not continue it")
-    add("--out", metavar="DIR", help="folder for the results (default: a new one under lab/runs/)")
+    add("--out", metavar="DIR", help="folder for the results (default: a new one under lab/runs/check/)")
+    add("--mine", action="store_true", help="a run of your own, which log and worksheet count; under lab/runs/")
 
 
 def test_options(parser: argparse.ArgumentParser) -> None:
@@ -1598,11 +1605,12 @@ COMMANDS = {
     "run": Command(
         "run a notebook from its first cell to its last, without a browser",
         "Runs a whole notebook in this terminal, shows how far it is, and prints the scores before and after "
-        "training with a verdict. The executed notebook and the record of the run are kept on disk.",
+        "training with a verdict. It checks the machine: the dials have their defaults, and the records, in "
+        "lab/runs/check/, count nowhere. With --mine the run is your own, with what you typed into the notebook.",
         [
             "run",
             "run --preset TOO_HIGH --set EPOCHS=1 --set TRAIN_SUBSET=200",
-            "run --notebook 02 --out my_work/backup",
+            "run --mine --notebook 02 --set GROUP=4",
         ],
         run_command,
         run_options,

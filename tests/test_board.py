@@ -79,6 +79,14 @@ def test_the_spread_of_a_preset_is_between_its_own_groups(chat):
     assert table.loc["JUST_RIGHT", "one run's interval"] == "0.120 wide"
 
 
+def test_a_run_that_was_repeated_counts_once(make_run, lines):
+    twin = dataclasses.replace(room_run(make_run, 4, "JUST_RIGHT"), run_id="again", started="2026-01-05T15:00:00+00:00")
+    table = boards.luck(boards.collect("\n".join([*lines, line_of(twin, "Again")])))
+    alone = boards.luck(boards.collect("\n".join(lines)))
+    assert (table.loc["JUST_RIGHT", "runs"], table.loc["JUST_RIGHT", "seeds"]) == (GROUPS + 1, GROUPS)
+    assert table.drop(columns="runs").equals(alone.drop(columns="runs"))
+
+
 DIFFERENT = {
     "dials": ({"dials": {"MAX_LENGTH": 64}}, "MAX_LENGTH 64 (most: 96)"),
     "epochs": ({"dials": {"EPOCHS": 3}}, "EPOCHS 3 (most: 2)"),

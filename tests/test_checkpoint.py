@@ -142,6 +142,15 @@ def test_a_prediction_made_after_the_run_does_not_count(make_run, keep_run):
     assert "A prediction, stored before its run" in missing("activity-3")
 
 
+def test_a_group_without_a_number_that_shares_its_run_is_a_group(make_run, keep_run):
+    run = keep_run(make_run())
+    assert "All three presets" in report("activity-3")
+    journal.share_line(run, "Blue 4")
+    told = report("activity-3")
+    assert "All three presets" not in told
+    assert "[done]     The run is shared with the room" in told
+
+
 def test_a_learner_alone_runs_all_three_presets(make_run, keep_run):
     keep_run(make_run())
     assert "still to run: TOO_LOW, TOO_HIGH" in report("activity-3")

@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -244,6 +246,31 @@ def test_the_log_has_the_same_figures_with_their_assumptions(make_run):
 
 def test_a_machine_without_a_meter_measures_nothing(monkeypatch):
     monkeypatch.setattr(energy.importlib.util, "find_spec", lambda name: None)
+    assert Meter().stop() is None
+
+
+class Tracker:
+    """CodeCarbon's, on a machine whose processor has a meter and whose memory has none."""
+
+    _hardware = ("CPU(a processor > 65W [Rapl])", "RAM(16 GB, constant)")
+    final_emissions_data = types.SimpleNamespace(
+        cpu_energy=0.001, gpu_energy=0.5, ram_energy=0.002, energy_consumed=0.503
+    )
+
+    def __init__(self, **settings):
+        pass
+
+    def start(self):
+        pass
+
+    stop = start
+
+
+def test_only_what_a_meter_has_read_counts_as_measured(monkeypatch):
+    monkeypatch.setattr(energy.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setitem(sys.modules, "codecarbon", types.SimpleNamespace(OfflineEmissionsTracker=Tracker))
+    assert Meter().stop() == pytest.approx(1.0)
+    monkeypatch.setattr(Tracker, "_hardware", ("CPU(a processor > 65W [Cpu Load])", "RAM(16 GB, constant)"))
     assert Meter().stop() is None
 
 

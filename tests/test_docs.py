@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 from messages import messages
 
 import workshop
-from tuning import activities, documents, folders
+from tuning import activities, documents, folders, headless
 from tuning.dials import PRESETS, Dials, FurtherDials, SgdDials
 from tuning.encoder import RATES
 from tuning.keepsake import TAKE_HOME
@@ -394,7 +394,8 @@ def test_commands_in_the_documents_are_understood():
             assert not options.unknown, f"{name}: {line}"
         settings = [arguments[at + 1] for at, word in enumerate(arguments) if word == "--set"]
         if getattr(options, "notebook", "01") == "01":
-            Dials.from_settings(dict(setting.split("=", 1) for setting in settings))
+            given = dict(setting.split("=", 1) for setting in settings)
+            Dials.from_settings({name: given[name] for name in given if name not in headless.PREDICTIONS})
 
 
 # Programs of the workshop's environment: a shell finds them only after it was activated.

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from transformers import AutoModelForSequenceClassification
 
 from tuning import encoder as encoders
 from tuning import folders
@@ -102,6 +103,7 @@ def test_the_embedded_encoders_head_reads_the_mean_of_the_tokens_whatever_the_pa
 
 def test_a_saved_model_opens_again_and_fails_in_words_where_its_head_is_unknown(tmp_path):
     model, tokenizer = encoders.build(encoders.find("embedded"), 3)
+    setattr(model.config, encoders.OWN_RUN, "20260105-090000-just-right")
     model.save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     again, same_tokenizer = encoders.build(encoders.find(str(tmp_path / "model")), 4)
@@ -119,3 +121,36 @@ def test_a_saved_model_opens_again_and_fails_in_words_where_its_head_is_unknown(
     done = subprocess.run([sys.executable, "-c", stranger], capture_output=True, text=True, cwd=folders.LAB)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() in LABELS
+
+
+@pytest.mark.parametrize("labels", [("positive", "negative", "neutral"), ("no", "yes")])
+def test_a_trained_head_of_other_labels_gives_way_to_a_fresh_one(tiny_distilbert, tmp_path, labels):
+    folder = tmp_path / "theirs"
+    shutil.copytree(tiny_distilbert, folder)
+    theirs = AutoModelForSequenceClassification.from_pretrained(
+        tiny_distilbert, id2label=dict(enumerate(labels)), num_labels=len(labels)
+    )
+    theirs.config.problem_type = "multi_label_classification"
+    with torch.no_grad():
+        theirs.classifier.weight.fill_(9.0)
+        theirs.classifier.bias.fill_(9.0)
+    theirs.save_pretrained(folder)
+    first, again, other = (encoders.build(encoders.find(str(folder)), seed)[0] for seed in (1, 1, 2))
+    assert first.config.problem_type == "single_label_classification"
+    assert first.config.id2label == dict(enumerate(LABELS))
+    assert first.classifier.weight.abs().max() < 1
+    assert torch.equal(first.classifier.weight, again.classifier.weight)
+    assert not torch.equal(first.classifier.weight, other.classifier.weight)
+    kept = theirs.distilbert.state_dict()
+    assert all(torch.equal(weight, kept[name]) for name, weight in first.distilbert.state_dict().items())
+
+
+def test_a_model_that_the_workshop_trained_keeps_its_head(tiny_distilbert, tmp_path):
+    folder = tmp_path / "ours"
+    shutil.copytree(tiny_distilbert, folder)
+    model = encoders.build(encoders.find(str(tiny_distilbert)), 1)[0]
+    setattr(model.config, encoders.OWN_RUN, "20260105-090000-just-right")
+    model.save_pretrained(folder)
+    found = encoders.find(str(folder))
+    assert found.keeps_head
+    assert torch.equal(encoders.build(found, 2)[0].classifier.weight, model.classifier.weight)

@@ -45,8 +45,13 @@ def test_the_board_executes_on_thirty_runs(make_run, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_board_executes_without_any_run(tmp_path):
-    assert execute(tmp_path / "out").returncode == 0
+def test_the_board_executes_without_any_run_and_keeps_a_notebook_that_somebody_changed(tmp_path):
+    kept = tmp_path / "out" / NOTEBOOK.name
+    kept.parent.mkdir()
+    kept.write_text("with notes of the coach", encoding="utf-8")
+    assert execute(kept.parent).returncode == 0
+    assert kept.read_text(encoding="utf-8") == "with notes of the coach"
+    assert kept.with_name(f"{NOTEBOOK.stem}-2.ipynb").is_file()
 
 
 def test_a_setting_that_is_none_is_refused_with_the_nearest_name(tmp_path):

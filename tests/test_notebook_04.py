@@ -26,7 +26,7 @@ def execute(runs: Path, *options: str, **settings: object) -> subprocess.Complet
     """``workshop.py run --notebook 04`` as its launcher calls it."""
     given = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
     environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}
-    command = [sys.executable, "-m", "tuning.headless", "--notebook", "04", *options, *given]
+    command = [sys.executable, "-m", "tuning.headless", "--mine", "--notebook", "04", *options, *given]
     return subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
 
 

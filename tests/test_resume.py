@@ -99,7 +99,7 @@ def test_the_script_takes_fresh_as_an_option(monkeypatch, make_run):
 
 def test_a_notebook_without_a_screen_takes_it_as_an_option_and_as_a_dial(monkeypatch):
     asked = []
-    monkeypatch.setattr(headless, "run_notebook", lambda number, given, out: asked.append(given) or folders.runs())
+    monkeypatch.setattr(headless, "run_notebook", lambda number, given, *rest: asked.append(given) or folders.runs())
     assert headless.main(["--fresh"]) == 0
     assert headless.parameters("01", asked[0]) == headless.parameters("01", {"FRESH": "true"}) == {"FRESH": True}
     with pytest.raises(DialError, match="FRESH is not a dial"):

@@ -91,6 +91,15 @@ def test_the_preset_of_a_typed_rate_is_called_own(make_run, rate, name):
     assert make_run(dials={"LR_PRESET": rate}).preset == name
 
 
+@pytest.mark.parametrize("name", [True, "", "zzz", "../elsewhere", "20260105-090000-just-rihgt"])
+def test_a_run_that_is_not_here_is_named_with_the_nearest(make_run, keep_run, name):
+    run = keep_run(make_run())
+    assert last_run(run.run_id) == run
+    told = line_of(last_run, name)
+    assert told.startswith(f"No run here has the Run ID {str(name)!r}.")
+    assert (run.run_id in told) == str(name).endswith("rihgt")
+
+
 # Schema
 
 

@@ -94,7 +94,7 @@ def test_both_trackers_hold_what_the_log_holds_and_nothing_is_sent(run, monkeypa
     assert table.columns.tolist() == ["log", "TensorBoard", "Weights & Biases"]
     assert table["TensorBoard"].tolist() == pytest.approx(table["log"].tolist())
     assert table["Weights & Biases"].tolist() == pytest.approx(table["log"].tolist())
-    assert len(tracking.in_tensorboard(run)["step/loss"]) == len(tracking.in_wandb(run)["step/loss"]) == 60
+    assert len(tracking.in_tensorboard(run)["step/loss"]) == len(tracking.sent_to_wandb(run)["step/loss"]) == 60
     sentences = [text.encode() for text in load().frame["sentence"]]
     for file in tracking.folder().rglob("*"):
         content = str(file.relative_to(tracking.folder())).encode() + (file.read_bytes() if file.is_file() else b"")

@@ -20,6 +20,7 @@ from tuning.batching import SimilarLengths
 from tuning.dials import Dials, SgdDials
 from tuning.errors import RunError
 from tuning.evaluation import compute_metrics
+from tuning.log import read_log
 from tuning.run import Run, last_run, load_predictions
 
 LAB = Path(training.__file__).parent.parent
@@ -346,3 +347,17 @@ def test_sentences_longer_than_the_limit_are_counted(words, cut):
     tokens = training.tokenise_splits(parts, encoders.tokenizer(encoders.find("embedded")), Dials(**FEW))
     assert tokens.cut == cut
     assert [notice.startswith("6 of 30 are cut at 96 tokens") for notice in tokens.notices] == [True] * bool(cut)
+
+
+def test_the_test_part_of_the_named_run_is_opened_once_and_reaches_the_log(tiny_distilbert, few, capsys):
+    few_dials = {"MODEL": str(tiny_distilbert), "DATA": str(few), "TRAIN_SUBSET": 24, "EPOCHS": 1, "PRECISION": "fp32"}
+    first, last = (training.fit(Dials(**few_dials, GROUP=group), quiet=True) for group in (1, 2))
+    assert f'OPEN_TEST = "{last.run_id}"' in training.closed_test()
+    shown = training.open_test(last_run(first.run_id))
+    opened = Run.load(first.folder).test
+    assert training.open_test(last_run(first.run_id)).equals(shown)
+    assert Run.load(first.folder).test == opened
+    assert last_run().test is None
+    rows = read_log().set_index("Run ID")
+    assert rows.loc[first.run_id, "Test F1-macro"] == f"{opened['f1_macro']:.3f}"
+    assert (rows.loc[first.run_id, "Test opened"], rows.loc[last.run_id, "Test opened"]) == (opened["opened"], "")

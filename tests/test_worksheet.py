@@ -105,7 +105,7 @@ def test_a_filled_copy_that_somebody_changed_is_kept(make_run, keep_run):
 def test_baseline_and_run_are_written_with_their_numbers(make_run):
     text, _ = filled(TEXT, [make_run()])
     assert rows(text) == [
-        ["Baseline", "", "", "", "", "", "1.100", "1.100", "0.300", "0.200", "+0.010", "untrained head"],
+        ["Baseline", "", "", "", "", "", "1.100", "1.100", "0.300", "0.200", "+0.010", "untrained head; tiny"],
         [
             "20260105-090000-just-right", "JUST_RIGHT", "0.0001", "constant", "2", "800",
             "0.450", "0.600", "0.780", "0.760", "+0.040", "",
@@ -158,7 +158,7 @@ def test_a_name_that_fits_two_runs_and_a_block_without_a_name_are_said_and_kept(
     runs = [make_run(run_id="run-1-low"), make_run(run_id="run-2-low")]
     new, notices = filled(about("low", "Notes", "which one"), runs)
     assert notices[0] == 'Run ID "low" of Part B fits several runs: run-1-low, run-2-low. Write the whole of it.'
-    assert [row[-1] for row in rows(new)] == ["untrained head", "", "", "which one"]
+    assert [row[-1] for row in rows(new)] == ["untrained head; tiny", "", "", "which one"]
     new, notices = filled(typed("Notes", "whose"), runs)
     assert notices[0].startswith("A block of Part B has no Run ID.")
     assert rows(new)[-1][-1] == "whose"
@@ -481,3 +481,12 @@ def test_export_without_pandoc_says_what_to_do(make_run, keep_run, monkeypatch):
     monkeypatch.setitem(sys.modules, "pypandoc", None)
     with pytest.raises(WorksheetError, match="pip install pypandoc-binary"):
         journal.export_worksheet()
+
+
+def test_the_filled_copy_names_encoders_and_opened_test_parts(make_run):
+    opened = {"opened": "2026-01-05T14:05:00+00:00", "accuracy": 0.7, "f1_macro": 0.66}
+    runs = [make_run(run_id="run-1"), make_run(run_id="run-2", test=opened)]
+    text, _ = worksheet.filled(worksheet.read_template(), runs)
+    assert "Encoder tiny: run-1, run-2." in text
+    assert "Test part of run-2, opened 2026-01-05 14:05: accuracy 0.700, macro-F1 0.660." in text
+    assert "Test part of run-1" not in text

@@ -649,10 +649,20 @@ def test_pip_gets_no_setting_by_which_packages_go_elsewhere(monkeypatch, name):
     assert environ["PIP_INDEX_URL"] == "https://index.example.org/simple"
 
 
-def test_the_workshops_own_kernel_comes_first(monkeypatch, tmp_path):
-    monkeypatch.setenv("JUPYTER_PATH", "/another/share/jupyter")
-    found = workshop.kernel_variables(tmp_path / "bin" / "python")["JUPYTER_PATH"]
-    assert found.split(os.pathsep) == [str(tmp_path / "share" / "jupyter"), "/another/share/jupyter"]
+def test_another_kernel_of_the_same_name_is_not_taken(monkeypatch, tmp_path):
+    for place, program in (("another", "theirs"), ("env/share/jupyter", "ours")):
+        kernel = tmp_path / place / "kernels" / "python3" / "kernel.json"
+        kernel.parent.mkdir(parents=True)
+        kernel.write_text(json.dumps({"argv": [program], "display_name": program, "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "another"))
+    code = "from jupyter_client.kernelspec import get_kernel_spec; print(get_kernel_spec('python3').argv[0])"
+    taken = [
+        subprocess.run(
+            [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for environ in (None, {**os.environ, **workshop.kernel_variables(tmp_path / "env" / "bin" / "python")})
+    ]
+    assert taken == ["theirs", "ours"]
 
 
 # Installing for real

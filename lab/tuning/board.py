@@ -261,17 +261,19 @@ def luck(board: Board) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per preset or own rate: runs, different seeds, lowest, mean and highest macro-F1, ``spread`` between the
-        extremes, and the mean width of a single run's own 95% interval, to be read beside it.
+        extremes, and the mean width of a single run's own 95% interval, to be read beside it. Runs with one seed
+        repeat each other, so the first of them counts alone.
     """
     rows = {}
     for (preset, rate), members in by_rate(board).items():
-        finals = [one.run.final for one in members if one.run.final.get("val_f1_macro") is not None]
+        scored = [one.run for one in members if one.run.final.get("val_f1_macro") is not None]
+        finals = [run.final for run in {run.seed: run for run in reversed(scored)}.values()]
         scores = [final["val_f1_macro"] for final in finals]
         widths = [high - low for low, high in filter(None, (final.get("val_f1_macro_interval") for final in finals))]
         if scores:
             rows[f"rate {rate:g}" if preset == OWN_RATE else preset] = {
-                "runs": len(scores),
-                "seeds": len({one.run.seed for one in members}),
+                "runs": len(scored),
+                "seeds": len(scores),
                 "lowest F1": f"{min(scores):.3f}",
                 "mean F1": f"{np.mean(scores):.3f}",
                 "highest F1": f"{max(scores):.3f}",

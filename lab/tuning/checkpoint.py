@@ -104,8 +104,9 @@ class Desk:
 
     @property
     def alone(self) -> bool:
-        """No group's run was adopted, and no run has a group's number."""
-        return all(adopted_from(run) is None and run.dials.get("GROUP") is None for run in self.runs)
+        """No group's run was adopted, no run has a group's number, and none was shared with the room."""
+        numbered = any(adopted_from(run) is not None or run.dials.get("GROUP") is not None for run in self.runs)
+        return not numbered and not _shared(self)
 
     def rows(self, columns: tuple[str, ...]) -> list[dict[str, str]]:
         """The rows of a table of the worksheet; none, with a warning, where its heading was changed."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy  # and not its parts: scipy.stats is loaded when it is used, which keeps the first cell quick
 
 from tuning.run import Run
 from tuning.symptoms import DECAYING, LIMITS, VERDICTS, WORKSHEET_DELTA, Facts
@@ -340,5 +340,5 @@ def _slope(run: Run) -> tuple[float | None, float | None]:
     half = [step for step in run.steps if step["loss"] is not None and step["step"] > middle]
     if len(half) < LIMITS["enough steps"].yes:
         return None, None
-    fit = stats.linregress([step["step"] for step in half], [step["loss"] for step in half])
+    fit = scipy.stats.linregress([step["step"] for step in half], [step["loss"] for step in half])
     return float(fit.slope * 100), float(fit.stderr * 100)

@@ -11,7 +11,7 @@ import importlib.util
 import os
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tuning import folders, hub, model_folder
 from tuning.data import LABELS
@@ -69,6 +69,10 @@ SMALL_HIDDEN_SIZE = 384
 LONGEST = 512
 
 
+# In the configuration of a model that a run of the workshop has saved: the run's ID.
+OWN_RUN = "workshop_run"
+
+
 @dataclasses.dataclass(frozen=True)
 class Encoder:
     """A pretrained encoder on disk.
@@ -89,6 +93,8 @@ class Encoder:
         What to tell the learner when it is not the one asked for; empty otherwise.
     asked : str
         What the dial ``MODEL`` said when it was found; empty where no dial did.
+    keeps_head : bool
+        Whether a run begins with the head that is in the folder: only where the workshop trained it.
     """
 
     name: str
@@ -98,6 +104,7 @@ class Encoder:
     rates: dict[str, float]
     banner: str = ""
     asked: str = ""
+    keeps_head: bool = False
 
     def rate(self, preset: str | float) -> float:
         """Learning rate of a preset; a number is its own rate."""
@@ -179,6 +186,7 @@ def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedToke
             num_labels=len(LABELS),
             id2label=dict(enumerate(LABELS)),
             label2id={label: i for i, label in enumerate(LABELS)},
+            problem_type="single_label_classification",
             use_safetensors=True,
             local_files_only=True,
             dtype="float32",
@@ -196,8 +204,29 @@ def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedToke
             model_folder.check_finite(model, encoder.folder)
     # A decoder's head reads the last token that is not this one.
     model.config.pad_token_id = reader.pad_token_id
+    if not encoder.keeps_head:
+        _renew_head(model, report, seed)
     model.start, model.built_as = (encoder.revision, seed), repr(model)
     return model.eval(), reader
+
+
+def _renew_head(model: "PreTrainedModel", report: dict[str, Any], seed: int) -> None:
+    """Draw the head anew where the folder had one: it was trained on other labels, perhaps in another order."""
+    import torch
+    from transformers import set_seed
+
+    head = {name for name, _ in model.named_parameters() if not name.startswith(f"{model.base_model_prefix}.")}
+    if head <= set(report["missing_keys"]):
+        return
+    set_seed(seed)
+    for name, module in model.named_modules():
+        if not {f"{name}.{own}" for own, _ in module.named_parameters(recurse=False)} & head:
+            continue
+        module.reset_parameters()
+        if isinstance(module, torch.nn.Linear):
+            torch.nn.init.normal_(module.weight, std=getattr(model.config, "initializer_range", 0.02))
+            if module.bias is not None:
+                torch.nn.init.zeros_(module.bias)
 
 
 def tokenizer(encoder: Encoder) -> "PreTrainedTokenizerBase":
@@ -317,6 +346,8 @@ def _banner(reason: str, problem: str) -> str:
 
 
 def _own(folder: Path) -> Encoder:
-    hidden = model_folder.width(model_folder.settings(folder), SMALL_HIDDEN_SIZE)
+    config = model_folder.settings(folder)
+    hidden = model_folder.width(config, SMALL_HIDDEN_SIZE)
     rates = RATES["small" if hidden <= SMALL_HIDDEN_SIZE else "distilbert"]
-    return Encoder(folder.name, "folder", folder, _hash(folder / "model.safetensors")[:12], rates)
+    revision, keeps_head = _hash(folder / "model.safetensors")[:12], OWN_RUN in config
+    return Encoder(folder.name, "folder", folder, revision, rates, keeps_head=keeps_head)

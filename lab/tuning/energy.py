@@ -19,8 +19,15 @@ from tuning.run import Run
 # Assumptions, not measurements: the price of a small cloud machine, and the power of a small computer at work.
 PRICE_PER_HOUR, WATTS = FurtherDials().PRICE_PER_HOUR, FurtherDials().WATTS
 
-# What CodeCarbon calls the meters that it can read; "Cpu Load" and "constant" are guesses.
-METERS = ("Rapl", "Power Gadget", "Windows Emi", "AppleSilicon", "GPU")
+# What CodeCarbon calls the meters that it can read, and where it puts what each has read; "Cpu Load" and "constant" are
+# guesses, and so is all that it says of memory.
+METERS = {
+    "Rapl": "cpu_energy",
+    "Power Gadget": "cpu_energy",
+    "Windows Emi": "cpu_energy",
+    "AppleSilicon": "cpu_energy",
+    "GPU": "gpu_energy",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +88,9 @@ class Meter:
         tracker = OfflineEmissionsTracker(country_iso_code="GBR", output_methods=[], log_level="critical")
         tracker.start()
         # Only a tracker that has started knows what it reads from.
-        if any(meter in str(getattr(tracker, "_hardware", "")) for meter in METERS):
+        hardware = str(getattr(tracker, "_hardware", ""))
+        self._read = {part for meter, part in METERS.items() if meter in hardware}
+        if self._read:
             self._tracker = tracker
         else:
             tracker.stop()
@@ -91,4 +100,5 @@ class Meter:
         if self._tracker is None:
             return None
         self._tracker.stop()
-        return 1000 * self._tracker.final_emissions_data.energy_consumed
+        found = self._tracker.final_emissions_data
+        return 1000 * sum(getattr(found, part) for part in self._read)

@@ -2,6 +2,9 @@
 
 The dials are checked before anything runs; a progress bar shows the cell under way and, while it trains, its progress
 line.
+
+A run checks the machine: the whole notebook at its default dials, whatever a learner has typed into it, with records in
+a folder that no log, worksheet, checkpoint or last run of a learner counts. With ``--mine`` it is the learner's own.
 """
 
 import argparse
@@ -10,11 +13,12 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +30,29 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
-from tuning import folders
+from tuning import folders, pasted
 from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
 from tuning.errors import DialError, WorkshopError, nearest
-from tuning.files import write_whole
+from tuning.files import free_name, sign, write_whole
 from tuning.notebooks import read_notebook
-from tuning.run import COMPARISON_FILE, FURTHER_NOTEBOOK, Run, copy_results, make_room_in
+from tuning.prediction import CALL_WORDS
+from tuning.run import BACKUP_NOTEBOOK, COMPARISON_FILE, FURTHER_NOTEBOOK, Run, copy_results, make_room_in
 from tuning.session import notebook_file
 
 NOTEBOOKS = ("01", "02", "03", "04")
+# What a learner types into cells, as it is published: a check takes nothing of it.
+PUBLISHED = {
+    "PREDICTION": "",
+    "PREDICTED_F1": None,
+    "BECAUSE": "",
+    "GROUP_LINE": "",
+    "OPEN_TEST": "",
+    "GROUP_NAME": "",
+    "WITH_WEIGHTS": False,
+    "COME_BACK": False,
+    "EXPORT": False,
+}
+PREDICTIONS = ("PREDICTION", "PREDICTED_F1", "BECAUSE")
 BOARD_NOTEBOOK = "03"
 LAST_RESULT = '[folder.name for folder in __import__("tuning.run", fromlist=["run"]).results_here()[-1:]]'
 
@@ -137,7 +155,24 @@ class _Engine(NBClientEngine):
         return client.execute()
 
 
-def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None) -> Path:
+@contextlib.contextmanager
+def apart_from_the_learner() -> Iterator[None]:
+    """Inside, and in kernels started inside, runs and papers lie in ``lab/runs/check`` and not among the learner's."""
+    place = folders.runs() / folders.CHECK
+    own = {"WORKSHOP_RUNS": place, "WORKSHOP_WORK": place / "my_work", "WORKSHOP_SHARE": place / "share"}
+    before = {name: os.environ.get(name) for name in own}
+    os.environ.update({name: str(path) for name, path in own.items()})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None, mine: bool = False) -> Path:
     """Execute a notebook from its first cell to its last.
 
     Parameters
@@ -146,9 +181,12 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None)
         ``"01"`` to ``"04"``.
     settings : dict
         Dials to set, by name; for notebook 03 only ``SHARED``, a file or folder with share lines; for notebook 04
-        ``OPTION`` and its other settings, and dials for the run that it starts from.
+        ``OPTION`` and its other settings, and dials for the run that it starts from. In 01 and 02 also the prediction
+        (``PREDICTION``, ``PREDICTED_F1``, ``BECAUSE``).
     out : pathlib.Path, optional
         Folder for the executed notebook, ``run.json`` and ``predictions.csv``; by default the folder of the new run.
+    mine : bool
+        Take what a learner has typed into the notebook; otherwise every dial that is not set has its default.
 
     Returns
     -------
@@ -164,7 +202,14 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None)
     WorkshopError
         Before anything runs, if the notebook is damaged; or if a cell fails, with its own line.
     """
+    typed = _predicted(number, settings)
+    settings = {name: value for name, value in settings.items() if name not in typed}
     given = parameters(number, settings)
+    if not mine:
+        given, typed = _defaults(number) | given, PUBLISHED | typed
+    elif given:
+        # The stored words were about the dials in the notebook.
+        typed = {name: PUBLISHED[name] for name in PREDICTIONS} | typed
     source = notebook_file(number)
     read_notebook(source, tagged=True)
     make_room_in(out or folders.runs())
@@ -174,10 +219,11 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     # In a place of its own while it grows: a second one may be executed at the same time, and either may be killed.
     with tempfile.TemporaryDirectory(prefix="notebook-") as growing:
-        executed = Path(growing) / source.name
+        executed, start = Path(growing) / source.name, Path(growing) / "start.ipynb"
+        start.write_text(retyped(source.read_text(encoding="utf-8"), typed), encoding="utf-8")
         try:
             notebook = papermill.execute_notebook(
-                source,
+                start,
                 executed,
                 parameters=given,
                 engine_name="workshop",
@@ -193,6 +239,12 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None)
             kept = (out or folders.runs()) / f"{source.stem}.failed.ipynb"
             write_whole(kept, executed.read_text(encoding="utf-8"))
             raise WorkshopError(_failure(problem, kept)) from None
+        except KeyboardInterrupt:
+            if executed.is_file():
+                kept = (out or folders.runs()) / f"{source.stem}.stopped.ipynb"
+                write_whole(kept, executed.read_text(encoding="utf-8"))
+                raise KeyboardInterrupt(f"The cells that were run are in {folders.short(kept)}") from None
+            raise
         except DeadKernelError:
             raise WorkshopError(
                 "the notebook's kernel was ended by the system, most likely for lack of memory. Close other programs,"
@@ -201,10 +253,80 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None)
             ) from None
         results = [folders.runs() / name for name in notebook.metadata["results"]]
         folder = out or (results[-1] if results else folders.runs())
-        write_whole(folder / source.name, executed.read_text(encoding="utf-8"))
+        kept = free_name(folder / source.name)
+        write_whole(kept, executed.read_text(encoding="utf-8"))
+        sign(kept)
     if results and out:
         copy_results(results[-1], out)
     return folder
+
+
+def _defaults(number: str) -> dict[str, Any]:
+    """Every dial of a notebook with its default."""
+    if number == BOARD_NOTEBOOK:
+        return {}
+    dials = {BACKUP_NOTEBOOK: SgdDials, FURTHER_NOTEBOOK: FurtherDials}.get(number, Dials)()
+    values = {name: getattr(dials, name) for name in dials.settable()}
+    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
+
+
+def _predicted(number: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """The prediction among the settings, checked.
+
+    Raises
+    ------
+    DialError
+        If the word is none of the four, or the number no score.
+    """
+    if number not in ("01", BACKUP_NOTEBOOK):
+        return {}
+    given = {name: settings[name] for name in PREDICTIONS if name in settings}
+    if "PREDICTION" in given and (word := given["PREDICTION"].strip().lower()) not in CALL_WORDS:
+        raise DialError(f"PREDICTION={word[:30]}: write one of these words: {', '.join(CALL_WORDS)}.")
+    if "PREDICTED_F1" in given:
+        try:
+            score = float(given["PREDICTED_F1"])
+        except ValueError:
+            score = -1.0
+        if not 0 <= score <= 1:
+            raise DialError(f"PREDICTED_F1={given['PREDICTED_F1'][:30]}: write a number from 0 to 1, such as 0.7.")
+        given["PREDICTED_F1"] = score
+    return given
+
+
+def retyped(text: str, typed: Mapping[str, Any]) -> str:
+    """Write values into the cells of a notebook where a learner types them.
+
+    Parameters
+    ----------
+    text : str
+        The notebook's file.
+    typed : mapping
+        Names that cells set at their top level, and values.
+
+    Returns
+    -------
+    str
+    """
+    notebook = nbformat.reads(text, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.source = _with_values(cell.source, typed)
+    return nbformat.writes(notebook)
+
+
+def _with_values(source: str, typed: Mapping[str, Any]) -> str:
+    if (name := pasted.name_in(source)) in typed:
+        return f"{source.splitlines()[0]}\n{typed[name]}\n"
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError:
+        return source
+    lines = source.splitlines()
+    for one in reversed(statements):
+        if isinstance(one, ast.Assign) and isinstance(name := one.targets[0], ast.Name) and name.id in typed:
+            lines[one.lineno - 1 : one.end_lineno] = [f"{name.id} = {typed[name.id]!r}"]
+    return "\n".join(lines)
 
 
 def parameters(number: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -219,7 +341,7 @@ def parameters(number: str, settings: dict[str, Any]) -> dict[str, Any]:
         return _board_parameters(settings)
     if number == FURTHER_NOTEBOOK:
         return _further_parameters(settings)
-    dials = (SgdDials if number == "02" else Dials).from_settings(settings)
+    dials = (SgdDials if number == BACKUP_NOTEBOOK else Dials).from_settings(settings)
     return {name: getattr(dials, name) for name in settings}
 
 
@@ -272,13 +394,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a dial, such as EPOCHS=3")
     parser.add_argument("--fresh", action="store_true", help="throw away a half-finished run of the same dials")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results")
+    parser.add_argument("--mine", action="store_true", help="a run of your own, with what you typed into the notebook")
     options = parser.parse_args(argv)
     try:
         settings = parse_settings(options.set) | ({"LR_PRESET": options.preset} if options.preset else {})
         settings |= {"FRESH": "True"} if options.fresh else {}
         out = options.out.resolve() if options.out else None
-        folder = run_notebook(options.notebook, settings, out)
-        report(folder)
+        # Notebook 03 trains nothing: it shows the runs that are here.
+        mine = options.mine or options.notebook == BOARD_NOTEBOOK
+        with contextlib.nullcontext() if mine else apart_from_the_learner():
+            report(run_notebook(options.notebook, settings, out, mine))
+        if not mine:
+            print("A check of the machine, which no log, worksheet or checkpoint counts. --mine makes a run yours.")
     except WorkshopError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
@@ -287,8 +414,8 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print("error: the disk is full. Free some space, then run this again.", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("Stopped by hand.", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(*filter(None, ["Stopped by hand.", str(stopped)]), file=sys.stderr)
         return 130
     return 0
 
@@ -299,6 +426,7 @@ def report(folder: Path) -> None:
 
     if (folder / "run.json").is_file():
         run = Run.load(folder)
+        print(f"Encoder: {run.encoder['name']} ({run.encoder['source']})")
         print(journal.before_after(run).to_string())
         print(journal.verdict_text(run))
         print(journal.baseline_row(run), journal.worksheet_row(run), sep="\n")

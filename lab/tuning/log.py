@@ -68,9 +68,12 @@ LOG_COLUMNS = (
     "Cost",
     "Cost from",
     "Departures",
+    "Test accuracy",
+    "Test F1-macro",
+    "Test opened",
 )
 # Columns that a log may lack, because it was begun before there were any.
-_ADDED_LATER = ("Departures",)
+_ADDED_LATER = ("Departures", "Test accuracy", "Test F1-macro", "Test opened")
 _COSTS = ("Energy (Wh)", "Energy from", "Cost", "Cost from")
 LOCK_SECONDS = 60
 POLL_SECONDS = 0.01
@@ -133,8 +136,14 @@ def baseline_values(run: Run) -> dict[str, str]:
         "Accuracy": number(before.get("val_accuracy"), 3),
         "F1-macro": number(before.get("val_f1_macro"), 3),
         "Gen. gap": signed(before.get("gap_accuracy"), 3),
-        "Notes": "all weights zero" if run.notebook == BACKUP_NOTEBOOK else "untrained head",
+        "Notes": f"{_before_training(run)}; {run.encoder['name']}",
     }
+
+
+def _before_training(run: Run) -> str:
+    if run.notebook == BACKUP_NOTEBOOK:
+        return "all weights zero"
+    return "head of an earlier run" if run.encoder.get("keeps_head") else "untrained head"
 
 
 def log_values(run: Run, watts: float = WATTS, price_per_hour: float = PRICE_PER_HOUR) -> dict[str, str]:
@@ -174,6 +183,9 @@ def log_values(run: Run, watts: float = WATTS, price_per_hour: float = PRICE_PER
         "Total seconds": number(timing.get("total_seconds"), 1),
         "Versions": " ".join(f"{name}={version}" for name, version in run.versions.items()),
         "Departures": "; ".join(run.departures),
+        "Test accuracy": number((run.test or {}).get("accuracy"), 3),
+        "Test F1-macro": number((run.test or {}).get("f1_macro"), 3),
+        "Test opened": (run.test or {}).get("opened", ""),
     }
     costs = _costs(run, watts, price_per_hour)
     return worksheet_values(run) | {name: str(value) for name, value in rest.items()} | costs

@@ -25,7 +25,7 @@ import pandas as pd
 from tuning import folders
 from tuning.data import LABELS
 from tuning.dials import Dials
-from tuning.errors import RunError
+from tuning.errors import RunError, nearest
 from tuning.files import append_line, clear_parts, write_whole
 from tuning.spreadsheets import as_typed, harmless
 
@@ -335,7 +335,7 @@ def last_run(run_id: str | None = None, *, backup: bool = False) -> Run:
         If there is no such run.
     """
     if run_id is not None:
-        return Run.load(folders.runs() / run_id)
+        return _named(run_id)
     finished = finished_runs()
     own = _newest([folder for folder in finished if folder in _results_here], backup)
     if own is not None:
@@ -344,6 +344,17 @@ def last_run(run_id: str | None = None, *, backup: bool = False) -> Run:
         return run
     section = "Train three presets" if backup else "Train"
     raise RunError(f'There is no recorded run yet. Run the section "{section}" first.')
+
+
+def _named(run_id: Any) -> Run:
+    """The run of that ID; a wrong one gets the nearest."""
+    there = [folder.name for folder in finished_runs()]
+    if not run_id or Path(str(run_id)).name != run_id or not (folders.runs() / run_id).is_dir():
+        raise RunError(
+            f"No run here has the Run ID {str(run_id)[:80]!r}.{nearest(str(run_id), there)} Copy it from the experiment"
+            " log."
+        )
+    return Run.load(folders.runs() / run_id)
 
 
 def _newest(oldest_first: list[Path], backup: bool) -> Run | None:

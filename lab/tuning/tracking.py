@@ -13,9 +13,7 @@ import importlib.util
 import json
 import os
 import shutil
-import struct
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +22,11 @@ import pandas as pd
 from tuning import folders
 from tuning.dials import FrozenDials
 from tuning.errors import RunError
+from tuning.files import write_whole
 from tuning.run import Run
 
 NAMES = {"tensorboard": "TensorBoard", "wandb": "Weights & Biases"}
 PROJECT = "workshop-6w"
-WANDB_HEADER, WANDB_BLOCK, WANDB_WHOLE, WANDB_LAST = 7, 32_768, 1, 4
 STEP_VALUES = {"loss": "step/loss", "learning_rate": "step/learning_rate", "grad_norm": "step/grad_norm"}
 EPOCH_VALUES = {
     "train_loss": "epoch/train_loss",
@@ -81,6 +79,7 @@ def config(run: Run) -> dict[str, Any]:
         "data_sha256": run.data["sha256"],
         "encoder_revision": run.encoder["revision"],
         "precision": run.machine["precision"],
+        "departures": "; ".join(run.departures),
         "torch": run.versions.get("torch", ""),
         "transformers": run.versions.get("transformers", ""),
     }
@@ -232,14 +231,19 @@ def to_wandb(run: Run) -> Path:
     tracked = wandb.init(
         project=PROJECT, id=run.run_id, name=run.run_id, dir=str(where), config=config(run), settings=private
     )
+    sent: dict[str, list[float]] = {}
     by_step: dict[int, dict[str, float]] = {}
     for step, title, value in rows(run):
         by_step.setdefault(step, {})[title] = value
     for step, values in by_step.items():
         tracked.log(values, step=step)
+        for title, value in values.items():
+            sent.setdefault(title, []).append(value)
     for name, value in final(run).items():
         tracked.summary[f"final/{name}"] = value
+        sent[f"final/{name}"] = [value]
     tracked.finish()
+    write_whole(_sent_file(run), json.dumps(sent))
     kept = _wandb_folder(run)
     # W&B's own log names folders of this machine.
     shutil.rmtree(kept / "logs", ignore_errors=True)
@@ -250,46 +254,25 @@ def _wandb_folder(run: Run) -> Path:
     return next(folder().glob(f"wandb/offline-run-*-{run.run_id}"))
 
 
-def in_wandb(run: Run) -> dict[str, list[float]]:
-    """Read a run back from W&B's own file: the values of each curve, in order, and the final scores.
+def _sent_file(run: Run) -> Path:
+    return folder() / "wandb" / f"sent-{run.run_id}.json"
 
-    Raises
-    ------
-    RunError
-        If W&B is not installed.
+
+def sent_to_wandb(run: Run) -> dict[str, list[float]]:
+    """What W&B was handed of a run: the values of each curve, in order, and the final scores; empty if nothing was.
+
+    Its own file is private to W&B, and is whole only some time after the run's end.
     """
-    _needed("wandb")
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    found: dict[str, list[float]] = {}
-    for raw in _wandb_records(next(_wandb_folder(run).glob("*.wandb")).read_bytes()):
-        record = Record.FromString(raw)
-        items = [*record.history.item, *(item for item in record.summary.update if "final" in item.key)]
-        for item in items:
-            title = item.key or "/".join(item.nested_key)
-            if not title.startswith("_"):
-                found.setdefault(title, []).append(float(json.loads(item.value_json)))
-    return found
-
-
-def _wandb_records(content: bytes) -> Iterator[bytes]:
-    """Cut W&B's file into records: LevelDB's log format, blocks of 32 KiB that hold whole records or parts of one."""
-    at, parts = WANDB_HEADER, b""
-    while at + 7 <= len(content):
-        left = WANDB_BLOCK - at % WANDB_BLOCK
-        if left < 7:
-            at += left
-            continue
-        _, size, kind = struct.unpack("<IHB", content[at : at + 7])
-        parts += content[at + 7 : at + 7 + size]
-        at += 7 + size
-        if kind in (WANDB_WHOLE, WANDB_LAST):
-            yield parts
-            parts = b""
+    try:
+        return json.loads(_sent_file(run).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
 
 
 def side_by_side(run: Run) -> pd.DataFrame:
-    """The same run in the log and in each tracker that has it: last value of each curve, and the final scores.
+    """The same run in the log and in each tracker: last value of each curve, and the final scores.
+
+    TensorBoard's files are read back; for W&B it is what was handed over.
 
     Parameters
     ----------
@@ -303,7 +286,7 @@ def side_by_side(run: Run) -> pd.DataFrame:
     record = {title: value for _, title, value in rows(run)}
     record |= {f"final/{name}": value for name, value in final(run).items()}
     columns = {"log": record}
-    for tracker, read in {"tensorboard": in_tensorboard, "wandb": in_wandb}.items():
+    for tracker, read in {"tensorboard": in_tensorboard, "wandb": sent_to_wandb}.items():
         if is_here(tracker):
             columns[NAMES[tracker]] = {title: values[-1] for title, values in read(run).items()}
     return pd.DataFrame(columns, index=list(record)).astype(float)

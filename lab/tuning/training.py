@@ -57,6 +57,7 @@ from tuning.run import (
     copy_results,
     finite,
     forget_old_weights,
+    last_run,
     make_room_in,
     new_folder,
     save_predictions,
@@ -493,7 +494,8 @@ def start_run(
         dials=dials.as_dict() | {"DATA": data.source},
         learning_rate=encoder.rate(dials.LR_PRESET),
         seed=dials.seed,
-        encoder={"name": encoder.name, "source": encoder.source, "revision": encoder.revision, "parameters": 0},
+        encoder={"name": encoder.name, "source": encoder.source, "revision": encoder.revision, "parameters": 0}
+        | ({"keeps_head": True} if encoder.keeps_head else {}),
         data={
             "path": folders.short(data.path),
             "sha256": data.sha256,
@@ -714,6 +716,7 @@ class Recording:
         }
         run.diagnosis = diagnose(run).as_dict()
         if resume.room_for(model.num_parameters(), copies=1):
+            setattr(model.config, encoders.OWN_RUN, run.run_id)
             model.save_pretrained(self.folder / "model")
             tokenizer.save_pretrained(self.folder / "model")
         else:
@@ -790,7 +793,7 @@ def trained(run: Run) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         raise RunError(
             f"{run.run_id}: its weights are no longer on disk (only the newest runs keep them). Train it again."
         )
-    kept = encoders.Encoder(run.encoder["name"], "folder", folder, run.encoder["revision"], {})
+    kept = encoders.Encoder(run.encoder["name"], "folder", folder, run.encoder["revision"], {}, keeps_head=True)
     return encoders.build(kept, run.seed)
 
 
@@ -850,7 +853,21 @@ def open_test(run: Run) -> pd.DataFrame:
             "size": scores.size,
         }
         run.save()
+        # Its row in the log shows the scores too.
+        journal.append(run)
     return journal.validation_and_test(run)
+
+
+def closed_test() -> str:
+    """What the cell says that opens the test part while it names no run."""
+    try:
+        run_id = last_run().run_id
+    except RunError as problem:
+        return f"The test part stays closed. {problem}"
+    return (
+        f'The test part stays closed. To open it for your last run, once, write OPEN_TEST = "{run_id}".\n'
+        "For another run write that one's Run ID, from the experiment log."
+    )
 
 
 def fit(

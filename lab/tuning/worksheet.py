@@ -235,7 +235,7 @@ def filled(text: str, runs: Sequence[Run], spare: int = 0) -> tuple[str, list[st
         if all(_says(shown[name], block.typed[name]) for name in WORKSHEET_COLUMNS if block.typed[name]):
             del lines[block.first : block.end]
     above, below = "".join(lines[:place]), "".join(lines[place:])
-    written = "\n".join(_table(title, rows, spare) for title, rows in tables.items())
+    written = "\n".join([*(_table(title, rows, spare) for title, rows in tables.items()), *_below(runs)])
     return f"{above.rstrip()}\n\n{written}\n{below}", _notices(fitting, of_runs)
 
 
@@ -279,6 +279,21 @@ def convergence_values(run: Run) -> dict[str, str]:
 def _main_first(runs: Sequence[Run]) -> list[Run]:
     """Own runs of the main lab first: the baseline is the first of these."""
     return sorted(runs, key=lambda run: (adopted_from(run) is not None, run.notebook == BACKUP_NOTEBOOK))
+
+
+def _below(runs: Sequence[Run]) -> list[str]:
+    """What the tables have no column for: the encoders, and the test parts that were opened."""
+    encoders: dict[str, list[str]] = {}
+    for run in runs:
+        encoders.setdefault(run.encoder["name"], []).append(run.run_id)
+    lines = [f"Encoder {name}: {', '.join(run_ids)}." for name, run_ids in encoders.items()]
+    lines += [
+        f"Test part of {run.run_id}, opened {run.test['opened'][:16].replace('T', ' ')}: accuracy"
+        f" {number(run.test['accuracy'], 3)}, macro-F1 {number(run.test['f1_macro'], 3)}."
+        for run in runs
+        if run.test
+    ]
+    return [_cell(line) + "\n" for line in lines]
 
 
 def _notices(fitting: dict[Block, list[Run]], of_runs: Sequence[_Entry]) -> list[str]:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 import pytest
 from machines import Session
@@ -34,7 +35,7 @@ def start(runs: Path, few: Path, module: str = "tuning.training", **dials: objec
     settings = [part for name, value in dials.items() for part in ("--set", f"{name}={value}")]
     environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}
     return subprocess.Popen(
-        [sys.executable, "-m", module, *settings],
+        [sys.executable, "-m", module, *settings, *(["--mine"] if module == "tuning.headless" else [])],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -163,6 +164,12 @@ def test_ctrl_c_in_a_terminal_keeps_the_record_and_is_one_line(monkeypatch, tmp_
     once_trained(tmp_path, lambda: os.killpg(process.pid, signal.SIGINT)).join()
     told = last_words(process)
     assert "Stopping. A run in training is measured and kept first" in told
+    kept = next(tmp_path.glob("*.stopped.ipynb"))
+    assert f"The cells that were run are in {kept.as_posix()}" in told
+    cells = {cell.id: cell for cell in nbformat.read(kept, as_version=4).cells}
+    assert cells["baseline"].outputs
+    assert "Stopped by hand" in str(cells["train"].outputs)
+    assert not cells["verdict"].outputs
     run = Run.load(next(tmp_path.glob("*/run.json")))
     assert (run.outcome, len(run.epochs) >= 1) == ("interrupted", True)
     assert len(pd.read_csv(tmp_path / "experiment_log.csv")) == 1
@@ -175,7 +182,7 @@ def last_words(process: subprocess.Popen) -> str:
     _, told = process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in told
-    assert told.splitlines()[-1] == "Stopped by hand."
+    assert told.splitlines()[-1].startswith("Stopped by hand.")
     return told
 
 

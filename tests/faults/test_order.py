@@ -394,7 +394,17 @@ def test_three_notebooks_at_once_keep_all_their_runs_and_show_their_own(few, tmp
     }
     started = [
         subprocess.Popen(
-            [sys.executable, "-m", "tuning.headless", "--notebook", number, "--out", str(tmp_path / name), *settings],
+            [
+                sys.executable,
+                "-m",
+                "tuning.headless",
+                "--mine",
+                "--notebook",
+                number,
+                "--out",
+                str(tmp_path / name),
+                *settings,
+            ],
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
