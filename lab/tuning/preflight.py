@@ -392,18 +392,20 @@ def report(dials: Dials | None = None, minutes: float = MINUTES, *, probe: bool 
     # It is asked first and heard last: meanwhile the rest is looked at. Before there are dials nobody has wanted it.
     asked = None if dials is None else _asked(dials)
     found = checks()
+    more = []
+    if dials is not None:
+        more.extend([room(dials)] if dials.ROOM else [])
+        more.extend(_scored(dials))
+    # Timing needs what a failed check says is missing.
+    time_check = None
+    if all(check.status != "FAIL" for check in (*found, *more)):
+        time_check = time_needed(dials, minutes, probe=probe)
+        more.append(time_check)
     hub_check = None
     if asked is not None:
         hub_check = _hub(asked(HUB_SECONDS["command" if probe else "notebook"]), dials)
         found.append(hub_check)
-    if dials is not None:
-        found.extend([room(dials)] if dials.ROOM else [])
-        found.extend(_scored(dials))
-    # Timing needs what a failed check says is missing.
-    time_check = None
-    if all(check.status != "FAIL" for check in found):
-        time_check = time_needed(dials, minutes, probe=probe)
-        found.append(time_check)
+    found += more
     print(*found, sep="\n")
     if probe:
         print(_for_the_coach(found, hub_check, time_check))

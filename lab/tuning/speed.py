@@ -55,11 +55,16 @@ class Trick:
         The function or class that does it.
     changes : str
         What is done otherwise, and what that does to the numbers.
+    gain : tuple of float or None
+        How many times faster a bf16 step of 8 sentences is with this one more: embedded encoder, DistilBERT size. It is
+        the main thread's processor time on an AMD EPYC with two busy cores, old and new step by step in turn. None
+        where it was not measured alone.
     """
 
     name: str
     where: str
     changes: str
+    gain: tuple[float | None, float | None] = (None, None)
 
 
 TRICKS = (
@@ -77,21 +82,25 @@ TRICKS = (
         "whole blocks",
         "speed._Block",
         "a block's forward and backward pass as one function, weights cast to bf16 once a step; the same to rounding",
+        (1.10, None),
     ),
     Trick(
         "first token of the last block",
         "speed._Block",
         "where the head reads only the first token, the last block computes no other; the same to rounding",
+        (None, 1.07),
     ),
     Trick(
         "four masks from a draw",
         "speed.kept",
         "each random number of 64 bits gives four dropout decisions; the same in distribution",
+        (1.03, None),
     ),
     Trick(
         "clipping inside AdamW",
         "speed.FastTrainer",
         "the optimiser divides the gradients while it reads them; the same to rounding",
+        (1.03, None),
     ),
     Trick(
         "the last epoch's scores used again",
