@@ -209,7 +209,7 @@ def test_the_room_card_decides_three_dials_and_is_in_no_record():
 )
 def test_the_room_card_is_understood_in_any_order_and_spelling(typed):
     """In the wrong order it was [OK] with MODEL = bundled; capitals were refused."""
-    dials = Dials(ROOM=typed)
+    dials = Dials(ROOM=typed, GROUP=3)
     assert dials.ROOM == "embedded bundled fp32"
     told = str(preflight.room(dials))
     assert told == "[OK]   room card: MODEL = embedded, DATA = bundled, PRECISION = fp32"
@@ -251,6 +251,8 @@ def test_preflight_says_what_the_room_card_says_and_who_forgot_it(tmp_path, monk
     assert preflight.room(Dials(GROUP=3)).status == "WARN"
     kept = preflight.room(Dials(ROOM="embedded bundled fp32", GROUP=3))
     assert str(kept) == "[OK]   room card: MODEL = embedded, DATA = bundled, PRECISION = fp32"
+    nobody = preflight.room(Dials(ROOM="embedded bundled fp32"))
+    assert (nobody.status, "set your group's number" in nobody.text) == ("WARN", True)
     missing = preflight.room(Dials(ROOM="distilbert bundled fp32", GROUP=3))
     assert missing.status == "WARN"
     assert "DistilBERT is not on this machine yet" in missing.text

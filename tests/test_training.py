@@ -15,11 +15,12 @@ from transformers import DataCollatorWithPadding, TrainerCallback
 
 from tuning import data as sentences
 from tuning import encoder as encoders
-from tuning import sgd, training
-from tuning.batching import LengthGroupedTrainer, SimilarLengths
+from tuning import sgd, speed, training
+from tuning.batching import SimilarLengths
 from tuning.dials import Dials, SgdDials
 from tuning.errors import RunError
 from tuning.evaluation import compute_metrics
+from tuning.log import read_log
 from tuning.run import Run, last_run, load_predictions
 
 LAB = Path(training.__file__).parent.parent
@@ -45,7 +46,7 @@ def prepare(splits, *more: TrainerCallback, **dials):
     tokens = training.tokenise_splits(splits, tokenizer, dials)
     recording = training.Recording(dials, data, splits, encoder, dials.PRECISION)
     args = training.arguments(dials, recording.run.learning_rate, dials.PRECISION, recording.folder)
-    trainer = LengthGroupedTrainer(
+    trainer = speed.TRAINERS[dials.SPEED](
         model=model,
         args=args,
         train_dataset=tokens.train,
@@ -312,6 +313,30 @@ def test_a_dial_that_is_misspelt_is_refused_with_the_right_name(capsys, option, 
     assert len(said.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
+def test_nothing_is_evaluated_twice_and_the_scores_are_those_of_asking_again(splits, monkeypatch):
+    recording, trainer, tokens = prepare(splits, EPOCHS=1)
+    before, _ = training.measure(trainer.model, tokens, trainer.processing_class, "fp32")
+    asked = []
+    predict = training.predict
+    monkeypatch.setattr(training, "predict", lambda *given: asked.append(given) or predict(*given))
+    with recording.keep(trainer, tokens) as run:
+        trainer.train()
+    assert asked == []
+    assert run.baseline == before
+    after, logits = training.measure(trainer.model, tokens, trainer.processing_class, "fp32")
+    assert len(asked) == 2
+    assert {name: run.final[name] for name in after} == after
+    assert load_predictions(run)[list(sentences.LABELS)].to_numpy() == pytest.approx(logits, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_plain_trains_with_the_unchanged_trainer(splits):
+    run = train(splits, EPOCHS=1, SPEED="plain")
+    assert run.dials["SPEED"] == "plain"
+    assert run.final["val_loss"] == pytest.approx(run.epochs[-1]["val_loss"], abs=1e-5)
+
+
 @pytest.mark.parametrize(("words", "cut"), [(94, 0), (95, 6)])
 def test_sentences_longer_than_the_limit_are_counted(words, cut):
     """A word is a token here, and two more mark the beginning and the end."""
@@ -322,3 +347,17 @@ def test_sentences_longer_than_the_limit_are_counted(words, cut):
     tokens = training.tokenise_splits(parts, encoders.tokenizer(encoders.find("embedded")), Dials(**FEW))
     assert tokens.cut == cut
     assert [notice.startswith("6 of 30 are cut at 96 tokens") for notice in tokens.notices] == [True] * bool(cut)
+
+
+def test_the_test_part_of_the_named_run_is_opened_once_and_reaches_the_log(tiny_distilbert, few, capsys):
+    few_dials = {"MODEL": str(tiny_distilbert), "DATA": str(few), "TRAIN_SUBSET": 24, "EPOCHS": 1, "PRECISION": "fp32"}
+    first, last = (training.fit(Dials(**few_dials, GROUP=group), quiet=True) for group in (1, 2))
+    assert f'OPEN_TEST = "{last.run_id}"' in training.closed_test()
+    shown = training.open_test(last_run(first.run_id))
+    opened = Run.load(first.folder).test
+    assert training.open_test(last_run(first.run_id)).equals(shown)
+    assert Run.load(first.folder).test == opened
+    assert last_run().test is None
+    rows = read_log().set_index("Run ID")
+    assert rows.loc[first.run_id, "Test F1-macro"] == f"{opened['f1_macro']:.3f}"
+    assert (rows.loc[first.run_id, "Test opened"], rows.loc[last.run_id, "Test opened"]) == (opened["opened"], "")

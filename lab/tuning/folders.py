@@ -6,6 +6,8 @@ from pathlib import Path
 LAB = Path(__file__).resolve().parent.parent
 ROOT = LAB.parent
 DATA = LAB / "data"
+# Below the folder of runs: the runs that only check a machine.
+CHECK = "check"
 
 
 def runs() -> Path:

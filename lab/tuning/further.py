@@ -432,7 +432,8 @@ def without(run: Run, *left_out: str) -> tuple:
     dials = FrozenDials().as_dict() | run.dials
     kept = {name: value for name, value in dials.items() if name not in ("MODEL", "PRECISION", "LR_PRESET", *left_out)}
     rate = None if "LR_PRESET" in left_out else run.learning_rate
-    return kept, rate, run.encoder["revision"], run.data["sha256"], run.machine["precision"], run.notebook in _MAIN_LAB
+    made_from = run.encoder["revision"], run.data["sha256"], run.machine["precision"], run.notebook in _MAIN_LAB
+    return kept, rate, *made_from, run.departures
 
 
 def another_seed(run_1: Run, taken: Container[int] = ()) -> int:

@@ -40,7 +40,6 @@ from tuning.run import BACKUP_NOTEBOOK, COMPARISON_FILE, FURTHER_NOTEBOOK, Run, 
 from tuning.session import notebook_file
 
 NOTEBOOKS = ("01", "02", "03", "04")
-CHECK = "check"
 # What a learner types into cells, as it is published: a check takes nothing of it.
 PUBLISHED = {
     "PREDICTION": "",
@@ -159,7 +158,7 @@ class _Engine(NBClientEngine):
 @contextlib.contextmanager
 def apart_from_the_learner() -> Iterator[None]:
     """Inside, and in kernels started inside, runs and papers lie in ``lab/runs/check`` and not among the learner's."""
-    place = folders.runs() / CHECK
+    place = folders.runs() / folders.CHECK
     own = {"WORKSHOP_RUNS": place, "WORKSHOP_WORK": place / "my_work", "WORKSHOP_SHARE": place / "share"}
     before = {name: os.environ.get(name) for name in own}
     os.environ.update({name: str(path) for name, path in own.items()})

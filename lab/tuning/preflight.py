@@ -310,6 +310,10 @@ def room(dials: Dials) -> Check:
             f"{told}. DistilBERT is not on this machine yet. If the section Tokenise does not bring it, your run will"
             " stand apart: tell the coach.",
         )
+    if dials.GROUP is None:
+        return Check(
+            "WARN", f"{told}. GROUP is None: set your group's number, or your run has the seed of nobody's group"
+        )
     return Check("OK", told)
 
 

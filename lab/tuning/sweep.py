@@ -77,7 +77,7 @@ def missing(wanted: Sequence[Dials | SgdDials]) -> list[Dials | SgdDials]:
     there = {
         _key(run.dials, run.data["sha256"], run.encoder["revision"], run.notebook == BACKUP_NOTEBOOK)
         for run in readable_runs()[0]
-        if run.outcome != "interrupted" and run.versions == here and adopted_from(run) is None
+        if run.outcome != "interrupted" and run.versions == here and adopted_from(run) is None and not run.departures
     }
     return [dials for dials in wanted if _key_of(dials) not in there]
 
