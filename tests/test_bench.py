@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import subprocess
 
 import numpy as np
 import pytest
@@ -231,3 +232,21 @@ def test_a_contender_runs_in_a_process_of_its_own(monkeypatch, tiny_distilbert):
     assert found["memory_mb"] > 100
     assert set(found["parts"]) >= {"forward and backward", "evaluation", "live figure"}
     assert sum(found["parts"].values()) <= found["seconds"] <= found["total_seconds"]
+
+
+def test_the_earlier_lab_is_measured_with_its_own_code(monkeypatch, tmp_path):
+    old = tmp_path / "previous" / "lab"
+    started = []
+
+    def start(command, **options):
+        started.append((command, options))
+        return subprocess.CompletedProcess(command, 0, stdout='{"seconds": 1}', stderr="")
+
+    monkeypatch.setattr(bench, "previous_code", lambda: old.parent)
+    monkeypatch.setattr(bench.subprocess, "run", start)
+    bench.measure(bench._trained("previous-fp32", bench.EMBEDDED, 1))
+    bench.measure(bench._trained("ours-fp32", bench.EMBEDDED, 1))
+    (command, earlier), (same_command, now) = started
+    assert command == same_command
+    assert earlier["env"]["PYTHONPATH"] == str(old)
+    assert now["env"].get("PYTHONPATH") != str(old)

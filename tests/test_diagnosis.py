@@ -274,6 +274,13 @@ def test_more_sentences_are_advised_only_where_there_are_more(make_run):
     assert "all are in use" in diagnose(run).next_dial
 
 
+def test_a_rare_label_that_is_never_found_asks_for_sentences(make_run):
+    by_label = {"val_f1": {"negative": 0.0, "neutral": 0.88, "positive": 0.75}}
+    by_label |= {"val_predicted": {"negative": 0, "neutral": 150, "positive": 100}}
+    found = diagnose(run_of(make_run, (0.202, 0.20), (0.42, 0.42), (0.55, 0.55), **by_label, weight_movement=0.01))
+    assert (found.verdict, "more with the label negative" in found.next_dial) == ("unclear", True)
+
+
 def test_a_good_score_on_contradictory_labels_is_not_too_high(make_run):
     run = run_of(make_run, (0.70, 0.52, 0.48, 0.46), (0.60, 0.45, 0.42, 0.42), (0.6, 0.8, 0.85, 0.86))
     assert diagnose(run).verdict == "just right"

@@ -15,8 +15,8 @@ from transformers import DataCollatorWithPadding, TrainerCallback
 
 from tuning import data as sentences
 from tuning import encoder as encoders
-from tuning import sgd, training
-from tuning.batching import LengthGroupedTrainer, SimilarLengths
+from tuning import sgd, speed, training
+from tuning.batching import SimilarLengths
 from tuning.dials import Dials, SgdDials
 from tuning.errors import RunError
 from tuning.evaluation import compute_metrics
@@ -46,7 +46,7 @@ def prepare(splits, *more: TrainerCallback, **dials):
     tokens = training.tokenise_splits(splits, tokenizer, dials)
     recording = training.Recording(dials, data, splits, encoder, dials.PRECISION)
     args = training.arguments(dials, recording.run.learning_rate, dials.PRECISION, recording.folder)
-    trainer = LengthGroupedTrainer(
+    trainer = speed.TRAINERS[dials.SPEED](
         model=model,
         args=args,
         train_dataset=tokens.train,
@@ -311,6 +311,30 @@ def test_a_dial_that_is_misspelt_is_refused_with_the_right_name(capsys, option, 
     said = capsys.readouterr().err
     assert told in said
     assert len(said.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_nothing_is_evaluated_twice_and_the_scores_are_those_of_asking_again(splits, monkeypatch):
+    recording, trainer, tokens = prepare(splits, EPOCHS=1)
+    before, _ = training.measure(trainer.model, tokens, trainer.processing_class, "fp32")
+    asked = []
+    predict = training.predict
+    monkeypatch.setattr(training, "predict", lambda *given: asked.append(given) or predict(*given))
+    with recording.keep(trainer, tokens) as run:
+        trainer.train()
+    assert asked == []
+    assert run.baseline == before
+    after, logits = training.measure(trainer.model, tokens, trainer.processing_class, "fp32")
+    assert len(asked) == 2
+    assert {name: run.final[name] for name in after} == after
+    assert load_predictions(run)[list(sentences.LABELS)].to_numpy() == pytest.approx(logits, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_plain_trains_with_the_unchanged_trainer(splits):
+    run = train(splits, EPOCHS=1, SPEED="plain")
+    assert run.dials["SPEED"] == "plain"
+    assert run.final["val_loss"] == pytest.approx(run.epochs[-1]["val_loss"], abs=1e-5)
 
 
 @pytest.mark.parametrize(("words", "cut"), [(94, 0), (95, 6)])

@@ -10,7 +10,7 @@ const CAUSE_WORDS = {
   "too low": "Learning rate too low",
   "just right": "Learning rate about right",
   "too high": "Learning rate too high",
-  overfitting: "Too few sentences, too many times",
+  overfitting: "Too many times over the same sentences",
 };
 const SURE = [
   [25, "25% a guess"],

@@ -9,11 +9,13 @@ selection that changes no file.
 import argparse
 import dataclasses
 import fnmatch
+import io
 import json
 import os
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections import Counter
@@ -36,6 +38,10 @@ FOLDER = folders.ROOT / "benchmarks"
 RESULTS, TABLE, PICTURE = "results.jsonl", "README.md", "growth.png"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 REPEATS = 3
+# Left out of a quick look.
+SLOW = ("bare-auto", "previous-fp32", "previous-auto")
+# What "earlier" is: a commit of this repository, from before blocks were computed as one function.
+PREVIOUS = "65e5a91"
 SENTENCES, EPOCHS = 800, 2
 DISTILBERT_SIZE, EMBEDDED = "DistilBERT size", "embedded"
 MODELS = (DISTILBERT_SIZE, EMBEDDED)
@@ -49,6 +55,8 @@ DIAL_OF = {"sentences": "TRAIN_SUBSET", "tokens": "MAX_LENGTH", "epochs": "EPOCH
 CONTENDERS = {
     "common-adamw": "common practice, adamw_torch",
     "common-fused": "common practice, fused default",
+    "previous-fp32": "ours, earlier, fp32",
+    "previous-auto": "ours, earlier, automatic precision",
     "ours-fp32": "ours, fp32",
     "ours-auto": "ours, automatic precision",
     "bare-fp32": "bare loop, fp32",
@@ -125,12 +133,14 @@ def quick_plan() -> list[Task]:
     """A small selection for a look in a few minutes: few sentences, one repeat, the main contenders."""
     few = {"TRAIN_SUBSET": 96, "EPOCHS": 1}
     tasks = [_trained(name, DISTILBERT_SIZE, 1, 48, **few) for name in ("common-fused", "ours-fp32", "bare-fp32")]
-    tasks += [_trained(name, EMBEDDED, 1, 48, **few) for name in CONTENDERS if name != "bare-auto"]
+    tasks += [_trained(name, EMBEDDED, 1, 48, **few) for name in CONTENDERS if name not in SLOW]
     return [*tasks, *(_task("limit", "limit", model, 1, 48, **few) for model in MODELS)]
 
 
 def _trained(name: str, model: str, repeat: int, validation: int = 0, **dials: Any) -> Task:
     contender, _, precision = name.rpartition("-")
+    if contender == "previous":
+        contender = "ours"
     if contender == "common":
         return _task(name, name, model, repeat, validation, **dials)
     return _task(name, contender, model, repeat, validation, PRECISION=precision, **dials)
@@ -157,10 +167,13 @@ def measure(task: Task) -> dict[str, Any]:
         own = {"WORKSHOP_RUNS": scratch, "WORKSHOP_WORK": scratch}
         # A probe that is remembered, or runs made before, would make the estimate know the answer.
         own |= {"WORKSHOP_CACHE": scratch} if task.contender == "estimate" else {}
+        if task.name.startswith("previous"):
+            own |= {"PYTHONPATH": str(previous_code() / "lab")}
         # As the launcher and the notebooks' kernel set it: threads that spin would disturb whatever runs beside them.
         environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ | own
         began = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        # Python also looks for packages where it is started.
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=scratch)
         seconds = time.perf_counter() - began
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -179,6 +192,25 @@ def model_folder() -> Path:
         torch.manual_seed(0)
         DistilBertModel(DistilBertConfig()).save_pretrained(folder)
         encoders.tokenizer(encoders.find("embedded")).save_pretrained(folder)
+    return folder
+
+
+def previous_code() -> Path:
+    """The repository as it was at `PREVIOUS`, to measure old and new in turn.
+
+    Raises
+    ------
+    RunError
+        If git does not have that commit, as in a shallow copy.
+    """
+    folder = machine.memory_folder() / f"previous-{PREVIOUS}"
+    if not (folder / "lab").is_dir():
+        command = ["git", "-C", str(folders.ROOT), "archive", "--format=tar", PREVIOUS]
+        done = subprocess.run(command, capture_output=True)
+        if done.returncode != 0:
+            raise RunError(f"git has no commit {PREVIOUS} here to compare with. Fetch it: git fetch --unshallow")
+        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as files:
+            files.extractall(folder, filter="data")
     return folder
 
 

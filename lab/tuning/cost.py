@@ -1,7 +1,7 @@
 """What a run will cost, before it is made: seconds, energy and money.
 
-A run's time is that of its steps, its training tokens, its evaluation passes (before, after each epoch, and at the end)
-and a fixed part around them::
+A run's time is that of its steps, its training tokens, its evaluation passes (one before training and one after each
+epoch) and a fixed part around them::
 
     seconds = fixed + step x steps + token x tokens per pass x passes + read x tokens per evaluation x evaluations
 
@@ -53,9 +53,9 @@ class Work:
     read : int
         Tokens of one evaluation: validation and the fixed part of train.
     epochs : int
-        There is an evaluation after each, and one before and one after training.
+        There is an evaluation after each, and one before training.
     ends : int or None
-        Tokens of the evaluation before training, and of that after it, where more validation sentences are scored then.
+        Tokens of the evaluation before training, and of one after it, where more validation sentences are scored then.
     """
 
     steps: int
@@ -67,7 +67,10 @@ class Work:
     @property
     def tokens_read(self) -> int:
         """Tokens of all evaluations."""
-        return self.read * self.epochs + 2 * (self.read if self.ends is None else self.ends)
+        ends = self.read if self.ends is None else self.ends
+        # Otherwise the scores of the last epoch are those after training.
+        after = ends if ends > self.read else 0
+        return self.read * self.epochs + ends + after
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Speed:
     source: str
 
     def seconds(self, work: Work) -> float:
-        """Seconds of a whole run, evaluations before and after included."""
+        """Seconds of a whole run, all evaluations included."""
         return self.fixed + self.step * work.steps + self.token * work.tokens + self.read * work.tokens_read
 
 
@@ -306,6 +309,7 @@ def _runs_here(dials: Dials, encoder: "Encoder") -> list[Run]:
             and run.encoder["revision"] == encoder.revision
             and run.dials.get("BATCH_SIZE") == dials.BATCH_SIZE
             and run.dials.get("PRECISION") == dials.PRECISION
+            and run.dials.get("SPEED", dials.SPEED) == dials.SPEED
             and run.dials.get("TRAINED", EVERYTHING) == EVERYTHING
             and not run.departures
             and run.machine["processor"] == machine.processor()
@@ -319,17 +323,25 @@ def _runs_here(dials: Dials, encoder: "Encoder") -> list[Run]:
 
 
 def _of_run(run: Run, probed: Speed | None) -> Speed:
-    """Speed from one timed run: what lies outside training is two evaluations; the rest is steps."""
+    """Speed from one timed run: its evaluations and its steps."""
     train, total, tokens = (run.timing[key] for key in ("train_seconds", "total_seconds", "tokens"))
     steps, epochs = len(run.steps), run.steps[-1]["epoch"]
     per_sentence = tokens / (run.data["train_used"] * epochs)
-    read_tokens = per_sentence * (run.final["val_size"] + run.final["train_size"])
-    evaluation = (total - train) / 2
     after_epoch = run.data.get("scored", {}).get("epoch", run.final["val_size"]) + run.final["train_size"]
-    in_training = evaluation * epochs * after_epoch / (run.final["val_size"] + run.final["train_size"])
-    per_step = max(train - in_training, 0.2 * train) / steps
+    # Older runs do not say how long an evaluation took, but had two outside training.
+    at_ends = (total - train) / 2
+    evaluation = run.timing.get("evaluation_seconds") or (
+        at_ends * after_epoch / (run.final["val_size"] + run.final["train_size"])
+    )
+    per_step = max(train - evaluation * epochs, 0.2 * train) / steps
     share = STEP_SHARE if probed is None else probed.step * steps / (probed.step * steps + probed.token * tokens)
-    return Speed(share * per_step, (1 - share) * per_step * steps / tokens, evaluation / read_tokens, 0.0, "a run")
+    return Speed(
+        share * per_step,
+        (1 - share) * per_step * steps / tokens,
+        evaluation / (per_sentence * after_epoch),
+        0.0,
+        "a run",
+    )
 
 
 def probe(dials: Dials, encoder: "Encoder | None" = None) -> Speed:
@@ -357,7 +369,8 @@ def probe(dials: Dials, encoder: "Encoder | None" = None) -> Speed:
 def _key(dials: Dials, encoder: "Encoder") -> str:
     threads = os.environ.get("OMP_NUM_THREADS", "all")
     here = f"{machine.processor()} | {os.cpu_count()} cores, {threads} threads"
-    return f"{here} | torch {importlib.metadata.version('torch')} | {encoder.revision} | {dials.PRECISION}"
+    torch = importlib.metadata.version("torch")
+    return f"{here} | torch {torch} | {encoder.revision} | {dials.PRECISION}, {dials.SPEED}"
 
 
 def _memory_file() -> Path:

@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from tuning import metrics
 from tuning.data import LABELS
@@ -552,6 +552,7 @@ def over_epochs(run: Run) -> Picture:
         for panel, title in zip(panels, ("Loss", "Validation macro-F1", "Confidence of the mistakes"), strict=True):
             panel.set_title(title)
             panel.set_xlabel("epoch")
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
             panel.set_ylim(bottom=0)
         panels[1].set_ylim(0, 1)
         panels[2].set_ylim(0, 1)

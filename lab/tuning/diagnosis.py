@@ -182,7 +182,7 @@ def _evidence(facts: Facts, reading: str) -> list[str]:
     gap = [] if low is None else [f"The accuracy gap is {facts.gap or low:+.2f} ({low:+.2f} to {high:+.2f})."]
     match reading:
         case "too low":
-            how = "less than half the way down" if answered["came down"] else "it hardly left its start"
+            how = "half the way down at most" if answered["came down"] else "it hardly left its start"
             return [f"{went}: {how}.{moved}", scored]
         case "just right":
             real = [f"{gap[0]} It is real: watch it."] if gap and low > 0 else []
@@ -240,7 +240,7 @@ def _oddity(facts: Facts) -> str:
     """What is odd about good scores."""
     answered, odd = facts.answered, []
     if not answered["label found"]:
-        odd.append(f"{min(facts.label_f1, key=facts.label_f1.get)} is hardly ever predicted")
+        odd.append(f"{_worst_label(facts)} is hardly ever predicted")
     if answered["named too often"]:
         label = max(facts.leaning, key=facts.leaning.get)
         odd.append(f"{label} is predicted {facts.leaning[label]:.1f} times as often as it occurs")
@@ -250,6 +250,10 @@ def _oddity(facts: Facts) -> str:
         odd.append(f"training loss rose again, from {facts.end - facts.change:.2f} to {facts.end:.2f}")
     text = f"{', and '.join(odd)}."
     return text[0].upper() + text[1:]
+
+
+def _worst_label(facts: Facts) -> str:
+    return min(facts.label_f1, key=facts.label_f1.get)
 
 
 def _next_dial(facts: Facts, readings: set[str]) -> str:
@@ -276,7 +280,10 @@ def _next_dial(facts: Facts, readings: set[str]) -> str:
         return "Learning rate: three times lower. Compare the two curves."
     if "overfitting" in readings:
         return "Another seed (GROUP). Judge by macro-F1 on validation as well as by the loss."
-    if "chance" in readings:
+    falling = facts.change < -WORKSHEET_DELTA and facts.val < facts.lowest["val_loss"]
+    if "chance" in readings and not facts.answered["label found"] and facts.state("unclear") == "converged":
+        return f"Training sentences: more with the label {_worst_label(facts)}. More epochs would change little."
+    if "chance" in readings and (facts.answered["label found"] or not falling):
         return "Another seed (GROUP) at this learning rate. If it happens again: three times lower."
     if facts.change < -WORKSHEET_DELTA:
         return f"{_more_epochs(facts)}, or a learning rate three times higher. Compare the two curves."
@@ -312,7 +319,7 @@ def _more_sentences(facts: Facts) -> str:
     """More training sentences, where there are more."""
     size, used = (facts.run.data.get("split_sizes") or {}).get("train"), facts.run.data.get("train_used")
     if facts.run.dials.get("LABEL_NOISE"):
-        return "fewer with wrong labels (LABEL_NOISE)."
+        return "the same with fewer wrong labels (LABEL_NOISE)."
     return "all are in use, so check their labels." if size and used == size else "more of them."
 
 

@@ -433,7 +433,7 @@ _TOLD = {
     "too high": ("rate too high", "jumps in the first steps"),
     "too low": ("rate too low", "never leaves the dotted line"),
     "just right": ("about right", "both marks fall together"),
-    "overfitting": ("too few, too often", "training falls, validation rises"),
+    "overfitting": ("too many times", "training falls, validation rises"),
 }
 
 

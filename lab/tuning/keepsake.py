@@ -27,10 +27,7 @@ from tuning.resume import CHECKPOINTS, MARK
 from tuning.run import finished_runs, readable_runs
 
 # The one sentence, wherever a document says what to take along.
-TAKE_HOME = (
-    "Save your worksheet, run the cell `save`, and download the one file that it names: it holds your worksheet,"
-    " your log and your runs."
-)
+TAKE_HOME = "Save your worksheet, run the cell `save`, and download its file: it holds all your work."
 SAVED = "saved"
 STEM = "workshop-6w-"
 PATTERN = "workshop-6w-*.zip"

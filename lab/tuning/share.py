@@ -93,11 +93,12 @@ class Gathered:
     refused: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     scores: list[Score] = dataclasses.field(default_factory=list)
     repeated: list[str] = dataclasses.field(default_factory=list)
+    _places: dict[str, int] = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
 
     def add(self, shared: Shared, place: str) -> None:
         """Take a run in, once; a copy with its test part opened replaces one without."""
-        twin = next((at for at, one in enumerate(self.shared) if one.key == shared.key), None)
-        if twin is None:
+        twin = self._places.setdefault(shared.key, len(self.shared))
+        if twin == len(self.shared):
             self.shared.append(shared)
         elif shared.run.test and not self.shared[twin].run.test:
             self.shared[twin] = shared

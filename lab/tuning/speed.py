@@ -11,10 +11,11 @@ autograd and autocast make hundreds, most of which copy small arrays.
 
 import dataclasses
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import gelu
@@ -28,6 +29,7 @@ from transformers import (
 from transformers.activations import GELUActivation
 from transformers.models.bert.modeling_bert import BertLayer
 from transformers.models.distilbert.modeling_distilbert import TransformerBlock
+from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
 from tuning import machine, vocabulary
 from tuning.batching import LengthGroupedTrainer
@@ -90,6 +92,11 @@ TRICKS = (
         "clipping inside AdamW",
         "speed.FastTrainer",
         "the optimiser divides the gradients while it reads them; the same to rounding",
+    ),
+    Trick(
+        "the last epoch's scores used again",
+        "speed.last_logits",
+        "the scores after training are those of the evaluation after the last epoch; no number changes",
     ),
     Trick(
         "memory kept between steps",
@@ -400,6 +407,19 @@ class FastTrainer(LengthGroupedTrainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.add_callback(_Memory())
+        # By the part's name: the step after which it was scored last, and its logits.
+        self.scored: dict[str, tuple[int, np.ndarray]] = {}
+
+    def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
+        """Train; what an earlier training left is forgotten."""
+        self.scored = {}
+        return super().train(*args, **kwargs)
+
+    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> EvalLoopOutput:
+        """Score one part, and keep its logits."""
+        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        self.scored[metric_key_prefix.removeprefix("eval_")] = self.state.global_step, output.predictions
+        return output
 
     def _clip_grad_norm(self, model: nn.Module) -> torch.Tensor:
         optimiser = getattr(self.optimizer, "optimizer", self.optimizer)
@@ -427,6 +447,27 @@ def clip_in(optimiser: torch.optim.Optimizer, weights: Iterable[nn.Parameter], m
     norm = torch.nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])
     optimiser.grad_scale = ((norm + 1e-6) / most).clamp_(min=1.0)
     return norm
+
+
+def last_logits(trainer: Trainer, parts: "Mapping[str, Dataset]") -> dict[str, np.ndarray] | None:
+    """Logits of the trained model, where the evaluation after the last epoch has left them.
+
+    Parameters
+    ----------
+    trainer : transformers.Trainer
+    parts : mapping of str to datasets.Dataset
+        What was to be scored, by name.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray of shape (sentences, labels), or None
+        None where a step or other weights came after the evaluation, or several processes shared it.
+    """
+    if not isinstance(trainer, FastTrainer) or trainer.args.load_best_model_at_end or trainer.args.world_size > 1:
+        return None
+    last = trainer.state.global_step
+    kept = {name: logits for name, (step, logits) in trainer.scored.items() if step == last and name in parts}
+    return kept if {name: len(part) for name, part in parts.items()} == {n: len(k) for n, k in kept.items()} else None
 
 
 TRAINERS: dict[str, type[Trainer]] = {"fast": FastTrainer, "plain": Trainer}

@@ -6,6 +6,7 @@ it: tokenising, the settings that are the same in every run, the recorder, resum
 """
 
 import argparse
+import copy
 import dataclasses
 import errno
 import hashlib
@@ -14,6 +15,7 @@ import math
 import shutil
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -116,6 +118,10 @@ class Tokens:
     def evaluation(self) -> dict[str, Dataset]:
         """The two parts that are scored after every epoch, by name."""
         return {"validation": self.validation_check, "train": self.train_check}
+
+    def at_ends(self) -> dict[str, Dataset]:
+        """The two parts that are scored before and after training, by name."""
+        return {"validation": self.validation, "train": self.train_check}
 
     def seen(self) -> tuple[Dataset, Dataset]:
         """All sentences that the model sees while it trains; those for checking are some of the training sentences."""
@@ -282,9 +288,26 @@ def read(model: PreTrainedModel, sentences: Sequence[str], tokenizer: PreTrained
 
 
 def measure(
-    model: PreTrainedModel, tokens: Tokens, tokenizer: PreTrainedTokenizerBase, precision: str
+    model: PreTrainedModel,
+    tokens: Tokens,
+    tokenizer: PreTrainedTokenizerBase,
+    precision: str,
+    logits: dict[str, np.ndarray] | None = None,
 ) -> tuple[dict[str, Any], np.ndarray]:
     """Score a model on validation and on the fixed training subset, with intervals and the gap.
+
+    The same model with the same weights is not asked a second time: the notebook shows the baseline, and the record
+    wants it again.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+    tokens : Tokens
+    tokenizer : transformers.PreTrainedTokenizerBase
+    precision : str
+        Number format, as in training.
+    logits : dict of str to numpy.ndarray, optional
+        Those of each part of ``tokens.at_ends()``, where they are known already.
 
     Returns
     -------
@@ -293,11 +316,27 @@ def measure(
     logits : numpy.ndarray of shape (validation sentences, labels)
         In the order of ``tokens.validation``.
     """
-    logits = predict(model, tokens.validation, tokenizer, precision)
-    truth = np.asarray(tokens.validation["labels"])
-    train_logits = predict(model, tokens.train_check, tokenizer, precision)
-    train = metrics.score(train_logits, np.asarray(tokens.train_check["labels"]))
-    return metrics.summary(train, metrics.score(logits, truth), logits, truth), logits
+    asked = None
+    if logits is None:
+        asked = precision, _checksum(model)
+        known = getattr(model, "measured", None)
+        if known is not None and known[0] is tokens and known[1] == asked:
+            return copy.deepcopy(known[2])
+        logits = {name: predict(model, part, tokenizer, precision) for name, part in tokens.at_ends().items()}
+    validation, truth = logits["validation"], np.asarray(tokens.validation["labels"])
+    train = metrics.score(logits["train"], np.asarray(tokens.train_check["labels"]))
+    scores = metrics.summary(train, metrics.score(validation, truth), validation, truth), validation
+    if asked is not None:
+        model.measured = (tokens, asked, copy.deepcopy(scores))
+    return scores
+
+
+def _checksum(model: PreTrainedModel) -> int:
+    """A number that changes when any weight does."""
+    total = 0
+    for weight in model.parameters():
+        total = zlib.crc32(weight.detach().cpu().contiguous().numpy().data, total)
+    return total
 
 
 def movement(model: PreTrainedModel, encoder: "Encoder") -> dict[str, float]:
@@ -345,6 +384,8 @@ class Recorder(TrainerCallback):
 
     Attributes
     ----------
+    evaluation_seconds : list of float
+        How long each evaluation took.
     saves : bool
         Whether checkpoints are written; off where the disk has no room for them.
     """
@@ -354,6 +395,7 @@ class Recorder(TrainerCallback):
         self.fingerprint = fingerprint
         self.saves = True
         self._scored: dict[str, float] = {}
+        self.evaluation_seconds: list[float] = []
         self._epoch_began = time.perf_counter()
 
     def on_epoch_begin(self, args, state, control, **kwargs) -> None:
@@ -384,6 +426,7 @@ class Recorder(TrainerCallback):
         if "eval_validation_loss" not in self._scored or "eval_train_loss" not in self._scored:
             return
         both, self._scored = self._scored, {}
+        self.evaluation_seconds.append(both["eval_validation_runtime"] + both["eval_train_runtime"])
         begun = round(state.epoch) - 1
         losses = [step["loss"] for step in self.run.steps if step["epoch"] > begun and step["loss"] is not None]
         self.run.epochs.append(
@@ -600,7 +643,7 @@ class Recording:
             train_seconds = time.perf_counter() - train_began
             _let_the_optimiser_go(trainer)
         # A search over rates gives the Trainer a new model before it trains.
-        self._finish(trainer.model, tokenizer, tokens, train_seconds)
+        self._finish(trainer.model, tokenizer, tokens, train_seconds, speed.last_logits(trainer, tokens.at_ends()))
         run.timing["total_seconds"] = time.perf_counter() - began
         if (watt_hours := meter.stop()) is not None:
             run.timing["energy_wh"] = watt_hours
@@ -653,15 +696,21 @@ class Recording:
             print(f"This run differs from the dials: {'; '.join(found)}. The log and the board set it apart.")
 
     def _finish(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tokens: Tokens, seconds: float
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        tokens: Tokens,
+        seconds: float,
+        known: dict[str, np.ndarray] | None,
     ) -> None:
         run = self.run
-        run.final, logits = measure(model, tokens, tokenizer, self.precision)
+        run.final, logits = measure(model, tokens, tokenizer, self.precision, known)
         moved = movement(model, self.encoder)
         run.final = finite(run.final | {"weight_movement": moved.pop("all"), "layer_movement": moved})
         lengths = sum(map(len, tokens.train["input_ids"]))
         run.timing = {
             "train_seconds": seconds,
+            "evaluation_seconds": float(np.mean(seen)) if (seen := self.recorder.evaluation_seconds) else None,
             "tokens": round(lengths * (run.steps[-1]["epoch"] if run.steps else 0)),
             "peak_memory_mb": machine.peak_memory_mb(),
         }

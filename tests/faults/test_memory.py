@@ -123,7 +123,7 @@ def test_memory_that_runs_out_while_training_is_one_line(tiny_distilbert, monkey
     def fail(*args, **more):
         raise problem
 
-    monkeypatch.setattr(training.LengthGroupedTrainer, "training_step", fail)
+    monkeypatch.setattr(training.speed.FastTrainer, "training_step", fail)
     small = {"TRAIN_SUBSET": 24, "EPOCHS": 1, "MAX_LENGTH": 16, "PRECISION": "fp32"}
     with pytest.raises(RunError, match="memory of this machine is full, so training stopped") as caught:
         training.fit(Dials(MODEL=str(tiny_distilbert), **small), quiet=True)
@@ -134,7 +134,7 @@ def test_another_error_of_the_trainer_stays_what_it_is(tiny_distilbert, monkeypa
     def fail(*args, **more):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(training.LengthGroupedTrainer, "training_step", fail)
+    monkeypatch.setattr(training.speed.FastTrainer, "training_step", fail)
     with pytest.raises(RuntimeError, match="a bug"):
         training.fit(Dials(MODEL=str(tiny_distilbert), TRAIN_SUBSET=24, EPOCHS=1, PRECISION="fp32"), quiet=True)
 
