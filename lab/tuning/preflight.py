@@ -312,7 +312,7 @@ def room(dials: Dials) -> Check:
         )
     if dials.GROUP is None:
         return Check(
-            "WARN", f"{told}. GROUP is None: set your group's number, or your run has the seed of nobody's group"
+            "WARN", f"{told}. GROUP is None: set your group's number. Groups without one all have the same seed"
         )
     return Check("OK", told)
 
