@@ -54,7 +54,7 @@ class Thinning:
 
 
 WHOLE = Thinning(first=0, every=1)
-SWEEP_THINNING = Thinning(first=24, every=20)
+SWEEP_THINNING = Thinning(first=24, every=4)
 BACKUP_THINNING = Thinning(first=40, every=80)
 
 
