@@ -1751,9 +1751,16 @@ def overview() -> str:
             "",
             "The first use installs what is needed into a folder of its own; later uses start at once.",
             "With --from-pack FOLDER, a command takes everything from what 'pack' wrote, and needs no network.",
-            f"More about a command: {THIS} COMMAND --help",
+            f"More about a command: {THIS} COMMAND --help. Which version this is: {THIS} --version",
         ]
     )
+
+
+def release() -> str:
+    """Read the workshop's version from pyproject.toml, line by line: an old Python cannot read TOML."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    version = re.search(r'^\[project\]\n(?:[^\[].*\n)*?version = "([^"]+)"$', text, re.MULTILINE)
+    return version[1] if version else "unknown"
 
 
 def parse(name: str, arguments: Sequence[str]) -> argparse.Namespace:
@@ -1803,6 +1810,9 @@ def main(arguments: Sequence[str]) -> int:
         if not arguments or arguments[0] in ("-h", "--help", "help"):
             print(overview())
             return 0 if arguments else EXIT_USAGE
+        if arguments[0] == "--version":
+            print(release())
+            return 0
         options = parse(arguments[0], take_pack(arguments[1:]))
         return COMMANDS[arguments[0]].start(options)
     except WorkshopError as error:
