@@ -444,15 +444,8 @@ def _budget(path: Path) -> str:
         runs = [reference.load(name) for name in reference.names(f"{reference.BUDGETED}{size}x{epochs}-")]
         f1 = [run.final["val_f1_macro"] for run in runs]
         losses = [run.final["val_loss"] for run in runs]
-        rows.append(
-            (
-                f"{size:,} x {epochs}",
-                f"{sum(f1) / len(f1):.2f}",
-                spread(f1, ".2f"),
-                spread(losses, ".2f"),
-                len(runs),
-            )
-        )
+        mean = f"{sum(f1) / len(f1):.2f}" if f1 else "not recorded yet"
+        rows.append((f"{size:,} x {epochs}", mean, spread(f1, ".2f"), spread(losses, ".2f"), len(runs)))
     return table(("sentences x epochs", "macro-F1, mean", "macro-F1", "validation loss", "seeds"), rows)
 
 
