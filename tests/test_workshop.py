@@ -383,6 +383,7 @@ def test_constraints_fix_everything_that_is_pulled_in():
 
 def test_what_the_package_imports_is_a_direct_requirement():
     names = {"sklearn": "scikit-learn", "pptx": "python-pptx", "pypandoc": "pypandoc-binary", "yaml": "pyyaml"}
+    names["PIL"] = "pillow"
     imported = set()
     for file in (ROOT / "lab" / "tuning").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -526,7 +527,7 @@ def test_progress_is_plain_lines_elsewhere():
     ("arguments", "message"),
     [
         (["rnu"], "did you mean 'run'?"),
-        (["xyzzy"], "there are run, lab, setup, pack, check, fetch-model"),
+        (["xyzzy"], "there are run, lab, setup, pack, audit, check, fetch-model"),
         (["run", "--notebook", "07"], "invalid choice: '07'"),
         (["test", "--fast", "--full"], "not allowed with"),
         (["run", "--out"], "expected one argument"),
@@ -901,8 +902,10 @@ def test_a_path_in_which_no_environment_can_be_made_is_refused_at_once(fresh, tm
 
 @POSIX_ONLY
 @pytest.mark.slow
-def test_a_disk_without_links_gets_copies(ready, interpreter, fresh):
+def test_a_disk_without_links_gets_copies(interpreter, tmp_path, wheels):
     """An interpreter that cannot make links stands for the disk."""
+    (tmp_path / "fresh").mkdir()
+    fresh = Project.make(tmp_path / "fresh", wheels)
     (site_packages,) = interpreter.parent.parent.glob("lib/*/site-packages")
     forbid = (
         "import os\ndef symlink(*names, **options): raise PermissionError(1, 'no links here')\nos.symlink = symlink\n"

@@ -42,7 +42,7 @@ function fresh() {
 function stored() {
   try {
     const found = JSON.parse(localStorage.getItem(STORE));
-    const whole = found?.set === facts.set && typeof found.visitor === "string" && Array.isArray(found.opened);
+    const whole = found?.set === facts.set && /^[0-9a-f]{8}$/.test(found.visitor) && Array.isArray(found.opened);
     if (!whole || typeof found.answers !== "object") return null;
     const answers = Object.entries(found.answers ?? {}).filter(([item, answer]) => isAnswer(Number(item), answer));
     return { ...fresh(), visitor: found.visitor, name: cleanName(String(found.name)) ?? "", opened: [...found.opened], answers: Object.fromEntries(answers) };

@@ -72,7 +72,7 @@ def choose(runs: dict[str, Run], shown: set[str]) -> list[tuple[str, str]]:
     runs : dict of str to Run
         Recorded runs by name.
     shown : set of str
-        Names that learners see elsewhere as curve pictures; they are taken only where a cause has no other run.
+        Names that learners see elsewhere as curve pictures; they are left out.
 
     Raises
     ------
@@ -82,10 +82,10 @@ def choose(runs: dict[str, Run], shown: set[str]) -> list[tuple[str, str]]:
     working = np.median([math.log(run.learning_rate) for run in runs.values() if _cause(run) == "just right"] or [0])
     waiting = {}
     for cause in OFFERED:
-        names = [name for name, run in runs.items() if _cause(run) == cause and _is_fair(run)]
+        names = [name for name, run in runs.items() if _cause(run) == cause and _is_fair(run) and name not in shown]
         # The further a wrong rate lies from one that works, the clearer is the picture; the nearer a right one.
         sign = 1 if cause == "just right" else -1
-        names.sort(key=lambda name: (name in shown, sign * abs(math.log(runs[name].learning_rate) - working), name))
+        names.sort(key=lambda name: (sign * abs(math.log(runs[name].learning_rate) - working), name))
         needed = sum(causes.count(cause) for _, causes in PLAN)
         twins = next((pair for name in names if len(pair := _twins(runs, names, name)) == COMPARED), [])
         rest = [name for name in names if name not in twins]
