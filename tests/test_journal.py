@@ -466,9 +466,9 @@ def test_before_and_after_stand_under_the_majority_class(make_run):
     found = journal.before_after(make_run())
     assert found.index.tolist() == ["majority class", "before training", "after training"]
     assert found.loc["majority class", "accuracy"] == "0.520"
-    assert found.loc["majority class", "gap"] == ""
+    assert found.loc["majority class", "accuracy gap"] == ""
     assert found.loc["after training", "accuracy"] == "0.780 (0.72 to 0.83)"
-    assert found.loc["after training", "gap"] == "+0.040 (-0.03 to +0.11)"
+    assert found.loc["after training", "accuracy gap"] == "+0.040 (-0.03 to +0.11)"
 
 
 def test_the_table_of_a_diverged_run_has_empty_losses(diverged_run):

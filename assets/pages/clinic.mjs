@@ -194,7 +194,7 @@ function showAnswer({ item, cause, dial, sure, answer, right, dialRight }) {
     verdictMark(dialRight),
     dialRight ? `You said ${facts.dials[dial]}.` : `You said ${facts.dials[dial]}; better: ${good}.`,
   );
-  byId("next-dial").textContent = answer.next;
+  byId("next-dial").textContent = `The workshop's rules would try: ${answer.next}`;
   const left = inRound(caseOf(item).round).find((one) => !answered(one.item));
   byId("next-case").textContent = left ? "Next case" : "To your score";
   byId("next-case").onclick = () => (left ? openCase(left.item) : showSummary());
