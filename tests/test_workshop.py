@@ -526,7 +526,7 @@ def test_progress_is_plain_lines_elsewhere():
     ("arguments", "message"),
     [
         (["rnu"], "did you mean 'run'?"),
-        (["xyzzy"], "there are run, lab, setup, pack, check, fetch-model"),
+        (["xyzzy"], "there are run, lab, setup, pack, audit, check, fetch-model"),
         (["run", "--notebook", "07"], "invalid choice: '07'"),
         (["test", "--fast", "--full"], "not allowed with"),
         (["run", "--out"], "expected one argument"),
