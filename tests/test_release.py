@@ -56,3 +56,21 @@ def test_the_citation_and_the_history_agree_with_the_project():
     assert [author["name"] for author in CITATION["authors"]] == [author["name"] for author in PROJECT["authors"]]
     history = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.search(r"^## `?([\d.]+)", history, re.MULTILINE)[1] == PROJECT["version"]
+
+
+def test_every_push_is_checked_on_three_systems():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "checks.yml").read_text(encoding="utf-8"))
+    # YAML 1.1 reads the word "on" as true.
+    assert set(workflow[True]) == {"push", "pull_request"}
+    linux, elsewhere = workflow["jobs"]["linux"], workflow["jobs"]["elsewhere"]
+    assert linux["steps"][-1]["run"] == "bash .ci/run"
+    assert elsewhere["strategy"]["matrix"]["system"] == ["macos-latest", "windows-latest"]
+    assert elsewhere["steps"][-1]["run"] == "python workshop.py test --fast"
+
+
+def test_hooks_use_the_tools_that_the_tests_use():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0]["hooks"]
+    pinned = (ROOT / "requirements-test.txt").read_text(encoding="utf-8").splitlines()
+    for hook in hooks:
+        (package,) = hook["additional_dependencies"]
+        assert package in pinned or package.startswith("nbstripout=="), package

@@ -73,6 +73,7 @@ BEHIND = {
     "They are not hashed": ["test_security.py::test_packages_have_no_hashes_and_torch_an_index_of_its_own"],
     "setup --repair compares": ["test_workshop.py::test_a_package_with_another_content_of_the_same_size_is_repaired"],
     "Actions of GitHub": ["test_security.py::test_actions_and_image_are_pinned_as_the_page_says"],
+    "The Codespace's image": ["test_security.py::test_actions_and_image_are_pinned_as_the_page_says"],
     "Each sentence has a test": ["test_security.py::test_every_sentence_has_a_test"],
     "All of them:": ["test_security.py::test_every_sentence_has_a_test"],
 }
@@ -111,9 +112,12 @@ def test_packages_have_no_hashes_and_torch_an_index_of_its_own():
 
 def test_actions_and_image_are_pinned_as_the_page_says():
     for path in (folders.ROOT / ".github" / "workflows").glob("*.yml"):
-        jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values()
-        used = [step["uses"] for job in jobs for step in job["steps"] if "uses" in step]
+        text = path.read_text(encoding="utf-8")
+        assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
+        used = re.findall(r"uses: (.*)", text)
         assert used
-        assert all(re.fullmatch(r"actions/[\w-]+@v\d+", action) for action in used), used
+        assert all(re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action) for action in used), used
+    moved = yaml.safe_load((folders.ROOT / ".github" / "dependabot.yml").read_text(encoding="utf-8"))["updates"]
+    assert {entry["package-ecosystem"] for entry in moved} == {"github-actions", "pip"}
     container = (folders.ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8")
     assert '"image": "python:3.11-slim-bookworm"' in container
