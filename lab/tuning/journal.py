@@ -61,7 +61,8 @@ def before_after(run: Run) -> pd.DataFrame:
             "macro-F1": number(scores.get("val_f1_macro"), 3) + _interval(scores.get("val_f1_macro_interval")),
             "validation loss": number(scores.get("val_loss"), 3),
             "training loss": number(scores.get("train_loss"), 3),
-            "accuracy gap": signed(scores.get("gap_accuracy"), 3) + _interval(scores.get("gap_accuracy_interval"), sign="+"),
+            "accuracy gap": signed(scores.get("gap_accuracy"), 3)
+            + _interval(scores.get("gap_accuracy_interval"), sign="+"),
         }
     return pd.DataFrame.from_dict(rows, orient="index").fillna("")
 

@@ -59,13 +59,13 @@ THRESHOLDS = (
     Threshold("window", 40, 40, "sentences, in five steps or more", "where the loss stayed", "five batches of 8"),
     Threshold("jumped", 1.48, 1.56, "times the loss at the start", "the steps were too long", "measured"),
     Threshold("moved far", 0.02, 0.045, "share of the pretrained weights", "the steps were too long", "measured"),
-    Threshold("came down", 0.05, 0.15, "share of the loss at the start", "training loss left its start", "measured"),
+    Threshold("came down", 0.04, 0.15, "share of the loss at the start", "training loss left its start", "measured"),
     Threshold("half way", 0.515, 0.58, "share of the loss at the start", "training loss came far down", "about half"),
     Threshold("learned", 0.38, 0.45, "share of the macro-F1 above majority", "it reads sentences", "measured"),
     Threshold("one answer", 0.97, 0.97, "share of the predictions", "one label for all", "a few may slip through"),
     Threshold("label found", 0.1, 0.1, "F1 of the worst label", "no label is left out", "what luck would give"),
     Threshold("named too often", 1.65, 1.65, "times its share in the data", "it leans to one label", "measured"),
-    Threshold("F1 rose", 0.02, 0.07, "macro-F1", "it is no chance", "1 to 4 standard errors, 600 sentences"),
+    Threshold("F1 rose", 0.03, 0.07, "macro-F1", "it is no chance", "1.5 to 4 standard errors, 600 sentences"),
     Threshold("real gap", 0.225, 0.24, "lower end of the accuracy gap", "learned by heart", "measured"),
     Threshold("turned up", 1.17, 1.38, "times the lowest validation loss", "validation loss rose", "measured"),
     Threshold("far up", 1.58, 1.72, "times the lowest validation loss", "over-confident, learned by heart", "measured"),
@@ -282,14 +282,13 @@ def readings_of(yes: Mapping[str, bool]) -> set[str]:
     """
     restless = yes["jumped"] or yes["rose again"]
     rough = restless or yes["moved far"]
+    by_heart = {"too high"} if yes["jumped"] else {"overfitting", "too high"} if yes["rose again"] else {"overfitting"}
     if yes["half way"] and yes["real gap"]:
-        return {"too high" if restless else "overfitting"}
+        return by_heart
     if yes["turned up"] and yes["training rose"]:
         return {"collapsed" if yes["one answer"] else "too high"}
     if yes["half way"] and yes["far up"]:
-        if restless:
-            return {"too high"}
-        return {"overfitting", "just right"} if yes["F1 rose"] else {"overfitting"}
+        return by_heart | {"just right"} if yes["F1 rose"] and not restless else by_heart
     if not (yes["learned"] and yes["came down"]):
         if yes["half way"]:
             return {"halfway", "too high"} if rough else {"halfway"}
