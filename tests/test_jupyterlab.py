@@ -58,6 +58,8 @@ class Lab:
                 "JUPYTER_RUNTIME_DIR": str(settings / "runtime"),
                 "JUPYTERLAB_SETTINGS_DIR": str(settings / "settings"),
                 "WORKSHOP_CACHE": str(settings / "cache"),
+                "WORKSHOP_RUNS": str(self.root / "lab" / "runs"),
+                "WORKSHOP_WORK": str(self.root / "my_work"),
             },
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
