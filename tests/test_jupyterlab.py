@@ -187,6 +187,7 @@ def look_at(page: Any, code: str, file: Path) -> None:
     page.screenshot(path=file)
 
 
+@pytest.mark.full
 def test_notebook_01_with_its_worksheet_a_live_curve_and_a_kernel_that_is_lost(lab, tmp_path):
     one = lab({"01": SMALL})
     runs = one.root / "lab" / "runs"
@@ -257,6 +258,7 @@ WATCH = """
 """
 
 
+@pytest.mark.full
 def test_on_a_busy_machine_the_curve_grows_and_after_a_closed_tab_the_next_cell_shows_it(lab, tmp_path):
     started = lab({"01": WATCHED})
     page = started.page()
