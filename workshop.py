@@ -1106,7 +1106,11 @@ def set_kernel_variables(kernel: Path) -> None:
     if not kernel.is_file():
         return
     spec = json.loads(kernel.read_text(encoding="utf-8"))
-    spec.setdefault("env", {}).update(OMP_WAIT_POLICY=CHILD_VARIABLES["OMP_WAIT_POLICY"], PYTHONSAFEPATH="1")
+    # Without PYTHONPATH: ipykernel takes the notebook's folder off the search path where it stands first, and a
+    # PYTHONPATH that names that folder would so hide the package.
+    spec.setdefault("env", {}).update(
+        OMP_WAIT_POLICY=CHILD_VARIABLES["OMP_WAIT_POLICY"], PYTHONSAFEPATH="1", PYTHONPATH=""
+    )
     spec["argv"] = [*(part for part in spec["argv"] if part != FIRST_LINE), FIRST_LINE]
     write_whole(kernel, json.dumps(spec, indent=1) + "\n")
 

@@ -602,7 +602,7 @@ def test_kernel_starts_with_sleeping_threads(tmp_path):
     kernel.write_text('{"argv": ["python"], "env": {"MINE": "1"}}', encoding="utf-8")
     workshop.set_kernel_variables(kernel)
     spec = json.loads(kernel.read_text(encoding="utf-8"))
-    variables = {"MINE": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONSAFEPATH": "1"}
+    variables = {"MINE": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONSAFEPATH": "1", "PYTHONPATH": ""}
     assert spec == {"argv": ["python", workshop.FIRST_LINE], "env": variables}
 
 

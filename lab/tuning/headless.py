@@ -124,7 +124,9 @@ class _Client(PapermillNotebookClient):
             super().papermill_execute_cells()
         question = self.kc.execute("", silent=True, user_expressions={"last": LAST_RESULT})
         answer = self.wait_for_reply(question)["content"]["user_expressions"]["last"]
-        self.nb.metadata["results"] = ast.literal_eval(answer["data"]["text/plain"])
+        # A kernel that cannot import the package has no result, and its first cell has said why.
+        found = answer["data"]["text/plain"] if answer["status"] == "ok" else "[]"
+        self.nb.metadata["results"] = ast.literal_eval(found)
 
 
 def _own_address_works() -> bool:
