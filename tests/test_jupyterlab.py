@@ -313,7 +313,7 @@ def test_documents_are_read_the_worksheet_is_written_and_pages_keep_what_they_st
     assert page.locator(".jp-Dialog").count() == 0
     fill_worksheet(one.root)
     assert "typed before Fill" in filled.read_text(encoding="utf-8")
-    assert "#### Experiments" in filled.read_text(encoding="utf-8")
+    assert "#### Runs" in filled.read_text(encoding="utf-8")
 
     opened("my_work/Activity_Worksheet_filled.md")
     page.locator(".jp-MarkdownViewer:visible table").first.wait_for()

@@ -35,7 +35,7 @@ from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
 from tuning.errors import DialError, WorkshopError, nearest
 from tuning.files import free_name, sign, write_whole
 from tuning.notebooks import read_notebook
-from tuning.prediction import CALL_WORDS
+from tuning.prediction import CALL_WORDS, prediction_of
 from tuning.run import BACKUP_NOTEBOOK, COMPARISON_FILE, FURTHER_NOTEBOOK, Run, copy_results, make_room_in
 from tuning.session import notebook_file
 
@@ -84,7 +84,7 @@ class _Client(PapermillNotebookClient):
         """Execute a cell; the bar carries its id."""
         bar = self.nb_man.pbar
         if bar is not None and cell.cell_type == "code":
-            bar.set_description_str(f"{cell.get('id', ''):22s}")
+            bar.set_description_str(f"{_shown_name(cell):22s}")
             bar.set_postfix_str("")
         executed = cell
         try:
@@ -127,6 +127,11 @@ class _Client(PapermillNotebookClient):
         # A kernel that cannot import the package has no result, and its first cell has said why.
         found = answer["data"]["text/plain"] if answer["status"] == "ok" else "[]"
         self.nb.metadata["results"] = ast.literal_eval(found)
+
+
+def _shown_name(cell: nbformat.NotebookNode) -> str:
+    """A cell's id; papermill's own cell, which holds what was set from outside, has none that can be read."""
+    return "settings" if "injected-parameters" in cell.metadata.get("tags", []) else cell.get("id", "")
 
 
 def _own_address_works() -> bool:
@@ -431,7 +436,9 @@ def report(folder: Path) -> None:
         print(f"Encoder: {run.encoder['name']} ({run.encoder['source']})")
         print(journal.before_after(run).to_string())
         print(journal.verdict_text(run))
-        print(journal.baseline_row(run), journal.worksheet_row(run), sep="\n")
+        if prediction_of(run):
+            print(journal.prediction_and_result(run).to_string())
+        print(journal.worksheet_table(run))
     if (folder / COMPARISON_FILE).is_file():
         print((folder / COMPARISON_FILE).read_text(encoding="utf-8").rstrip())
     print(f"Everything is in {folders.short(folder)}")

@@ -18,7 +18,7 @@ from tuning.log import LOG_COLUMNS, WORKSHEET_COLUMNS, append, log_file, number,
 from tuning.prediction import predict, prediction_and_result, prediction_of
 from tuning.repeat import reproduce
 from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
-from tuning.worksheet import baseline_row, fill_worksheet, worksheet_row
+from tuning.worksheet import baseline_row, fill_worksheet, worksheet_row, worksheet_table
 from tuning.worksheet_export import export_worksheet
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "validation_and_test",
     "verdict_text",
     "worksheet_row",
+    "worksheet_table",
 ]
 
 
