@@ -866,7 +866,7 @@ def closed_test() -> str:
         return f"The test part stays closed. {problem}"
     return (
         f'The test part stays closed. To open it for your last run, once, write OPEN_TEST = "{run_id}".\n'
-        "For another run write that one's Run ID, from the experiment log; the end of it is enough if only one run has it."
+        "For another run write that one's Run ID, from the experiment log, or an ending that only it has."
     )
 
 
