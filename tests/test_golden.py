@@ -91,7 +91,8 @@ def share_lines(runs: list[Run]) -> str:
     for run in whole(runs):
         line = share.line(run, "Group one", "moving", 0.8)
         again = share.read(line)
-        shown += [f"== {run.run_id}", line[:4] + line[-3:], json.dumps(dataclasses.asdict(again.run), ensure_ascii=False, default=str)[:2000]]
+        read = json.dumps(dataclasses.asdict(again.run), ensure_ascii=False, default=str)
+        shown += [f"== {run.run_id}", line[:4] + line[-3:], read[:2000]]
     return "\n".join(shown)
 
 
