@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tuning.data import LABELS
+from tuning.data.loading import LABELS
 from tuning.dials import Dials
 from tuning.run import Run, check, finished_order, finite, order_file, save_predictions
 
@@ -230,7 +230,7 @@ def keep_run() -> Callable[..., Run]:
 @pytest.fixture(scope="session")
 def few(tmp_path_factory) -> Path:
     """A CSV of few bundled sentences with their tags, so that an evaluation takes no time."""
-    from tuning import data as sentences
+    from tuning.data import loading as sentences
 
     splits = sentences.split(sentences.load())
     parts = [sentences.subset(getattr(splits, part), size) for part, size in FEW.items()]

@@ -71,11 +71,12 @@ def batches(trainer: LengthGroupedTrainer, share: int, of: int) -> list[list[lis
 def test_two_shares_make_up_the_doubled_batch(still_encoder, monkeypatch):
     from transformers import DataCollatorWithPadding, TrainingArguments
 
-    from tuning import data, encoder
+    from tuning import encoder
+    from tuning.data import loading
 
     dials = Dials(MODEL=str(still_encoder), TRAIN_SUBSET=48, MAX_LENGTH=24)
     model, tokenizer = encoder.build(encoder.find(dials.MODEL), 1)
-    tokens = training.tokenise_splits(data.split(data.load()), tokenizer, dials)
+    tokens = training.tokenise_splits(loading.split(loading.load()), tokenizer, dials)
 
     def trainer(batch_size: int) -> LengthGroupedTrainer:
         args = training.arguments(Dials(BATCH_SIZE=batch_size), 1e-4, "fp32")

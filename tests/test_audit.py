@@ -10,7 +10,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from tuning import audit
 from tuning.damaged_signs import damaged
-from tuning.data import LABELS, load, split
+from tuning.data.loading import LABELS, load, split
 from tuning.near_copies import candidates, letter_vectors, near_pairs
 
 PHENOMENA = [

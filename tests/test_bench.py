@@ -10,9 +10,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tuning import bench, contenders, limit, training
-from tuning import data as sentences
 from tuning import encoder as encoders
 from tuning.batching import LengthGroupedTrainer
+from tuning.data import loading as sentences
 from tuning.dials import Dials
 from tuning.errors import RunError
 

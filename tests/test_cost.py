@@ -43,7 +43,7 @@ def test_the_work_grows_as_the_dials_say(embedded):
 
 def test_tokens_are_counted_as_training_counts_them(embedded):
     from tuning import training
-    from tuning.data import load, split
+    from tuning.data.loading import load, split
 
     chosen = dials(TRAIN_SUBSET=120, MAX_LENGTH=20)
     tokens = training.tokenise_splits(split(load()), encoders.tokenizer(embedded), chosen)
@@ -54,9 +54,9 @@ def test_tokens_are_counted_as_training_counts_them(embedded):
 
 
 def test_a_large_validation_part_is_scored_in_part_after_each_epoch_and_counted_so(embedded, monkeypatch):
-    from tuning import splits as cuts
     from tuning import training
-    from tuning.data import load, split
+    from tuning.data import splits as cuts
+    from tuning.data.loading import load, split
 
     for module in (cost, training, cuts):
         monkeypatch.setattr(module, "MOST_AFTER_EPOCH", 60)
@@ -78,7 +78,7 @@ def test_a_large_validation_part_is_scored_in_part_after_each_epoch_and_counted_
 def test_all_of_a_validation_part_is_scored_up_to_a_bound():
     import pandas as pd
 
-    from tuning import splits as cuts
+    from tuning.data import splits as cuts
 
     labels = ["negative", "neutral", "neutral", "positive"]
     frame = pd.DataFrame({"id": range(12_000), "sentence": "x", "label": labels * 3_000})

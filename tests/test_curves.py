@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tuning import curves
-from tuning.data import LABELS
+from tuning.data.loading import LABELS
 from tuning.errors import RunError
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -14,9 +14,9 @@ from transformers import (
 )
 
 from tuning import board, departures, share, training, worksheet
-from tuning import data as sentences
 from tuning import encoder as encoders
 from tuning.checkpoint import Desk
+from tuning.data import loading as sentences
 from tuning.dials import Dials
 from tuning.errors import RunError
 from tuning.evaluation import compute_metrics

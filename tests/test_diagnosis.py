@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tuning import reference, symptoms
-from tuning.data import LABELS
+from tuning.data.loading import LABELS
 from tuning.diagnosis import convergence, diagnose, room_word, tried
 from tuning.dials import Dials
 from tuning.run import Run

@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification
 
 from tuning import encoder as encoders
 from tuning import folders
-from tuning.data import LABELS
+from tuning.data.loading import LABELS
 from tuning.errors import DialError, EncoderError
 
 

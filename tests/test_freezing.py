@@ -4,9 +4,9 @@ import pytest
 import torch
 from transformers import DataCollatorWithPadding
 
-from tuning import data as sentences
 from tuning import encoder as encoders
 from tuning import freezing, training
+from tuning.data import loading as sentences
 from tuning.dials import TRAINED_PARTS, FrozenDials
 from tuning.errors import EncoderError, RunError
 from tuning.run import last_run

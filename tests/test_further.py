@@ -6,7 +6,7 @@ import pytest
 from tuning import cost, further, log, machine, schedules
 from tuning import encoder as encoders
 from tuning.adoption import adopt
-from tuning.data import LABELS, load
+from tuning.data.loading import LABELS, load
 from tuning.dials import TRAINED_PARTS, Dials, FrozenDials, FurtherDials
 from tuning.errors import RunError
 from tuning.run import COMPARISON_FILE, FURTHER_NOTEBOOK, last_run, save_predictions

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
 
 from tuning import metrics
-from tuning.data import LABELS
+from tuning.data.loading import LABELS
 from tuning.errors import RunError
 from tuning.metrics import Scores
 from tuning.run import save_predictions

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tuning import mistakes
-from tuning.data import LABELS, load, split
+from tuning.data.loading import LABELS, load, split
 from tuning.errors import RunError
 from tuning.run import save_predictions
 

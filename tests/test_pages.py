@@ -16,7 +16,7 @@ from conftest import program
 from playwright.sync_api import expect
 
 from tuning import cases, clinic, curves, figures, folders, lines, pages, reference, share
-from tuning.data import load, split
+from tuning.data.loading import load, split
 from tuning.diagnosis import convergence
 from tuning.dials import SgdDials
 from tuning.errors import RunError

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from hub_server import serving
 
-from tuning import encoder, folders, hub, machine, preflight
+from tuning import encoder, folders, machine, preflight
+from tuning.data import download
 from tuning.dials import Dials
 from tuning.preflight import Check
 
@@ -159,15 +160,15 @@ def hub_room(tmp_path, monkeypatch):
 )
 def test_the_hub_is_asked_and_not_waited_for(hub_room, mood, told):
     hub_room.mood = mood
-    reason = hub.ask(encoder.DISTILBERT)(0.3 if mood == "hangs" else 30)
+    reason = download.ask(encoder.DISTILBERT)(0.3 if mood == "hangs" else 30)
     assert reason is None if told is None else told in reason
 
 
 def test_the_hub_may_be_switched_off_or_out_of_reach(hub_room, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    assert hub.ask(encoder.DISTILBERT)(30) == "The Hugging Face Hub cannot be reached."
+    assert download.ask(encoder.DISTILBERT)(30) == "The Hugging Face Hub cannot be reached."
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert "switched off" in hub.ask(encoder.DISTILBERT)(0)
+    assert "switched off" in download.ask(encoder.DISTILBERT)(0)
 
 
 def test_the_whole_says_what_the_hub_says(hub_room, capsys):
@@ -182,7 +183,9 @@ def test_the_whole_says_what_the_hub_says(hub_room, capsys):
 
 def test_the_hub_is_asked_only_where_a_dial_wants_it(hub_room, capsys, monkeypatch):
     asked = []
-    monkeypatch.setattr(hub, "ask", lambda repository: asked.append(repository.name) or (lambda seconds: "No answer."))
+    monkeypatch.setattr(
+        download, "ask", lambda repository: asked.append(repository.name) or (lambda seconds: "No answer.")
+    )
     preflight.report()
     preflight.of_dials(Dials(MODEL="embedded"))
     assert asked == []

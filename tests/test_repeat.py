@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from tuning import data as sentences
 from tuning import folders, journal, repeat, sgd
+from tuning.data import loading as sentences
 from tuning.dials import SgdDials
 from tuning.errors import RunError
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tuning import folders, headless, resume, training, vocabulary
-from tuning.data import Data
+from tuning.data.loading import Data
 from tuning.dials import Dials
 from tuning.errors import DialError, RunError
 from tuning.run import Run, last_run

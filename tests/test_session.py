@@ -211,7 +211,7 @@ def test_a_name_that_no_cell_defines_gets_the_usual_traceback(shell, capsys, nam
             "EPOCHS = 0 cannot be used. Allowed: a whole number from 1 to 50.",
         ),
         (
-            "from tuning.data import load\nload('missing.csv')",
+            "from tuning.data.loading import load\nload('missing.csv')",
             'missing.csv: there is no such file. Set DATA to "bundled" or to the path of a CSV file.',
         ),
         (

@@ -15,7 +15,7 @@ from transformers import (
 
 from tuning import encoder as encoders
 from tuning import speed
-from tuning.data import load, split
+from tuning.data.loading import load, split
 from tuning.dials import Dials
 from tuning.training import tokenise_splits
 

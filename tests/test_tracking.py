@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from tuning import folders, tracking
-from tuning.data import load
+from tuning.data.loading import load
 from tuning.errors import RunError
 
 HERE = {name: importlib.util.find_spec(name) is not None for name in ("tensorboard", "wandb")}

@@ -13,10 +13,10 @@ import pytest
 import torch
 from transformers import DataCollatorWithPadding, TrainerCallback
 
-from tuning import data as sentences
 from tuning import encoder as encoders
 from tuning import sgd, speed, training
 from tuning.batching import SimilarLengths
+from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
 from tuning.errors import RunError
 from tuning.evaluation import compute_metrics

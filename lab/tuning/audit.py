@@ -26,12 +26,12 @@ from tqdm import tqdm
 
 from tuning import folders
 from tuning.damaged_signs import damaged
-from tuning.data import LABELS, PARTS, Data, label_counts, load
-from tuning.duplicates import duplicates
+from tuning.data.duplicates import duplicates
+from tuning.data.loading import LABELS, PARTS, Data, label_counts, load
+from tuning.data.splits import part_of_each
+from tuning.data.words import SIGNS, token_pattern
 from tuning.errors import WorkshopError
 from tuning.near_copies import NEAR, near_pairs
-from tuning.splits import part_of_each
-from tuning.words import SIGNS, token_pattern
 
 SAMPLE = 900
 # Enough for a mean length to a tenth of a token.
@@ -290,7 +290,7 @@ def double_labelling() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of shape (labels, labels)
-        Rows: first pass; columns: second pass; in the order of ``tuning.data.LABELS``.
+        Rows: first pass; columns: second pass; in the order of ``tuning.data.loading.LABELS``.
     """
     table = pd.read_csv(DOUBLE_LABELLING).pivot_table("sentences", "first", "second", fill_value=0)
     return table.loc[list(LABELS), list(LABELS)].astype(int)

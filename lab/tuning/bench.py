@@ -30,7 +30,7 @@ from tqdm import tqdm
 from tuning import encoder as encoders
 from tuning import folders, machine
 from tuning.curves import BLUE, GREEN, GREY, ORANGE, STYLE, Picture, new_figure
-from tuning.data import load, split
+from tuning.data.loading import load, split
 from tuning.errors import RunError, WorkshopError
 from tuning.files import write_whole
 

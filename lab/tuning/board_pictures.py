@@ -17,7 +17,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from tuning import curves
 from tuning.board import OWN_RATE, Board, by_preset, by_rate
 from tuning.curves import BLUE, GREEN, GREY, RED, STYLE, Picture, moving_average, new_figure, window_words
-from tuning.data import LABELS
+from tuning.data.loading import LABELS
 from tuning.run import Run
 from tuning.share import Shared
 

@@ -25,7 +25,7 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, Train
 from tuning import encoder as encoders
 from tuning import machine, speed, training
 from tuning.batching import SimilarLengths
-from tuning.data import Data, Splits, load, split, subset
+from tuning.data.loading import Data, Splits, load, split, subset
 from tuning.dials import Dials
 from tuning.evaluation import compute_metrics
 from tuning.limit import measure_limit

@@ -24,13 +24,13 @@ import numpy as np
 
 from tuning import encoder as encoders
 from tuning import machine
-from tuning.data import load, split, subset
+from tuning.data.loading import load, split, subset
+from tuning.data.splits import MOST_AFTER_EPOCH, scored
 from tuning.dials import EVERYTHING, Dials
 from tuning.energy import PRICE_PER_HOUR, WATTS
 from tuning.files import write_whole
 from tuning.metrics import CHECK_SIZE
 from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, finished_runs
-from tuning.splits import MOST_AFTER_EPOCH, scored
 
 if TYPE_CHECKING:
     from tuning.encoder import Encoder

@@ -20,7 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from tuning import metrics
-from tuning.data import LABELS
+from tuning.data.loading import LABELS
 from tuning.errors import RunError
 from tuning.run import Run, load_predictions
 

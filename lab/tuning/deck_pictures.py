@@ -11,8 +11,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from tuning import curves, data, documents, figures, reference, sgd
+from tuning import curves, documents, figures, reference, sgd
 from tuning.curves import BLUE, GREEN, GREY, ORANGE, RED, Picture
+from tuning.data import loading
 from tuning.deck_design import SMALLEST
 from tuning.dials import PRESETS, SgdDials
 from tuning.surface import TwoWeights
@@ -85,7 +86,7 @@ def _four(title: Callable[[str], str], told: str) -> Picture:
 
 def downhill() -> Picture:
     """A walk of SGD on the loss surface of the two-word model."""
-    model = TwoWeights(sgd.features(data.split(data.load()), SgdDials()))
+    model = TwoWeights(sgd.features(loading.split(loading.load()), SgdDials()))
     path = model.walk(model.rates()["JUST_RIGHT"])
     lowest = model.lowest()
     points = np.vstack([path.weights, lowest, [0, 0]])
@@ -145,7 +146,7 @@ def luck() -> Picture:
 
 def labels() -> Picture:
     """A hundred squares, as many of each label as there are in a hundred sentences of the data."""
-    counts = data.load().frame["label"].value_counts()
+    counts = loading.load().frame["label"].value_counts()
     looks = {"neutral": (GREY, "o"), "positive": (BLUE, "+"), "negative": (RED, "\N{MINUS SIGN}")}
     shares = {label: 100 * int(counts[label]) / int(counts.sum()) for label in looks}
     squares = [label for label, share in shares.items() for _ in range(round(share))]

@@ -15,7 +15,7 @@ from transformers import DataCollatorWithPadding, PrinterCallback, ProgressCallb
 from tuning import cost, folders, further, metrics, speed
 from tuning import encoder as encoders
 from tuning.curves import BLUE, GREY, ORANGE, STYLE, Picture, legend_below, new_figure
-from tuning.data import load, split
+from tuning.data.loading import load, split
 from tuning.dials import Dials
 from tuning.files import write_whole
 from tuning.run import Run

@@ -13,8 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuning import folders, hub, model_folder
-from tuning.data import LABELS
+from tuning import folders, model_folder
+from tuning.data import download
+from tuning.data.loading import LABELS
 from tuning.errors import DialError, EncoderError, nearest
 
 if TYPE_CHECKING:
@@ -39,14 +40,16 @@ DISTILBERT_CONFIG = {
     "vocab_size": 30522,
 }
 DISTILBERT_REMARKS = ("architectures", "tie_weights_", "transformers_version")
-DISTILBERT = hub.Repository(
+DISTILBERT = download.Repository(
     name="distilbert/distilbert-base-uncased",
     revision="12040accade4e8a0f71eabdb258fecc2e7e948be",
     files=(
         # In this order: a sign-in page is found out by a hash, before the one file that has none is asked for.
-        hub.File("tokenizer.json", None, "ce64fce797c24f68df90b40a3f74f579b336a493db14bd583fd520ea0d8c9a98"),
-        hub.File("config.json", None, None, holds=tuple(DISTILBERT_CONFIG.items()), beside=DISTILBERT_REMARKS),
-        hub.File("model.safetensors", 267_954_768, "5e3f1108e3cb34ee048634875d8482665b65ac713291a7e32396fb18f6ff0063"),
+        download.File("tokenizer.json", None, "ce64fce797c24f68df90b40a3f74f579b336a493db14bd583fd520ea0d8c9a98"),
+        download.File("config.json", None, None, holds=tuple(DISTILBERT_CONFIG.items()), beside=DISTILBERT_REMARKS),
+        download.File(
+            "model.safetensors", 267_954_768, "5e3f1108e3cb34ee048634875d8482665b65ac713291a7e32396fb18f6ff0063"
+        ),
     ),
 )
 EMBEDDED_NAME = "all-MiniLM-L6-v2"
@@ -114,7 +117,7 @@ class Encoder:
         return f"{self.name}, from {self.source}"
 
 
-def find(model: str = "distilbert", on_progress: hub.Progress | None = None) -> Encoder:
+def find(model: str = "distilbert", on_progress: download.Progress | None = None) -> Encoder:
     """Find the encoder that the dial ``MODEL`` asks for.
 
     Parameters
@@ -294,7 +297,7 @@ def _embedded() -> Encoder:
     return Encoder(EMBEDDED_NAME, "embedded", folder, EMBEDDED_REVISION, RATES["small"])
 
 
-def _distilbert(on_progress: hub.Progress | None) -> Encoder:
+def _distilbert(on_progress: download.Progress | None) -> Encoder:
     own = folders.models() / DISTILBERT.folder_name
     problem = ""
     for folder, source in ((own, "lab/models"), (_cached(), "hub cache")):
@@ -309,9 +312,9 @@ def _distilbert(on_progress: hub.Progress | None) -> Encoder:
             return _distilbert_in(folder, source)
         problem = f"{folders.short(folder)}: its config.json is not that of DistilBERT."
     try:
-        with hub.progress_bar(DISTILBERT.name) as show:
-            hub.fetch(DISTILBERT, own, on_progress=on_progress or show)
-    except hub.HubError as unreachable:
+        with download.progress_bar(DISTILBERT.name) as show:
+            download.fetch(DISTILBERT, own, on_progress=on_progress or show)
+    except download.HubError as unreachable:
         return dataclasses.replace(_embedded(), banner=_banner(str(unreachable), problem))
     return _distilbert_in(own, "hub")
 

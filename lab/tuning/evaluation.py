@@ -8,7 +8,7 @@ import numpy as np
 from transformers import EvalPrediction
 
 from tuning import metrics
-from tuning.data import LABELS
+from tuning.data.loading import LABELS
 
 
 class SentimentScores(evaluate.Metric):

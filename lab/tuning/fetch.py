@@ -3,10 +3,11 @@
 import argparse
 import sys
 
-from tuning import data, encoder, folders, hub
+from tuning import encoder, folders
+from tuning.data import download, loading
 
 
-def bring(repository: hub.Repository, folder_name: str) -> bool:
+def bring(repository: download.Repository, folder_name: str) -> bool:
     """Fetch a repository with a progress bar and say how it ended.
 
     Returns
@@ -16,9 +17,9 @@ def bring(repository: hub.Repository, folder_name: str) -> bool:
     """
     folder = folders.models() / folder_name
     try:
-        with hub.progress_bar(repository.name) as show:
-            hub.fetch(repository, folder, on_progress=show)
-    except hub.HubError as problem:
+        with download.progress_bar(repository.name) as show:
+            download.fetch(repository, folder, on_progress=show)
+    except download.HubError as problem:
         print(
             f"error: {repository.name}: {problem} Run this again, here or on another network: it goes on where it broke"
             " off. The notebooks work without it (room card: embedded).",
@@ -36,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     wanted = [(encoder.DISTILBERT, encoder.DISTILBERT.folder_name)]
     if options.phrasebank:
-        wanted.append((data.phrasebank(), data.PHRASEBANK_FOLDER))
+        wanted.append((loading.phrasebank(), loading.PHRASEBANK_FOLDER))
     return 0 if all([bring(repository, name) for repository, name in wanted]) else 2
 
 

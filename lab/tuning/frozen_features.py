@@ -19,7 +19,7 @@ from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTok
 
 from tuning import encoder as encoders
 from tuning import freezing, metrics, vocabulary
-from tuning.data import load, split, subset
+from tuning.data.loading import load, split, subset
 from tuning.dials import EVERYTHING
 from tuning.further import dials_from
 from tuning.pooling_head import BertMeanPoolingForSequenceClassification, mean_of_tokens

@@ -14,7 +14,7 @@ import pandas as pd
 
 from tuning import cost, energy, log, machine, metrics
 from tuning import encoder as encoders
-from tuning.data import load
+from tuning.data.loading import load
 from tuning.dials import EVERYTHING, Dials, FrozenDials, FurtherDials, SgdDials
 from tuning.errors import EncoderError, RunError
 from tuning.files import write_whole
@@ -494,7 +494,8 @@ def backup_run(run_1: Run) -> Run:
     Run
         The newest own one with the preset ``JUST_RIGHT``, with the training labels of Run 1.
     """
-    from tuning import data, sgd
+    from tuning import sgd
+    from tuning.data import loading
 
     same = ("GROUP", "TRAIN_SUBSET", "DATA", "AGREEMENT", "LABEL_NOISE")
     wanted = SgdDials(**{name: run_1.dials[name] for name in same})
@@ -509,8 +510,8 @@ def backup_run(run_1: Run) -> Run:
         ):
             print(f"From your log: {run.run_id}.")
             return run
-    sentences = data.load(wanted.DATA, wanted.AGREEMENT)
-    splits = data.split(sentences)
+    sentences = loading.load(wanted.DATA, wanted.AGREEMENT)
+    splits = loading.split(sentences)
     run = sgd.train(sgd.features(splits, wanted), sentences, splits)
     print(
         f"Your log has no run of the backup lab on these sentences, so {run.run_id} was trained now, in"

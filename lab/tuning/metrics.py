@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import scipy  # and not its parts: scipy.stats is loaded when it is used, which keeps the first cell quick
 
-from tuning.data import LABELS
+from tuning.data.loading import LABELS
 from tuning.errors import RunError
 from tuning.run import Run, load_predictions
 
@@ -79,7 +79,7 @@ def cross_entropy(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
     ----------
     logits : numpy.ndarray of shape (sentences, labels)
     truth : numpy.ndarray of shape (sentences,), integer
-        Index of the true label in ``tuning.data.LABELS``.
+        Index of the true label in ``tuning.data.loading.LABELS``.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def score(logits: np.ndarray, truth: Sequence[int] | np.ndarray) -> Scores:
     ----------
     logits : numpy.ndarray of shape (sentences, labels)
     truth : sequence of int, length sentences
-        Index of the true label in ``tuning.data.LABELS``.
+        Index of the true label in ``tuning.data.loading.LABELS``.
 
     Returns
     -------

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tuning import metrics
 from tuning.curves import BLUE, GREY, ORANGE, RED, STYLE, Picture, new_figure
-from tuning.data import LABELS, load
+from tuning.data.loading import LABELS, load
 from tuning.errors import RunError
 from tuning.run import Run, load_predictions
 

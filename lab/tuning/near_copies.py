@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from tuning.duplicates import folded_sentences
+from tuning.data.duplicates import folded_sentences
 
 NEAR = 0.8
 # Neighbouring letters that make one feature: short enough to survive a changed word, long enough to be rare.

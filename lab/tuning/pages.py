@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tuning import cases, folders, sgd, travelling_run
-from tuning import data as sentences
 from tuning.cost import PRICE_PER_HOUR
+from tuning.data import loading as sentences
 from tuning.dials import SgdDials
 from tuning.errors import WorkshopError
 from tuning.files import write_whole

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuning import folders, hub, machine
+from tuning import folders, machine
+from tuning.data import download
 from tuning.dials import ROOM_CARD, Dials, parse_settings
 from tuning.errors import DataError, DialError, EncoderError, RunError
 
@@ -253,12 +254,13 @@ def of_dials(dials: Dials) -> list[Check]:
 
 def _asked(dials: Dials) -> Callable[[float], str | None] | None:
     """Ask for the first file that a dial wants from the Hub and that is not here; None where nothing is wanted."""
-    from tuning import data, encoder
+    from tuning import encoder
+    from tuning.data import loading
 
     if _wants_distilbert(dials):
-        return hub.ask(encoder.DISTILBERT)
-    wants_data = dials.DATA == "phrasebank" and not (folders.models() / data.PHRASEBANK_FOLDER).is_dir()
-    return hub.ask(data.phrasebank()) if wants_data else None
+        return download.ask(encoder.DISTILBERT)
+    wants_data = dials.DATA == "phrasebank" and not (folders.models() / loading.PHRASEBANK_FOLDER).is_dir()
+    return download.ask(loading.phrasebank()) if wants_data else None
 
 
 def _wants_distilbert(dials: Dials) -> bool:
@@ -269,12 +271,12 @@ def _wants_distilbert(dials: Dials) -> bool:
 
 def _scored(dials: Dials) -> list[Check]:
     """How many sentences are scored of a validation part that is too large to score it whole each time."""
-    from tuning import data, splits
+    from tuning.data import loading, splits
 
     if dials.DATA in ("bundled", "phrasebank"):
         return []
     try:
-        parts = data.split(data.load(dials.DATA))
+        parts = loading.split(loading.load(dials.DATA))
     except DataError:  # the section Data says it, where it can be read in peace
         return []
     sizes, whole = splits.scored_sizes(parts), len(parts.validation)

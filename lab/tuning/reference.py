@@ -192,10 +192,11 @@ def judge() -> None:
 
 def _train(dials: Dials | SgdDials) -> Run:
     if isinstance(dials, SgdDials):
-        from tuning import data, sgd
+        from tuning import sgd
+        from tuning.data import loading
 
-        loaded = data.load(dials.DATA)
-        splits = data.split(loaded)
+        loaded = loading.load(dials.DATA)
+        splits = loading.split(loaded)
         return sgd.train(sgd.features(splits, dials), loaded, splits)
     from tuning.training import fit
 

@@ -73,11 +73,12 @@ def reproduce(run_id: str | None = None) -> Repeat:
 
 def _train(recorded: Run) -> Run:
     if recorded.notebook == BACKUP_NOTEBOOK:
-        from tuning import data, sgd
+        from tuning import sgd
+        from tuning.data import loading
 
         dials = SgdDials.from_settings(recorded.dials)
-        sentences = data.load(dials.DATA, dials.AGREEMENT)
-        splits = data.split(sentences)
+        sentences = loading.load(dials.DATA, dials.AGREEMENT)
+        splits = loading.split(sentences)
         return sgd.train(sgd.features(splits, dials), sentences, splits)
     from tuning import training
     from tuning.further import dials_from

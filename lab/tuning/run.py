@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from tuning import folders
-from tuning.data import LABELS
+from tuning.data.loading import LABELS
 from tuning.dials import Dials
 from tuning.errors import RunError, nearest
 from tuning.files import append_line, clear_parts, write_whole

@@ -13,7 +13,7 @@ from transformers import BatchEncoding, DataCollatorWithPadding, PreTrainedModel
 from tuning import encoder as encoders
 from tuning import machine, speed
 from tuning.cost import Speed
-from tuning.data import load, split, subset
+from tuning.data.loading import load, split, subset
 from tuning.dials import Dials
 from tuning.training import EVAL_BATCH, NUMBER_FORMATS, precision_for, predict, tokenise, tokenise_splits
 

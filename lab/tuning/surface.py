@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 from scipy import optimize, special
 
-from tuning.data import LABELS
+from tuning.data.loading import LABELS
 from tuning.sgd import Features
 
 STEPS = 40

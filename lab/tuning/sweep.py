@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from tuning import encoder as encoders
 from tuning import machine
-from tuning.data import Data, Splits, load, split
+from tuning.data.loading import Data, Splits, load, split
 from tuning.dials import Dials, SgdDials, parse_settings
 from tuning.errors import DialError, RunError, WorkshopError
 from tuning.run import BACKUP_NOTEBOOK, adopted_from, readable_runs

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from tuning.data import LABELS
+from tuning.data.loading import LABELS
 from tuning.run import Run
 
 

@@ -42,7 +42,8 @@ from transformers import (
 
 from tuning import departures, folders, freezing, journal, machine, metrics, processes, resume, speed
 from tuning import encoder as encoders
-from tuning.data import LABELS, Data, Splits, check_parts, label_counts, load, split, subset, training_part
+from tuning.data.loading import LABELS, Data, Splits, check_parts, label_counts, load, split, subset, training_part
+from tuning.data.splits import MOST_AFTER_EPOCH, scored, scored_sizes
 from tuning.diagnosis import diagnose
 from tuning.dials import Dials, parse_settings
 from tuning.energy import Meter
@@ -63,7 +64,6 @@ from tuning.run import (
     save_predictions,
     without_weights,
 )
-from tuning.splits import MOST_AFTER_EPOCH, scored, scored_sizes
 
 if TYPE_CHECKING:
     from tuning.encoder import Encoder

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from tuning.data import LABELS, PARTS
+from tuning.data.loading import LABELS, PARTS
 from tuning.diagnosis import diagnose
 from tuning.dials import EVERYTHING, Dials, FrozenDials, SgdDials
 from tuning.run import BACKUP_NOTEBOOK, FIRST_DIALS, RUN_ID, Run, check

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from machines import copy_of_the_workshop
 
-from tuning import data as sentences
 from tuning import folders, journal, log, resume, sgd, training, worksheet
+from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
 from tuning.errors import WorksheetError, WorkshopError
 from tuning.run import Run, readable_runs

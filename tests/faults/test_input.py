@@ -17,11 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rooms import room_run
 
-from tuning import board, data, journal, markdown_tables, sgd, share, training, worksheet
-from tuning.data import LABELS
+from tuning import board, journal, markdown_tables, sgd, share, training, worksheet
+from tuning.data import loading
+from tuning.data.labels import NOTHING
+from tuning.data.loading import LABELS
 from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
 from tuning.errors import DataError, DialError, RunError, ShareError, WorksheetError, WorkshopError
-from tuning.labels import NOTHING
 from tuning.log import WORKSHEET_COLUMNS
 from tuning.markdown_tables import bare
 from tuning.run import Run, check, finite
@@ -57,10 +58,10 @@ def written(rows: list[tuple[str, str]], separator: str = ",", ending: str = "\n
     return text.getvalue()
 
 
-def load(folder: Path, content: bytes) -> data.Data:
+def load(folder: Path, content: bytes) -> loading.Data:
     path = folder / "mine.csv"
     path.write_bytes(content)
-    return data.load(str(path))
+    return loading.load(str(path))
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -80,7 +81,7 @@ def test_any_bytes_are_a_data_set_or_one_line(tmp_path, count):
             return
         assert found.frame["label"].isin(LABELS).all()
         assert found.frame["sentence"].str.strip().ne("").all()
-        assert found.frame["sentence"].str.len().max() <= data.LONGEST_SENTENCE
+        assert found.frame["sentence"].str.len().max() <= loading.LONGEST_SENTENCE
 
     property()
 
@@ -213,7 +214,7 @@ def test_odd_sentences_are_read_whole_and_a_run_on_them_works(tmp_path, name):
     rows += GOOD
     found = load(tmp_path, written(rows).encode())
     assert found.frame["sentence"].tolist() == [text for text, _ in rows]
-    splits = data.split(found)
+    splits = loading.split(found)
     run = sgd.train(sgd.features(splits, SgdDials(TRAIN_SUBSET=24, EPOCHS=1)), found, splits)
     assert run.outcome == "completed"
     assert math.isfinite(run.final["val_loss"])
@@ -266,7 +267,7 @@ def test_a_sentence_of_ten_megabytes_is_refused_with_its_row(tmp_path):
 def test_a_million_rows_work(tmp_path):
     rows = (f"Firm {number} made {number * 7} of it,{LABELS[number % 3]}" for number in range(1_000_000))
     found = load(tmp_path, "\n".join(["sentence,label", *rows]).encode())
-    splits = data.split(found)
+    splits = loading.split(found)
     assert sum(splits.sizes().values()) == len(found.frame) == 1_000_000
     run = sgd.train(sgd.features(splits, SgdDials(EPOCHS=1)), found, splits)
     assert run.outcome == "completed"

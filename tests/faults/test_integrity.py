@@ -20,9 +20,9 @@ from packaging.utils import (
 )
 from packaging.version import Version
 
-from tuning import data as sentences
 from tuning import encoder as encoders
 from tuning import folders, journal, share, training, worksheet
+from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
 from tuning.errors import EncoderError
 from tuning.run import Run

@@ -23,8 +23,8 @@ import pandas as pd
 import pytest
 from rooms import room_lines
 
-from tuning import data as sentences
 from tuning import folders, further, session, sgd, training
+from tuning.data import loading as sentences
 from tuning.dials import SgdDials
 from tuning.errors import WorkshopError
 from tuning.run import BACKUP_NOTEBOOK, Run

@@ -11,15 +11,15 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuning import duplicates, folders
-from tuning.csv_checks import LONGEST_SENTENCE, check
-from tuning.csv_table import Table, read_table
-from tuning.dataset import Data
-from tuning.decoding import decode
-from tuning.errors import DataError, nearest
-from tuning.file_kinds import refuse_other_kinds
-from tuning.labels import LABELS, label_counts
-from tuning.splits import (
+from tuning import folders
+from tuning.data import duplicates
+from tuning.data.csv.checks import LONGEST_SENTENCE, check
+from tuning.data.csv.decoding import decode
+from tuning.data.csv.file_kinds import refuse_other_kinds
+from tuning.data.csv.table import Table, read_table
+from tuning.data.dataset import Data
+from tuning.data.labels import LABELS, label_counts
+from tuning.data.splits import (
     FEWEST_PER_LABEL,
     PARTS,
     SPLIT_SEED,
@@ -30,9 +30,10 @@ from tuning.splits import (
     subset,
     training_part,
 )
+from tuning.errors import DataError, nearest
 
 if TYPE_CHECKING:
-    from tuning import hub
+    from tuning.data import download
 
 __all__ = [
     "FEWEST_PER_LABEL",
@@ -101,14 +102,14 @@ def load(source: str = "bundled", agreement: str = "all") -> Data:
 
 
 def _phrasebank(agreement: str) -> Data:
-    from tuning import hub
+    from tuning.data import download
 
     folder = folders.models() / PHRASEBANK_FOLDER
     repository = phrasebank()
     try:
-        with hub.progress_bar(repository.name) as show:
-            hub.fetch(repository, folder, deadline=PHRASEBANK_SECONDS, on_progress=show)
-    except hub.HubError as unreachable:
+        with download.progress_bar(repository.name) as show:
+            download.fetch(repository, folder, deadline=PHRASEBANK_SECONDS, on_progress=show)
+    except download.HubError as unreachable:
         return dataclasses.replace(load(), notices=(_phrasebank_banner(str(unreachable)),))
     path = folder / repository.files[0].name
     member = f"FinancialPhraseBank-v1.0/Sentences_{PHRASEBANK_MEMBERS[agreement]}.txt"
@@ -132,16 +133,16 @@ def _phrasebank_banner(reason: str) -> str:
     )
 
 
-def phrasebank() -> "hub.Repository":
+def phrasebank() -> "download.Repository":
     """Financial PhraseBank on the Hub: one archive, pinned by revision, size and SHA-256."""
-    from tuning import hub
+    from tuning.data import download
 
-    archive = hub.File(
+    archive = download.File(
         "data/FinancialPhraseBank-v1.0.zip",
         681_890,
         "0e1a06c4900fdae46091d031068601e3773ba067c7cecb5b0da1dcba5ce989a6",
     )
-    return hub.Repository(
+    return download.Repository(
         "takala/financial_phrasebank", "598b6aad98f7c8d67be161b12a4b5f2497e07edd", (archive,), kind="datasets/"
     )
 

@@ -7,8 +7,8 @@ import itertools
 import re
 from collections.abc import Iterator
 
+from tuning.data.labels import LABEL_WORDS, bare, folded
 from tuning.errors import DataError
-from tuning.labels import LABEL_WORDS, bare, folded
 
 SENTENCE_HEADERS = ("sentence", "text", "headline", "tweet", "content")
 LABEL_HEADERS = ("label", "sentiment", "class", "polarity")

@@ -5,10 +5,9 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from tuning.csv_columns import columns, refuse_other_separator, undecided
-from tuning.csv_table import LABEL_HEADERS, SENTENCE_HEADERS, SPLIT_HEADERS, Table, listed
-from tuning.errors import DataError
-from tuning.labels import (
+from tuning.data.csv.columns import columns, refuse_other_separator, undecided
+from tuning.data.csv.table import LABEL_HEADERS, SENTENCE_HEADERS, SPLIT_HEADERS, Table, listed
+from tuning.data.labels import (
     LABEL_WORDS,
     LABELS,
     bare,
@@ -18,7 +17,8 @@ from tuning.labels import (
     shown,
     way_out,
 )
-from tuning.splits import FEWEST_PER_LABEL, PARTS
+from tuning.data.splits import FEWEST_PER_LABEL, PARTS
+from tuning.errors import DataError
 
 LONGEST_SENTENCE = 5_000
 # Totals, sources and dates below a table; more rows than these are data.
@@ -47,7 +47,7 @@ def check(table: Table, name: str) -> tuple[pd.DataFrame, tuple[int, ...], list[
     Returns
     -------
     frame : pandas.DataFrame
-        As in :class:`tuning.dataset.Data`.
+        As in :class:`tuning.data.dataset.Data`.
     rows : tuple of int
         Where each of its rows stands in the file.
     notices : list of str

@@ -2,9 +2,9 @@
 
 import re
 
-from tuning.csv_table import LABEL_HEADERS, SENTENCE_HEADERS, SEPARATORS, Table
+from tuning.data.csv.table import LABEL_HEADERS, SENTENCE_HEADERS, SEPARATORS, Table
+from tuning.data.labels import LABEL_WORDS, LABELS, UNDECIDED, as_typed, bare, folded, holds_nothing
 from tuning.errors import DataError
-from tuning.labels import LABEL_WORDS, LABELS, UNDECIDED, as_typed, bare, folded, holds_nothing
 
 # A column is one of labels if at least this share of its cells are allowed words: what is wrong in the others is named.
 FITS = 0.5

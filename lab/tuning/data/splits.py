@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from tuning.dataset import Data
-from tuning.duplicates import folded_sentences
+from tuning.data.dataset import Data
+from tuning.data.duplicates import folded_sentences
+from tuning.data.labels import LABELS, label_counts
 from tuning.errors import DataError
-from tuning.labels import LABELS, label_counts
 
 PARTS = ("train", "validation", "test")
 SPLIT_SEED = 42

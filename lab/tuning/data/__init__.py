@@ -1,0 +1,1 @@
+"""Sentences and their labels: loaded, checked, split, and brought to this machine."""
