@@ -1680,7 +1680,7 @@ COMMANDS = {
         "keeps their records in assets/reference_runs/. It takes a while: about half an hour with the built-in "
         "encoder.",
         ["reference --model embedded", "reference --model distilbert --only just_right-seed1"],
-        module_command("tuning.reference"),
+        module_command("tuning.runs.reference"),
     ),
     "figures": Command(
         "draw the curve pictures from the reference runs (for maintainers)",

@@ -13,7 +13,7 @@ import pytest
 
 from tuning.data.loading import LABELS
 from tuning.dials import Dials
-from tuning.run import Run, check, finished_order, finite, order_file, save_predictions
+from tuning.runs.record import Run, check, finished_order, finite, order_file, save_predictions
 
 FEW = {"train": 60, "validation": 45, "test": 12}
 

@@ -9,7 +9,7 @@ from tuning import activities, checkpoint, folders, journal, share, worksheet
 from tuning.activities import NAMES
 from tuning.checkpoint import report
 from tuning.dials import Dials
-from tuning.run import ADOPTED_FILE
+from tuning.runs.record import ADOPTED_FILE
 from tuning.worksheet import TEMPLATE
 from tuning.worksheet_blocks import DIFFERENCE, GO_ON
 

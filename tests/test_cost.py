@@ -8,11 +8,12 @@ import types
 import numpy as np
 import pytest
 
-from tuning import cost, energy, machine, preflight
+from tuning import cost, machine, preflight
 from tuning import encoder as encoders
 from tuning.cost import Counter, Speed, Work
 from tuning.dials import Dials
-from tuning.energy import Meter, footprint
+from tuning.runs import energy
+from tuning.runs.energy import Meter, footprint
 
 SPEED = Speed(step=0.05, token=2e-4, read=1e-4, fixed=1.0, source="a test")
 

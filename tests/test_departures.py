@@ -20,7 +20,7 @@ from tuning.data import loading as sentences
 from tuning.dials import Dials
 from tuning.errors import RunError
 from tuning.evaluation import compute_metrics
-from tuning.run import Run, last_run
+from tuning.runs.record import Run, last_run
 from tuning.speed import FastTrainer
 from tuning.travelling_run import ANOTHER_DEPARTURE
 

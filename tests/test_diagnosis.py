@@ -15,12 +15,12 @@ from conftest import step_rows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tuning import reference, symptoms
 from tuning.data.loading import LABELS
-from tuning.diagnosis import convergence, diagnose, room_word, tried
 from tuning.dials import Dials
-from tuning.run import Run
-from tuning.symptoms import CALL_WORDS, LIMITS, OUTCOMES, THRESHOLDS, VERDICTS, WORKSHEET_DELTA
+from tuning.runs import reference, symptoms
+from tuning.runs.diagnosis import convergence, diagnose, room_word, tried
+from tuning.runs.record import Run
+from tuning.runs.symptoms import CALL_WORDS, LIMITS, OUTCOMES, THRESHOLDS, VERDICTS, WORKSHEET_DELTA
 
 NOTHING = math.nan
 FLAT = np.full(60, 1.10)

@@ -2,9 +2,10 @@
 
 import pytest
 
-from tuning import figures, reference
-from tuning.diagnosis import diagnose
+from tuning import figures
 from tuning.errors import EncoderError
+from tuning.runs import reference
+from tuning.runs.diagnosis import diagnose
 
 SPOILERS = (
     "too_high",

@@ -9,7 +9,7 @@ from tuning import freezing, training
 from tuning.data import loading as sentences
 from tuning.dials import TRAINED_PARTS, FrozenDials
 from tuning.errors import EncoderError, RunError
-from tuning.run import last_run
+from tuning.runs.record import last_run
 
 
 @pytest.fixture(params=["embedded", "distilbert-shaped, tiny and random"])

@@ -9,7 +9,7 @@ from tuning.adoption import adopt
 from tuning.data.loading import LABELS, load
 from tuning.dials import TRAINED_PARTS, Dials, FrozenDials, FurtherDials
 from tuning.errors import RunError
-from tuning.run import COMPARISON_FILE, FURTHER_NOTEBOOK, last_run, save_predictions
+from tuning.runs.record import COMPARISON_FILE, FURTHER_NOTEBOOK, last_run, save_predictions
 from tuning.share import line
 
 SETUP = FurtherDials()
@@ -19,7 +19,7 @@ SPEED = cost.Speed(step=0.05, token=2e-4, read=1e-4, fixed=1.0, source="a test")
 @pytest.fixture
 def kept(make_run, keep_run, monkeypatch, tmp_path):
     """Write runs as if they had been trained here with the embedded encoder; nothing is trained."""
-    monkeypatch.setattr("tuning.reference.FOLDER", tmp_path)
+    monkeypatch.setattr("tuning.runs.reference.FOLDER", tmp_path)
     encoder = encoders.find("embedded")
 
     def write(run_id: str = "run-1", minutes: float = 0, **changed):

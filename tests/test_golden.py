@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tuning import board, diagnosis, folders, journal, log, reference, share, worksheet
-from tuning.run import Run, note_finished, save_predictions
+from tuning import board, folders, journal, log, share, worksheet
+from tuning.runs import diagnosis, reference
+from tuning.runs.record import Run, note_finished, save_predictions
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = (

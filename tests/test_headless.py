@@ -10,7 +10,7 @@ import pytest
 from tuning import folders, headless, pasted
 from tuning.dials import Dials, FurtherDials, SgdDials
 from tuning.errors import DialError
-from tuning.run import Run, finished_runs
+from tuning.runs.record import Run, finished_runs
 from tuning.session import notebook_file
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tuning import folders, journal, log
-from tuning.diagnosis import diagnose
 from tuning.errors import RunError
 from tuning.journal import LOG_COLUMNS, WORKSHEET_COLUMNS
-from tuning.run import Run
+from tuning.runs.diagnosis import diagnose
+from tuning.runs.record import Run
 
 PROCESSES = 4
 

@@ -15,7 +15,7 @@ from machines import Session
 from tuning import archive_merging, folders, journal, keepsake, log, prediction, worksheet
 from tuning.dials import Dials
 from tuning.errors import KeepsakeError
-from tuning.run import finished_runs, last_run
+from tuning.runs.record import finished_runs, last_run
 from tuning.session import notebook_file
 from tuning.worksheet import read_template
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
 
-from tuning import metrics
 from tuning.data.loading import LABELS
 from tuning.errors import RunError
-from tuning.metrics import Scores
-from tuning.run import save_predictions
+from tuning.runs import metrics
+from tuning.runs.metrics import Scores
+from tuning.runs.record import save_predictions
 
 
 def predictions(seed: int, size: int) -> tuple[np.ndarray, np.ndarray]:

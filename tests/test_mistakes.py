@@ -7,7 +7,7 @@ import pytest
 from tuning import mistakes
 from tuning.data.loading import LABELS, load, split
 from tuning.errors import RunError
-from tuning.run import save_predictions
+from tuning.runs.record import save_predictions
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_each_sentence_has_its_tags_and_what_was_said(half_right, validation):
 
 
 def test_errors_by_tag_add_up_and_have_wilsons_interval(half_right):
-    from tuning.metrics import accuracy_interval
+    from tuning.runs.metrics import accuracy_interval
 
     frame = mistakes.sentences(half_right[0])
     table = mistakes.by_tag(frame, "phenomenon")

@@ -14,7 +14,7 @@ from nbclient.exceptions import CellExecutionError
 
 from tuning import folders
 from tuning.dials import Dials
-from tuning.run import Run
+from tuning.runs.record import Run
 from tuning.session import notebook_file
 
 NOTEBOOK = notebook_file("01")

@@ -12,7 +12,7 @@ import pytest
 
 from tuning import folders
 from tuning.dials import SgdDials
-from tuning.run import Run
+from tuning.runs.record import Run
 from tuning.session import notebook_file
 
 NOTEBOOK = notebook_file("02")

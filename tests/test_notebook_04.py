@@ -16,7 +16,7 @@ from tuning import folders
 from tuning.dials import FurtherDials
 from tuning.errors import DialError
 from tuning.headless import parameters
-from tuning.run import Run
+from tuning.runs.record import Run
 from tuning.session import notebook_file
 
 NOTEBOOK = notebook_file("04")

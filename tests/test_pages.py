@@ -15,12 +15,13 @@ import pytest
 from conftest import program
 from playwright.sync_api import expect
 
-from tuning import cases, clinic, curves, figures, folders, lines, pages, reference, share
+from tuning import cases, clinic, curves, figures, folders, lines, pages, share
 from tuning.data.loading import load, split
-from tuning.diagnosis import convergence
 from tuning.dials import SgdDials
 from tuning.errors import RunError
-from tuning.run import Run
+from tuning.runs import reference
+from tuning.runs.diagnosis import convergence
+from tuning.runs.record import Run
 from tuning.sgd import features
 from tuning.surface import SHARES, TwoWeights
 

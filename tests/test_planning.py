@@ -23,7 +23,7 @@ def embedded():
 
 @pytest.fixture
 def no_reference_runs(monkeypatch, tmp_path):
-    monkeypatch.setattr("tuning.reference.FOLDER", tmp_path)
+    monkeypatch.setattr("tuning.runs.reference.FOLDER", tmp_path)
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from filelock import FileLock
 from rooms import RATES, room_run
 
 from tuning import journal, prediction
-from tuning.diagnosis import room_word
 from tuning.dials import Dials, SgdDials
 from tuning.errors import DialError, RunError
 from tuning.prediction import prediction_of, predictions_file
+from tuning.runs.diagnosis import room_word
 
 
 def at(minutes: float) -> str:

@@ -224,7 +224,7 @@ def test_a_synchronised_folder_and_one_without_rights_are_named(tmp_path, monkey
 
 def test_changed_files_are_named_but_not_notebooks(tmp_path, monkeypatch):
     monkeypatch.setattr(folders, "ROOT", tmp_path)
-    for name in ("lab/tuning/run.py", "lab/data/a.csv", "lab/01_a.ipynb", "workshop.py"):
+    for name in ("lab/tuning/runs/record.py", "lab/data/a.csv", "lab/01_a.ipynb", "workshop.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1\n", encoding="utf-8")
     assert "not known" in line("files").text
@@ -234,10 +234,10 @@ def test_changed_files_are_named_but_not_notebooks(tmp_path, monkeypatch):
     (tmp_path / "lab/01_a.ipynb").write_text("2\n", encoding="utf-8")
     (tmp_path / "lab/data/own.csv").write_text("mine\n", encoding="utf-8")
     assert line("files") == Check("OK", "package and data are as published")
-    for name in ("lab/tuning/run.py", "lab/data/a.csv", "workshop.py"):
+    for name in ("lab/tuning/runs/record.py", "lab/data/a.csv", "workshop.py"):
         (tmp_path / name).write_text("2\n", encoding="utf-8")
     assert line("files").status == "WARN"
-    assert "lab/data/a.csv, lab/tuning/run.py and 1 more" in line("files").text
+    assert "lab/data/a.csv, lab/tuning/runs/record.py and 1 more" in line("files").text
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ def test_the_picture_says_its_numbers():
 
 @pytest.fixture
 def no_reference_runs(monkeypatch, tmp_path):
-    monkeypatch.setattr("tuning.reference.FOLDER", tmp_path)
+    monkeypatch.setattr("tuning.runs.reference.FOLDER", tmp_path)
 
 
 def test_whole_runs_decide_and_earlier_ones_stand_behind(make_run, keep_run, no_reference_runs):
@@ -72,7 +72,7 @@ def test_whole_runs_decide_and_earlier_ones_stand_behind(make_run, keep_run, no_
 
 @pytest.mark.slow
 def test_a_real_sweep_raises_the_rate_by_the_same_factor_and_records_nothing():
-    from tuning.run import finished_runs
+    from tuning.runs.record import finished_runs
 
     dials = Dials(MODEL="embedded", TRAIN_SUBSET=24, MAX_LENGTH=16, PRECISION="fp32")
     found = rate_sweep.sweep(dials, steps=15)

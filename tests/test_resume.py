@@ -11,7 +11,7 @@ from tuning import folders, headless, resume, training, vocabulary
 from tuning.data.loading import Data
 from tuning.dials import Dials
 from tuning.errors import DialError, RunError
-from tuning.run import Run, last_run
+from tuning.runs.record import Run, last_run
 
 MB = 1_000_000
 

@@ -215,7 +215,7 @@ def test_a_name_that_no_cell_defines_gets_the_usual_traceback(shell, capsys, nam
             'missing.csv: there is no such file. Set DATA to "bundled" or to the path of a CSV file.',
         ),
         (
-            "from tuning.run import last_run\nlast_run()",
+            "from tuning.runs.record import last_run\nlast_run()",
             'There is no recorded run yet. Run the section "Train" first.',
         ),
     ],
@@ -369,7 +369,7 @@ def test_a_kernel_stores_the_line_as_the_cells_error(lab, monkeypatch):
                 f"import pathlib\nfrom tuning import folders, session\nfolders.LAB = pathlib.Path({str(lab)!r})\n"
                 "session.start('01')"
             ),
-            new_code_cell("from tuning.run import last_run\nlast_run()"),
+            new_code_cell("from tuning.runs.record import last_run\nlast_run()"),
             new_code_cell("print('reached')"),
         ]
     )

@@ -10,11 +10,12 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_info
 
-from tuning import folders, metrics, reference, sgd
+from tuning import folders, sgd
 from tuning.data import loading as sentences
 from tuning.data.loading import LABELS
 from tuning.dials import PRESETS, SgdDials
-from tuning.run import last_run, load_predictions
+from tuning.runs import metrics, reference
+from tuning.runs.record import last_run, load_predictions
 from tuning.surface import TwoWeights
 
 

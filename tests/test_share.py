@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rooms import RATES, room_run
 
-from tuning import folders, lines, reference, share, travelling_run
-from tuning.diagnosis import convergence, diagnose
+from tuning import folders, lines, share, travelling_run
 from tuning.dials import SgdDials
 from tuning.errors import ShareError
-from tuning.run import FIRST_DIALS, Run, check, finite
+from tuning.runs import reference
+from tuning.runs.diagnosis import convergence, diagnose
+from tuning.runs.record import FIRST_DIALS, Run, check, finite
 
 SCORES = ("val_accuracy", "val_f1_macro", "val_loss", "train_loss", "gap_accuracy", "val_accuracy_interval")
 

@@ -21,7 +21,7 @@ from tuning.dials import Dials, SgdDials
 from tuning.errors import RunError
 from tuning.evaluation import compute_metrics
 from tuning.log import read_log
-from tuning.run import Run, last_run, load_predictions
+from tuning.runs.record import Run, last_run, load_predictions
 
 LAB = Path(training.__file__).parent.parent
 FEW = {"MODEL": "embedded", "TRAIN_SUBSET": 48, "PRECISION": "fp32"}

@@ -218,7 +218,7 @@ export function secondsAt(record, step) {
   return total;
 }
 
-/** Seconds of one more epoch, from the mean of those so far, as `tuning.diagnosis.convergence` reckons. */
+/** Seconds of one more epoch, from the mean of those so far, as `tuning.runs.diagnosis.convergence` reckons. */
 export function nextEpochSeconds(record, step) {
   const seconds = record.marks.slice(1).filter((mark) => mark.step <= step && mark.seconds !== null).map((mark) => mark.seconds);
   return seconds.length ? seconds.reduce((sum, one) => sum + one, 0) / seconds.length : null;

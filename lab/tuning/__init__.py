@@ -1,6 +1,6 @@
 """The plumbing behind the notebooks of Workshop 6W, "Optimisation in the Wild".
 
-Everything downstream of training reads one record, :class:`tuning.run.Run`. ``training.py`` and ``sgd.py`` make it;
+Everything downstream of training reads one record, :class:`tuning.runs.record.Run`. ``training.py`` and ``sgd.py`` make it;
 curves, diagnosis, log, worksheet and board only read it.
 
 Importing the package is cheap: it loads neither torch nor transformers, so the first cell of a notebook is quick.

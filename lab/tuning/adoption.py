@@ -10,7 +10,7 @@ from datetime import datetime
 from tuning import folders, log, share, worksheet
 from tuning.errors import ShareError
 from tuning.files import write_whole
-from tuning.run import ADOPTED_FILE, BACKUP_NOTEBOOK, Run, adopted_from, note_finished, readable_runs
+from tuning.runs.record import ADOPTED_FILE, BACKUP_NOTEBOOK, Run, adopted_from, note_finished, readable_runs
 from tuning.share import Shared
 
 # The schema allows a run id of 81 characters.

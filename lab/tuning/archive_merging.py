@@ -15,7 +15,7 @@ from pathlib import Path
 from tuning import folders, log
 from tuning.files import PART, Lock, flush, flush_folder, write_whole
 from tuning.prediction import LOCK_SECONDS, predictions_file
-from tuning.run import order_file
+from tuning.runs.record import order_file
 from tuning.worksheet import read_template, worksheet_file
 
 # Two files that were changed within so many seconds of each other count as equally old.

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from tuning.errors import KeepsakeError
-from tuning.run import RUN_ID
+from tuning.runs.record import RUN_ID
 
 PLACES = ("my_work", "runs", "share")
 SUFFIXES = {".csv", ".docx", ".html", ".ipynb", ".json", ".jsonl", ".md", ".png", ".pptx", ".svg", ".txt"}

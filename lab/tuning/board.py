@@ -17,12 +17,12 @@ import pandas as pd
 
 from tuning import folders, share
 from tuning.clinic import Score
-from tuning.diagnosis import room_word
 from tuning.dials import PRESETS, FrozenDials, SgdDials
 from tuning.errors import RunError, ShareError
 from tuning.log import number, signed
 from tuning.prediction import prediction_of
-from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
+from tuning.runs.diagnosis import room_word
+from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
 from tuning.share import Gathered, Shared
 
 BUDGET = 4_800

@@ -18,7 +18,7 @@ from tuning import curves
 from tuning.board import OWN_RATE, Board, by_preset, by_rate
 from tuning.curves import BLUE, GREEN, GREY, RED, STYLE, Picture, moving_average, new_figure, window_words
 from tuning.data.loading import LABELS
-from tuning.run import Run
+from tuning.runs.record import Run
 from tuning.share import Shared
 
 PURPLE = "#CC79A7"

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from tuning import clinic, curves, figures, reference
+from tuning import clinic, curves, figures
 from tuning.errors import RunError
-from tuning.run import Run
+from tuning.runs import reference
+from tuning.runs.record import Run
 
 # A rate that is too high has three faces, and the learner is asked for the cause.
 CAUSE_OF = {

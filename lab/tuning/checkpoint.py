@@ -17,7 +17,7 @@ from tuning.errors import WorkshopError, nearest
 from tuning.evidence import FEWEST_NOTE_WORDS, FEWEST_WORDS
 from tuning.markdown_tables import find_table
 from tuning.prediction import prediction_of
-from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, marked_id, readable_runs
+from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, marked_id, readable_runs
 from tuning.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, Block, find_blocks, is_number
 
 ABOUT_COLUMNS = ("About you", "")

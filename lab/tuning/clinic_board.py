@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from tuning.clinic import CAUSES, ROUNDS, SURE, Answer, Score
 from tuning.curves import BLUE, GREY, ORANGE, STYLE, Picture, new_figure
-from tuning.metrics import accuracy_interval
+from tuning.runs.metrics import accuracy_interval
 
 BEFORE, AFTER = ROUNDS[0], ROUNDS[1]
 # Lowest confidence of each bin, in percent; the last bin ends at `SURE`.

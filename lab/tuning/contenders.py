@@ -30,7 +30,7 @@ from tuning.dials import Dials
 from tuning.evaluation import compute_metrics
 from tuning.limit import measure_limit
 from tuning.live import LiveCurve
-from tuning.run import Run
+from tuning.runs.record import Run
 
 CLIP = 1.0
 BOARD = 1_000

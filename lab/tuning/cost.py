@@ -7,7 +7,7 @@ epoch) and a fixed part around them::
 
 The four factors belong to one machine, encoder and number format. They come from the last runs in the log that were
 made here, else from a probe of a few seconds on real batches, which is remembered. Energy and money follow from the
-time and from assumptions that are always shown (`tuning.energy`).
+time and from assumptions that are always shown (`tuning.runs.energy`).
 
 Nothing here imports torch until a probe is asked for, so the preflight stays quick.
 """
@@ -27,10 +27,10 @@ from tuning import machine
 from tuning.data.loading import load, split, subset
 from tuning.data.splits import MOST_AFTER_EPOCH, scored
 from tuning.dials import EVERYTHING, Dials
-from tuning.energy import PRICE_PER_HOUR, WATTS
 from tuning.files import write_whole
-from tuning.metrics import CHECK_SIZE
-from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, finished_runs
+from tuning.runs.energy import PRICE_PER_HOUR, WATTS
+from tuning.runs.metrics import CHECK_SIZE
+from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, finished_runs
 
 if TYPE_CHECKING:
     from tuning.encoder import Encoder

@@ -19,10 +19,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from tuning import metrics
 from tuning.data.loading import LABELS
 from tuning.errors import RunError
-from tuning.run import Run, load_predictions
+from tuning.runs import metrics
+from tuning.runs.record import Run, load_predictions
 
 if TYPE_CHECKING:
     from tuning.surface import Path as Walk

@@ -11,11 +11,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from tuning import curves, documents, figures, reference, sgd
+from tuning import curves, documents, figures, sgd
 from tuning.curves import BLUE, GREEN, GREY, ORANGE, RED, Picture
 from tuning.data import loading
 from tuning.deck_design import SMALLEST
 from tuning.dials import PRESETS, SgdDials
+from tuning.runs import reference
 from tuning.surface import TwoWeights
 
 INK = "#16232E"

@@ -13,14 +13,15 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tuning import activities, folders, further, reference, sgd, symptoms
+from tuning import activities, folders, further, sgd
 from tuning.activities import Activity
 from tuning.dials import PRESETS, Dials, SgdDials
 from tuning.encoder import DISTILBERT, EMBEDDED_NAME, RATES
 from tuning.errors import DocumentError, WorkshopError, nearest
 from tuning.files import write_whole
 from tuning.log import WORKSHEET_COLUMNS
-from tuning.run import BACKUP_NOTEBOOK, Run
+from tuning.runs import reference, symptoms
+from tuning.runs.record import BACKUP_NOTEBOOK, Run
 
 # What the day holds beside its activities; the activities bring their own minutes.
 DAY: tuple[str | tuple[str, int], ...] = (

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 from transformers import DataCollatorWithPadding, PrinterCallback, ProgressCallback, TrainingArguments, set_seed
 
-from tuning import cost, folders, further, metrics, speed
+from tuning import cost, folders, further, speed
 from tuning import encoder as encoders
 from tuning.curves import BLUE, GREY, ORANGE, STYLE, Picture, legend_below, new_figure
 from tuning.data.loading import load, split
 from tuning.dials import Dials
 from tuning.files import write_whole
-from tuning.run import Run
+from tuning.runs import metrics
+from tuning.runs.record import Run
 from tuning.training import plumbing, precision_for, predict, settings, tokenise_splits
 
 if TYPE_CHECKING:

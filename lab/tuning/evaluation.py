@@ -7,8 +7,8 @@ import evaluate
 import numpy as np
 from transformers import EvalPrediction
 
-from tuning import metrics
 from tuning.data.loading import LABELS
+from tuning.runs import metrics
 
 
 class SentimentScores(evaluate.Metric):

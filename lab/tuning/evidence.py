@@ -12,7 +12,7 @@ import pandas as pd
 from tuning import folders, worksheet
 from tuning.errors import WorksheetError
 from tuning.markdown_tables import find_table
-from tuning.run import readable_runs
+from tuning.runs.record import readable_runs
 from tuning.worksheet_blocks import find_blocks, is_number
 
 FEWEST_WORDS = 8

@@ -16,9 +16,10 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tuning import curves, folders, reference
+from tuning import curves, folders
 from tuning.errors import WorkshopError
-from tuning.run import Run
+from tuning.runs import reference
+from tuning.runs.record import Run
 
 ASSETS = folders.ROOT / "assets"
 # The order is no alphabet of causes: a letter must not give its answer away.

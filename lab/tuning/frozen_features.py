@@ -18,12 +18,13 @@ from sklearn.preprocessing import StandardScaler
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
 from tuning import encoder as encoders
-from tuning import freezing, metrics, vocabulary
+from tuning import freezing, vocabulary
 from tuning.data.loading import load, split, subset
 from tuning.dials import EVERYTHING
 from tuning.further import dials_from
 from tuning.pooling_head import BertMeanPoolingForSequenceClassification, mean_of_tokens
-from tuning.run import Run
+from tuning.runs import metrics
+from tuning.runs.record import Run
 from tuning.training import EVAL_BATCH, NUMBER_FORMATS, encoder_of, tokenise, tokenise_splits
 
 MOST_ROUNDS = 2_000
@@ -39,7 +40,7 @@ class LinearHead:
         Weights that were learned.
     feature_seconds, head_seconds : float
         Computing the features of all sentences, and training the head.
-    scores : tuning.metrics.Scores
+    scores : tuning.runs.metrics.Scores
         On validation.
     logits : numpy.ndarray of shape (validation sentences, labels)
     ids : list

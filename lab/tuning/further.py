@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tuning import cost, energy, log, machine, metrics
+from tuning import cost, log, machine
 from tuning import encoder as encoders
 from tuning.data.loading import load
 from tuning.dials import EVERYTHING, Dials, FrozenDials, FurtherDials, SgdDials
 from tuning.errors import EncoderError, RunError
 from tuning.files import write_whole
-from tuning.run import (
+from tuning.runs import energy, metrics
+from tuning.runs.record import (
     BACKUP_NOTEBOOK,
     COMPARISON_FILE,
     FURTHER_NOTEBOOK,
@@ -414,7 +415,7 @@ def same_but_seed(run_1: Run) -> list[Run]:
     list of Run
         One for each seed, Run 1 first.
     """
-    from tuning import reference
+    from tuning.runs import reference
 
     found = {run_1.seed: run_1}
     like = without(run_1, "GROUP")

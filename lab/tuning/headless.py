@@ -36,7 +36,7 @@ from tuning.errors import DialError, WorkshopError, nearest
 from tuning.files import free_name, sign, write_whole
 from tuning.notebooks import read_notebook
 from tuning.prediction import CALL_WORDS
-from tuning.run import BACKUP_NOTEBOOK, COMPARISON_FILE, FURTHER_NOTEBOOK, Run, copy_results, make_room_in
+from tuning.runs.record import BACKUP_NOTEBOOK, COMPARISON_FILE, FURTHER_NOTEBOOK, Run, copy_results, make_room_in
 from tuning.session import notebook_file
 
 NOTEBOOKS = ("01", "02", "03", "04")
@@ -54,7 +54,7 @@ PUBLISHED = {
 }
 PREDICTIONS = ("PREDICTION", "PREDICTED_F1", "BECAUSE")
 BOARD_NOTEBOOK = "03"
-LAST_RESULT = '[folder.name for folder in __import__("tuning.run", fromlist=["run"]).results_here()[-1:]]'
+LAST_RESULT = '[folder.name for folder in __import__("tuning.runs.record", fromlist=["run"]).results_here()[-1:]]'
 
 
 class _Client(PapermillNotebookClient):

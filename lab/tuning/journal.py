@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from tuning import diagnosis, folders, share
+from tuning import folders, share
 from tuning.adoption import adopt
 from tuning.errors import ShareError
 from tuning.evidence import evidence
 from tuning.log import LOG_COLUMNS, WORKSHEET_COLUMNS, append, log_file, number, read_log, signed
 from tuning.prediction import predict, prediction_and_result, prediction_of
 from tuning.repeat import reproduce
-from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
+from tuning.runs import diagnosis
+from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
 from tuning.worksheet import baseline_row, fill_worksheet, worksheet_row
 from tuning.worksheet_export import export_worksheet
 

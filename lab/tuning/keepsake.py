@@ -24,7 +24,7 @@ from tuning.archive_reading import PLACES, SUFFIXES, TIMES, WEIGHTS
 from tuning.errors import KeepsakeError
 from tuning.files import AS_WRITTEN, replacing
 from tuning.resume import CHECKPOINTS, MARK
-from tuning.run import finished_runs, readable_runs
+from tuning.runs.record import finished_runs, readable_runs
 
 # The one sentence, wherever a document says what to take along.
 TAKE_HOME = "Save your worksheet, run the cell `save`, and download its file: it holds all your work."

@@ -18,7 +18,7 @@ from PIL import Image
 from transformers import TrainerCallback
 
 from tuning import curves
-from tuning.run import Run
+from tuning.runs.record import Run
 
 # Steps since the start that are always drawn: the loss moves most, and the room makes its one-word call early.
 EARLY_STEPS = frozenset({1, 2, 5, 10, 20, 40})

@@ -17,11 +17,11 @@ import pandas as pd
 from filelock import Timeout
 
 from tuning import folders
-from tuning.energy import PRICE_PER_HOUR, WATTS, footprint
 from tuning.errors import RunError
 from tuning.files import Lock, write_whole
-from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
-from tuning.spreadsheets import Table, as_typed, harmless, read_table
+from tuning.runs.energy import PRICE_PER_HOUR, WATTS, footprint
+from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
+from tuning.runs.spreadsheets import Table, as_typed, harmless, read_table
 
 WORKSHEET_COLUMNS = (
     "Run ID",

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tuning import cost, energy, log, reference
+from tuning import cost, log
 from tuning.cost import Estimate, Speed, clock
 from tuning.dials import EVERYTHING, Dials
-from tuning.energy import PRICE_PER_HOUR, WATTS
 from tuning.errors import RunError
-from tuning.run import BACKUP_NOTEBOOK, Run, readable_runs
+from tuning.runs import energy, reference
+from tuning.runs.energy import PRICE_PER_HOUR, WATTS
+from tuning.runs.record import BACKUP_NOTEBOOK, Run, readable_runs
 
 if TYPE_CHECKING:
     from tuning.encoder import Encoder

@@ -10,12 +10,12 @@ import pandas as pd
 from filelock import Timeout
 
 from tuning import folders
-from tuning.diagnosis import room_word
 from tuning.dials import Dials, SgdDials
 from tuning.errors import DialError, RunError, nearest
 from tuning.files import Lock, append_line
-from tuning.run import BACKUP_NOTEBOOK, Run, adoption, with_first_dials
-from tuning.symptoms import CALL_WORDS
+from tuning.runs.diagnosis import room_word
+from tuning.runs.record import BACKUP_NOTEBOOK, Run, adoption, with_first_dials
+from tuning.runs.symptoms import CALL_WORDS
 
 LONGEST_REASON = 300
 LOCK_SECONDS = 30

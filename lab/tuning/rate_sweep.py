@@ -22,12 +22,13 @@ from transformers import (
     set_seed,
 )
 
-from tuning import cost, further, reference, speed
+from tuning import cost, further, speed
 from tuning import encoder as encoders
 from tuning.curves import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, legend_below, new_figure
 from tuning.data.loading import load, split
 from tuning.dials import Dials
-from tuning.run import Run, readable_runs
+from tuning.runs import reference
+from tuning.runs.record import Run, readable_runs
 from tuning.training import plumbing, precision_for, settings, tokenise_splits
 
 if TYPE_CHECKING:

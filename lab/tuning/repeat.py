@@ -7,7 +7,7 @@ import pandas as pd
 
 from tuning.dials import SgdDials
 from tuning.errors import RunError
-from tuning.run import BACKUP_NOTEBOOK, Run, last_run
+from tuning.runs.record import BACKUP_NOTEBOOK, Run, last_run
 
 NUMBERS = {
     "train_loss": "training loss",

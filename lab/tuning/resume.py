@@ -15,7 +15,7 @@ from filelock import Timeout
 from tuning import folders
 from tuning.errors import RunError
 from tuning.files import Lock, write_whole
-from tuning.run import Run, finished_runs, last_run
+from tuning.runs.record import Run, finished_runs, last_run
 
 MARK = "whole.json"
 CHECKPOINTS = "checkpoints"

@@ -8,7 +8,7 @@ import numpy as np
 
 from tuning import curves, log
 from tuning.curves import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, new_figure
-from tuning.run import Run
+from tuning.runs.record import Run
 
 # Colour, line and marker say the same three times.
 LOOKS = ((BLUE, "-", "o"), (RED, "--", "D"), (GREEN, "-.", "s"))

@@ -17,16 +17,17 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import SGDClassifier
 from threadpoolctl import threadpool_limits
 
-from tuning import folders, journal, machine, metrics
+from tuning import folders, journal, machine
 from tuning.data.loading import LABELS, Data, Splits, check_parts, flip_labels, label_counts, training_part
 from tuning.data.splits import scored
 from tuning.data.words import SIGNS, token_pattern
-from tuning.diagnosis import diagnose
 from tuning.dials import SgdDials
 from tuning.errors import RunError
-from tuning.metrics import CHECK_SIZE
 from tuning.prediction import note_start
-from tuning.run import Run, finite, new_folder, save_predictions
+from tuning.runs import metrics
+from tuning.runs.diagnosis import diagnose
+from tuning.runs.metrics import CHECK_SIZE
+from tuning.runs.record import Run, finite, new_folder, save_predictions
 
 # Log-loss gradients are bounded, so a visible harm needs rates of hundreds on these sentences.
 RATES = {"TOO_LOW": 1e-3, "JUST_RIGHT": 10.0, "TOO_HIGH": 300.0}

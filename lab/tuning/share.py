@@ -24,9 +24,9 @@ from tuning.clinic import Score
 from tuning.errors import DialError, RunError, ShareError
 from tuning.files import write_whole
 from tuning.lines import MOST_LINES, RUN, SCORE
-from tuning.run import Run
+from tuning.runs.record import Run
+from tuning.runs.symptoms import CALL_WORDS
 from tuning.strict import clean_name, file_stem, name, number, parse
-from tuning.symptoms import CALL_WORDS
 from tuning.travelling_run import pack, short, unpack
 
 LONGEST_RECORD = 60_000

@@ -33,7 +33,7 @@ from tuning import machine
 from tuning.data.loading import Data, Splits, load, split
 from tuning.dials import Dials, SgdDials, parse_settings
 from tuning.errors import DialError, RunError, WorkshopError
-from tuning.run import BACKUP_NOTEBOOK, adopted_from, readable_runs
+from tuning.runs.record import BACKUP_NOTEBOOK, adopted_from, readable_runs
 
 LABS = {"main": Dials, "backup": SgdDials}
 ENGINES = ("optuna", "ray")

@@ -23,7 +23,7 @@ from tuning import folders
 from tuning.dials import FrozenDials
 from tuning.errors import RunError
 from tuning.files import write_whole
-from tuning.run import Run
+from tuning.runs.record import Run
 
 NAMES = {"tensorboard": "TensorBoard", "wandb": "Weights & Biases"}
 PROJECT = "workshop-6w"

@@ -40,19 +40,20 @@ from transformers import (
     set_seed,
 )
 
-from tuning import departures, folders, freezing, journal, machine, metrics, processes, resume, speed
+from tuning import departures, folders, freezing, journal, machine, processes, resume, speed
 from tuning import encoder as encoders
 from tuning.data.loading import LABELS, Data, Splits, check_parts, label_counts, load, split, subset, training_part
 from tuning.data.splits import MOST_AFTER_EPOCH, scored, scored_sizes
-from tuning.diagnosis import diagnose
 from tuning.dials import Dials, parse_settings
-from tuning.energy import Meter
 from tuning.errors import DialError, EncoderError, RunError, WorkshopError
 from tuning.evaluation import compute_metrics
 from tuning.live import ProgressLine
-from tuning.metrics import CHECK_SIZE
 from tuning.prediction import note_start
-from tuning.run import (
+from tuning.runs import metrics
+from tuning.runs.diagnosis import diagnose
+from tuning.runs.energy import Meter
+from tuning.runs.metrics import CHECK_SIZE
+from tuning.runs.record import (
     Run,
     adopted_from,
     copy_results,

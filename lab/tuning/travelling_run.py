@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 
 from tuning.data.loading import LABELS, PARTS
-from tuning.diagnosis import diagnose
 from tuning.dials import EVERYTHING, Dials, FrozenDials, SgdDials
-from tuning.run import BACKUP_NOTEBOOK, FIRST_DIALS, RUN_ID, Run, check
+from tuning.runs.diagnosis import diagnose
+from tuning.runs.record import BACKUP_NOTEBOOK, FIRST_DIALS, RUN_ID, Run, check
 from tuning.strict import LARGEST_NUMBER, count, integer, item, mapping, number, text
 
 MOST_STEPS = 200

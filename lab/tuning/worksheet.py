@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tuning import folders
-from tuning.diagnosis import convergence, room_word
 from tuning.errors import WorksheetError
 from tuning.files import free_name, sign, write_whole
 from tuning.log import WORKSHEET_COLUMNS, baseline_values, number, signed, worksheet_values
 from tuning.markdown_tables import BORDER, lines_of
 from tuning.prediction import prediction_of
-from tuning.run import BACKUP_NOTEBOOK, Run, adopted_from, marked_id, readable_runs
+from tuning.runs.diagnosis import convergence, room_word
+from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, marked_id, readable_runs
 from tuning.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, SENTENCES, Block, find_blocks
 
 TEMPLATE = folders.ROOT / "handouts" / "Activity_Worksheet.md"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tuning.log import WORKSHEET_COLUMNS
 from tuning.markdown_tables import bare, lines_of
-from tuning.run import Run
+from tuning.runs.record import Run
 
 DIFFERENCE, GO_ON = "What the difference tells us", "Go on or stop, and why"
 FIELDS = (*WORKSHEET_COLUMNS, DIFFERENCE, GO_ON)

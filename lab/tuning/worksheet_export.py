@@ -12,7 +12,7 @@ from tuning import folders
 from tuning.errors import WorksheetError
 from tuning.files import free_name, sign, write_whole
 from tuning.markdown_tables import BORDER, cells, even, line_end, lines_of
-from tuning.run import readable_runs
+from tuning.runs.record import readable_runs
 from tuning.worksheet import filled, filled_file, read_worksheet, worksheet_file
 
 # Page, letters and lines of the Word file: pandoc takes them from here, and Word can change them here.

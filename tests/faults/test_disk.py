@@ -16,7 +16,7 @@ from tuning import folders, journal, log, resume, sgd, training, worksheet
 from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
 from tuning.errors import WorksheetError, WorkshopError
-from tuning.run import Run, readable_runs
+from tuning.runs.record import Run, readable_runs
 
 SMALL = {"TRAIN_SUBSET": 32, "EPOCHS": 3, "MAX_LENGTH": 16, "PRECISION": "fp32", "LR_PRESET": 1e-3}
 

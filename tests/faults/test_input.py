@@ -25,7 +25,7 @@ from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
 from tuning.errors import DataError, DialError, RunError, ShareError, WorksheetError, WorkshopError
 from tuning.log import WORKSHEET_COLUMNS
 from tuning.markdown_tables import bare
-from tuning.run import Run, check, finite
+from tuning.runs.record import Run, check, finite
 
 FEW, MANY = 12, 2_000
 # The folder of a test is made once for all examples; each writes its file anew.

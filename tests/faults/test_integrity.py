@@ -25,7 +25,7 @@ from tuning import folders, journal, share, training, worksheet
 from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
 from tuning.errors import EncoderError
-from tuning.run import Run
+from tuning.runs.record import Run
 from tuning.session import notebook_file
 
 SOURCES = [folders.ROOT / "workshop.py", *sorted((folders.LAB / "tuning").glob("*.py"))]

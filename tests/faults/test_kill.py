@@ -18,7 +18,7 @@ import pytest
 from machines import Session
 
 from tuning import folders, resume
-from tuning.run import Run
+from tuning.runs.record import Run
 from tuning.session import notebook_file
 
 DIALS = {"MODEL": "embedded", "TRAIN_SUBSET": 56, "EPOCHS": 3, "PRECISION": "fp32", "GROUP": 5}

@@ -27,7 +27,7 @@ from tuning import folders, further, session, sgd, training
 from tuning.data import loading as sentences
 from tuning.dials import SgdDials
 from tuning.errors import WorkshopError
-from tuning.run import BACKUP_NOTEBOOK, Run
+from tuning.runs.record import BACKUP_NOTEBOOK, Run
 from tuning.session import notebook_file, sections_of_names
 
 SIZES = {"train": 60, "validation": 45, "test": 12}
@@ -226,7 +226,7 @@ def top_to_bottom(desk: Desk) -> dict[str, Told]:
 
 def test_the_first_import_makes_errors_readable(tmp_path):
     """A learner who begins in the middle: nothing but this cell was run."""
-    cell = "from tuning.run import last_run\n\nlast_run()"
+    cell = "from tuning.runs.record import last_run\n\nlast_run()"
     program = f"from IPython.core.interactiveshell import InteractiveShell as S; S.instance().run_cell({cell!r})"
     environment = os.environ | {"PYTHONPATH": str(folders.LAB), "IPYTHONDIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tuning import folders
-from tuning.run import Run
+from tuning.runs.record import Run
 
 MAIN = ("MODEL=embedded", "TRAIN_SUBSET=64", "EPOCHS=2", "PRECISION=fp32")
 # Another number of threads adds in another order. Over the few steps here the losses stay this close, in nats; over a

@@ -1,6 +1,6 @@
 """Judge a run from its record: the verdict with its reasons, the next dial, and the convergence check.
 
-What counts is in `tuning.symptoms`, one table and one tree; here it is put into words. Only the record counts, never
+What counts is in `tuning.runs.symptoms`, one table and one tree; here it is put into words. Only the record counts, never
 the preset's name. An *unclear* run is told what speaks for each reading.
 """
 
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import scipy  # and not its parts: scipy.stats is loaded when it is used, which keeps the first cell quick
 
-from tuning.run import Run
-from tuning.symptoms import DECAYING, LIMITS, VERDICTS, WORKSHEET_DELTA, Facts
+from tuning.runs.record import Run
+from tuning.runs.symptoms import DECAYING, LIMITS, VERDICTS, WORKSHEET_DELTA, Facts
 
 # Readings that are no verdict: they make a run unclear.
 TITLES = {

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from tuning.data.loading import LABELS
-from tuning.run import Run
+from tuning.runs.record import Run
 
 
 @dataclasses.dataclass(frozen=True)

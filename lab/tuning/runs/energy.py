@@ -14,7 +14,7 @@ import logging
 from typing import Any
 
 from tuning.dials import FurtherDials
-from tuning.run import Run
+from tuning.runs.record import Run
 
 # Assumptions, not measurements: the price of a small cloud machine, and the power of a small computer at work.
 PRICE_PER_HOUR, WATTS = FurtherDials().PRICE_PER_HOUR, FurtherDials().WATTS

@@ -27,7 +27,7 @@ from tuning.data.loading import LABELS
 from tuning.dials import Dials
 from tuning.errors import RunError, nearest
 from tuning.files import append_line, clear_parts, write_whole
-from tuning.spreadsheets import as_typed, harmless
+from tuning.runs.spreadsheets import as_typed, harmless
 
 SCHEMA_VERSION = 2
 SCHEMA_FILE = Path(__file__).with_name("run.schema.json")

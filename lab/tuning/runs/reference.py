@@ -20,11 +20,11 @@ import numpy as np
 from tqdm import tqdm
 
 from tuning import folders
-from tuning.diagnosis import diagnose
 from tuning.dials import PRESETS, Dials, SgdDials
 from tuning.errors import EncoderError, WorkshopError
 from tuning.files import write_whole
-from tuning.run import Run, check
+from tuning.runs.diagnosis import diagnose
+from tuning.runs.record import Run, check
 
 FOLDER = folders.ROOT / "assets" / "reference_runs"
 SEEDS = (1, 2, 3)
