@@ -1686,7 +1686,7 @@ COMMANDS = {
         "draw the curve pictures from the reference runs (for maintainers)",
         "Writes the neutral pictures of Activity 1 to assets/ and the explained ones to assets/coach_only/.",
         ["figures"],
-        module_command("tuning.figures"),
+        module_command("maintain.curve_figures"),
     ),
     "pages": Command(
         "write the playground and the clinic again from their parts (for maintainers)",

@@ -8,8 +8,9 @@ import nbformat
 import pytest
 from rooms import room_run
 
-from tuning import board, curves, folders, journal, lines, share, travelling_run, worksheet
+from tuning import board, folders, journal, lines, share, travelling_run, worksheet
 from tuning.errors import RunError, ShareError
+from tuning.figures import curves
 from tuning.runs import diagnosis
 from tuning.runs.diagnosis import diagnose
 from tuning.runs.record import Run, adopted_from, finished_runs, last_run, load_predictions

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tuning import figures
+from maintain import curve_figures
 from tuning.errors import EncoderError
 from tuning.runs import reference
 from tuning.runs.diagnosis import diagnose
@@ -37,16 +37,16 @@ def test_a_reference_run_is_named_right_by_the_rules_of_today(name):
 
 
 def test_the_pictures_are_the_same_bytes_each_time_and_those_that_are_stored(tmp_path):
-    for path in figures.write(tmp_path):
-        stored = figures.ASSETS / path.relative_to(tmp_path)
+    for path in curve_figures.write(tmp_path):
+        stored = curve_figures.ASSETS / path.relative_to(tmp_path)
         assert path.read_bytes() == stored.read_bytes(), path.name
 
 
-@pytest.mark.parametrize("letter", figures.CURVES)
+@pytest.mark.parametrize("letter", curve_figures.CURVES)
 def test_a_picture_for_learners_gives_nothing_away(letter):
-    text = (figures.ASSETS / f"curve_{letter}.svg").read_text(encoding="utf-8").casefold()
+    text = (curve_figures.ASSETS / f"curve_{letter}.svg").read_text(encoding="utf-8").casefold()
     assert not [word for word in SPOILERS if word in text]
-    words = figures.neutral(reference.load(figures.CURVES[letter]), letter).words.casefold()
+    words = curve_figures.neutral(reference.load(curve_figures.CURVES[letter]), letter).words.casefold()
     assert not [word for word in SPOILERS if word in words]
 
 
@@ -73,12 +73,12 @@ def test_no_other_encoder_is_recorded_in_the_place_of_distilbert(tmp_path, monke
 
 
 def test_the_readmes_picture_is_of_a_run_under_way_without_its_preset():
-    run = reference.load(figures.LIVE)
-    picture = figures.live(run)
+    run = reference.load(curve_figures.LIVE)
+    picture = curve_figures.live(run)
     top = picture.figure.axes[0]
     assert top.get_title(loc="left") == ""
     assert max(top.lines[0].get_xdata()) < run.steps[-1]["step"] <= top.get_xlim()[1]
-    assert figures.LIVE not in figures.CURVES.values()
+    assert curve_figures.LIVE not in curve_figures.CURVES.values()
 
 
 def test_the_reference_runs_stay_small():
@@ -86,7 +86,7 @@ def test_the_reference_runs_stay_small():
 
 
 def test_runs_that_a_curve_is_drawn_from_are_kept_whole():
-    drawn = {*figures.CURVES.values(), figures.LIVE}
+    drawn = {*curve_figures.CURVES.values(), curve_figures.LIVE}
     for name in drawn | {name for name in reference.names() if reference.thinning(name) == reference.WHOLE}:
         steps = [step["step"] for step in reference.load(name).steps]
         assert steps == list(range(1, len(steps) + 1)), name

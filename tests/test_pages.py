@@ -15,10 +15,12 @@ import pytest
 from conftest import program
 from playwright.sync_api import expect
 
-from tuning import cases, clinic, curves, figures, folders, lines, pages, share
+from maintain import curve_figures
+from tuning import cases, clinic, folders, lines, pages, share
 from tuning.data.loading import load, split
 from tuning.dials import SgdDials
 from tuning.errors import RunError
+from tuning.figures import curves
 from tuning.runs import reference
 from tuning.runs.diagnosis import convergence
 from tuning.runs.record import Run
@@ -95,9 +97,9 @@ def test_every_text_stands_out_from_its_ground():
 
 def test_the_clinic_has_twelve_cases_and_the_two_rounds_that_are_compared_are_alike():
     runs = cases.recorded()
-    chosen = cases.choose(runs, set(figures.CURVES.values()))
+    chosen = cases.choose(runs, set(curve_figures.CURVES.values()))
     assert len({name for _, name in chosen}) == len(chosen) == clinic.ITEMS
-    assert not {name for _, name in chosen} & set(figures.CURVES.values())
+    assert not {name for _, name in chosen} & set(curve_figures.CURVES.values())
     rounds = {when: [runs[name] for place, name in chosen if place == when] for when in clinic.ROUNDS}
     assert all(len(members) == 4 for members in rounds.values())
     alike = []
@@ -642,7 +644,7 @@ def test_the_clinic_works_by_keyboard_alone_and_the_board_reads_its_line(visit):
     (score,) = share.gather(f"Sam: > {text}\nthanks").scores
     assert score.name == "Blue 4"
     runs = cases.recorded()
-    names = [name for _, name in cases.choose(runs, set(figures.CURVES.values()))]
+    names = [name for _, name in cases.choose(runs, set(curve_figures.CURVES.values()))]
     for found, places, name in zip(score.answers, chosen, names, strict=False):
         run = runs[name]
         truth = cases.CAUSE_OF[run.diagnosis["verdict"]]
@@ -662,7 +664,7 @@ def test_the_clinic_works_by_keyboard_alone_and_the_board_reads_its_line(visit):
 def test_an_answer_tells_the_records_reasons_and_what_speaks_against_a_wrong_cause(visit):
     page = visit("clinic.html")
     runs = cases.recorded()
-    for item, (when, name) in enumerate(cases.choose(runs, set(figures.CURVES.values())), start=1):
+    for item, (when, name) in enumerate(cases.choose(runs, set(curve_figures.CURVES.values())), start=1):
         run = runs[name]
         truth = cases.CAUSE_OF[run.diagnosis["verdict"]]
         page.click(f"#rail button[aria-label='Case {item}']")

@@ -29,9 +29,9 @@ from tqdm import tqdm
 
 from tuning import encoder as encoders
 from tuning import folders, machine
-from tuning.curves import BLUE, GREEN, GREY, ORANGE, STYLE, Picture, new_figure
 from tuning.data.loading import load, split
 from tuning.errors import RunError, WorkshopError
+from tuning.figures.curves import BLUE, GREEN, GREY, ORANGE, STYLE, Picture, new_figure
 from tuning.files import write_whole
 
 FOLDER = folders.ROOT / "benchmarks"

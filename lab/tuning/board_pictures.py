@@ -14,10 +14,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
-from tuning import curves
 from tuning.board import OWN_RATE, Board, by_preset, by_rate
-from tuning.curves import BLUE, GREEN, GREY, RED, STYLE, Picture, moving_average, new_figure, window_words
 from tuning.data.loading import LABELS
+from tuning.figures import curves
+from tuning.figures.curves import BLUE, GREEN, GREY, RED, STYLE, Picture, moving_average, new_figure, window_words
 from tuning.runs.record import Run
 from tuning.share import Shared
 

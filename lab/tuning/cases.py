@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from tuning import clinic, curves, figures
+from maintain import curve_figures
+from tuning import clinic
 from tuning.errors import RunError
+from tuning.figures import curves
 from tuning.runs import reference
 from tuning.runs.record import Run
 
@@ -126,7 +128,7 @@ def good_dials(run: Run) -> tuple[str, ...]:
 def facts() -> dict[str, Any]:
     """Everything that the clinic's page needs: words, rounds, and the cases with their sealed answers."""
     runs = recorded()
-    chosen = choose(runs, set(figures.CURVES.values()))
+    chosen = choose(runs, set(curve_figures.CURVES.values()))
     cases = [case(number, when, runs[name]) for number, (when, name) in enumerate(chosen, start=1)]
     return {
         "causes": [[clinic.CAUSES.index(cause), cause] for cause in OFFERED],

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from tuning.clinic import CAUSES, ROUNDS, SURE, Answer, Score
-from tuning.curves import BLUE, GREY, ORANGE, STYLE, Picture, new_figure
+from tuning.figures.curves import BLUE, GREY, ORANGE, STYLE, Picture, new_figure
 from tuning.runs.metrics import accuracy_interval
 
 BEFORE, AFTER = ROUNDS[0], ROUNDS[1]

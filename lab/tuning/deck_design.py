@@ -10,8 +10,9 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuning import curves, folders
+from tuning import folders
 from tuning.errors import DocumentError
+from tuning.figures import curves
 
 if TYPE_CHECKING:
     from pptx.presentation import Presentation

@@ -11,11 +11,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from tuning import curves, documents, figures, sgd
-from tuning.curves import BLUE, GREEN, GREY, ORANGE, RED, Picture
+from maintain import curve_figures
+from tuning import documents, sgd
 from tuning.data import loading
 from tuning.deck_design import SMALLEST
 from tuning.dials import PRESETS, SgdDials
+from tuning.figures import curves
+from tuning.figures.curves import BLUE, GREEN, GREY, ORANGE, RED, Picture
 from tuning.runs import reference
 from tuning.surface import TwoWeights
 
@@ -46,7 +48,7 @@ def curves_unnamed() -> Picture:
 
 def curves_named() -> Picture:
     """The same four curves with what happened in each."""
-    found = {letter: reference.load(name).diagnosis["verdict"] for letter, name in figures.CURVES.items()}
+    found = {letter: reference.load(name).diagnosis["verdict"] for letter, name in curve_figures.CURVES.items()}
     told = "; ".join(f"{letter.upper()}: {verdict}" for letter, verdict in found.items())
     return _four(lambda letter: f"{letter.upper()}: {found[letter]}", f" What happened: {told}.")
 
@@ -55,7 +57,7 @@ def _four(title: Callable[[str], str], told: str) -> Picture:
     with mpl.rc_context(STYLE):
         figure, panels = _new_figure(nrows=2, ncols=2)
         words = []
-        runs = {letter: reference.load(name) for letter, name in figures.CURVES.items()}
+        runs = {letter: reference.load(name) for letter, name in curve_figures.CURVES.items()}
         for panel, (letter, run) in zip(panels.flat, runs.items(), strict=True):
             for line in curves.draw_loss(panel, run)[2:]:
                 line.set_markersize(6)

@@ -374,7 +374,7 @@ def _curve_answers(path: Path) -> str:
 
     Each letter opens the explained picture.
     """
-    from tuning.figures import ASSETS, CURVES
+    from maintain.curve_figures import ASSETS, CURVES
 
     explained = Path(os.path.relpath(ASSETS / "coach_only", path.parent)).as_posix()
     runs = {letter: reference.load(name) for letter, name in CURVES.items()}
@@ -451,7 +451,7 @@ def _budget(path: Path) -> str:
 
 
 def _reveal(path: Path) -> str:
-    from tuning.figures import CURVES
+    from maintain.curve_figures import CURVES
 
     found = {letter: reference.load(name).diagnosis["verdict"] for letter, name in CURVES.items()}
     return "\n\n".join(

@@ -14,9 +14,9 @@ from transformers import DataCollatorWithPadding, PrinterCallback, ProgressCallb
 
 from tuning import cost, folders, further, speed
 from tuning import encoder as encoders
-from tuning.curves import BLUE, GREY, ORANGE, STYLE, Picture, legend_below, new_figure
 from tuning.data.loading import load, split
 from tuning.dials import Dials
+from tuning.figures.curves import BLUE, GREY, ORANGE, STYLE, Picture, legend_below, new_figure
 from tuning.files import write_whole
 from tuning.runs import metrics
 from tuning.runs.record import Run

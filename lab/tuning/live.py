@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 from transformers import TrainerCallback
 
-from tuning import curves
+from tuning.figures import curves
 from tuning.runs.record import Run
 
 # Steps since the start that are always drawn: the loss moves most, and the room makes its one-word call early.

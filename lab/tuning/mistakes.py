@@ -9,9 +9,9 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from tuning.curves import BLUE, GREY, ORANGE, RED, STYLE, Picture, new_figure
 from tuning.data.loading import LABELS, load
 from tuning.errors import RunError
+from tuning.figures.curves import BLUE, GREY, ORANGE, RED, STYLE, Picture, new_figure
 from tuning.runs import metrics
 from tuning.runs.record import Run, load_predictions
 

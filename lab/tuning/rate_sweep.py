@@ -24,9 +24,9 @@ from transformers import (
 
 from tuning import cost, further, speed
 from tuning import encoder as encoders
-from tuning.curves import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, legend_below, new_figure
 from tuning.data.loading import load, split
 from tuning.dials import Dials
+from tuning.figures.curves import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, legend_below, new_figure
 from tuning.runs import reference
 from tuning.runs.record import Run, readable_runs
 from tuning.training import plumbing, precision_for, settings, tokenise_splits

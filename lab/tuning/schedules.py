@@ -6,8 +6,9 @@ from itertools import combinations
 import matplotlib as mpl
 import numpy as np
 
-from tuning import curves, log
-from tuning.curves import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, new_figure
+from tuning import log
+from tuning.figures import curves
+from tuning.figures.curves import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, new_figure
 from tuning.runs.record import Run
 
 # Colour, line and marker say the same three times.

@@ -16,8 +16,9 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tuning import curves, folders
+from tuning import folders
 from tuning.errors import WorkshopError
+from tuning.figures import curves
 from tuning.runs import reference
 from tuning.runs.record import Run
 
