@@ -9,9 +9,10 @@ from matplotlib.text import Text
 from rooms import GROUPS, RATES, room_lines, room_run
 
 from tuning import board as boards
-from tuning import board_pictures, folders, journal, share
+from tuning import board_pictures, folders, share
 from tuning.dials import SgdDials
 from tuning.errors import ShareError
+from tuning.evidence import run_tables
 from tuning.share import Gathered, Shared
 
 
@@ -214,7 +215,7 @@ def test_the_mornings_runs_of_the_backup_lab_are_not_over_the_budget(make_run):
 
 def test_by_default_the_board_shows_this_machines_runs(make_run, keep_run, lines):
     keep_run(room_run(make_run, 12, "JUST_RIGHT"))
-    journal.adopt(lines[0])
+    run_tables.adopt(lines[0])
     board = boards.collect("  \n ")
     assert sorted(shared.name for shared in board.compared) == ["Group 1", "group 12"]
 

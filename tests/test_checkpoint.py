@@ -5,13 +5,14 @@ import re
 
 import pytest
 
-from tuning import activities, checkpoint, folders, journal, share, worksheet
+from tuning import activities, checkpoint, folders, share
 from tuning.activities import NAMES
 from tuning.checkpoint import report
 from tuning.dials import Dials
+from tuning.evidence import run_tables, worksheet
+from tuning.evidence.worksheet import TEMPLATE
+from tuning.evidence.worksheet_blocks import DIFFERENCE, GO_ON
 from tuning.runs.record import ADOPTED_FILE
-from tuning.worksheet import TEMPLATE
-from tuning.worksheet_blocks import DIFFERENCE, GO_ON
 
 ANSWER = "The loss fell quickly at first, then each further epoch bought us almost nothing."
 RUN_ID = "20260105-090000-just-right"
@@ -62,7 +63,7 @@ def introduce() -> None:
 
 def predicted(run):
     """Store a prediction for the dials of a run and give the run a start after it."""
-    journal.predict(Dials(**run.dials), "moving", 0.7, "the rate looks usual")
+    run_tables.predict(Dials(**run.dials), "moving", 0.7, "the rate looks usual")
     run.started = "2099-01-01T09:00:00+00:00"
     return run
 
@@ -125,8 +126,8 @@ def test_activity_3_follows_a_group_from_prediction_to_note(make_run, keep_run):
     assert len(missing("activity-3")) == 6
     keep_run(predicted(run))
     assert "A prediction, stored before its run" not in missing("activity-3")
-    journal.share_line(run, "Blue 4")
-    journal.fill_worksheet()
+    run_tables.share_line(run, "Blue 4")
+    run_tables.fill_worksheet()
     assert missing("activity-3") == [
         "A note of yours on the run (Part B, with its Run ID)",
         "What the difference between prediction and result tells you",
@@ -138,14 +139,14 @@ def test_activity_3_follows_a_group_from_prediction_to_note(make_run, keep_run):
 
 def test_a_prediction_made_after_the_run_does_not_count(make_run, keep_run):
     run = keep_run(make_run())
-    journal.predict(Dials(**run.dials), "moving")
+    run_tables.predict(Dials(**run.dials), "moving")
     assert "A prediction, stored before its run" in missing("activity-3")
 
 
 def test_a_group_without_a_number_that_shares_its_run_is_a_group(make_run, keep_run):
     run = keep_run(make_run())
     assert "All three presets" in report("activity-3")
-    journal.share_line(run, "Blue 4")
+    run_tables.share_line(run, "Blue 4")
     told = report("activity-3")
     assert "All three presets" not in told
     assert "[done]     The run is shared with the room" in told
@@ -161,7 +162,7 @@ def test_a_learner_alone_runs_all_three_presets(make_run, keep_run):
 
 def test_an_adopted_run_counts_as_the_learners(make_run, capsys):
     line = share.line(make_run(dials={"GROUP": 4}), "Blue 4", "moving", 0.7)
-    journal.adopt(line)
+    run_tables.adopt(line)
     capsys.readouterr()
     introduce()
     assert missing("activity-3") == [
@@ -256,7 +257,7 @@ def test_the_nearest_name_is_offered():
 )
 def test_damage_becomes_a_line(make_run, keep_run, damage, capsys):
     run = keep_run(make_run())
-    journal.fill_worksheet()
+    run_tables.fill_worksheet()
     damage(run.folder)
     checkpoint.checkpoint()
     told = capsys.readouterr().out

@@ -13,13 +13,14 @@ from transformers import (
     TrainingArguments,
 )
 
-from tuning import board, departures, share, training, worksheet
+from tuning import board, departures, share, training
 from tuning import encoder as encoders
 from tuning.checkpoint import Desk
 from tuning.data import loading as sentences
 from tuning.dials import Dials
 from tuning.errors import RunError
 from tuning.evaluation import compute_metrics
+from tuning.evidence import worksheet
 from tuning.runs.record import Run, last_run
 from tuning.speed import FastTrainer
 from tuning.travelling_run import ANOTHER_DEPARTURE

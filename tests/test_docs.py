@@ -21,8 +21,8 @@ import workshop
 from tuning import activities, documents, folders, headless
 from tuning.dials import PRESETS, Dials, FurtherDials, SgdDials
 from tuning.encoder import RATES
-from tuning.keepsake import TAKE_HOME
-from tuning.log import WORKSHEET_COLUMNS
+from tuning.evidence.archive import TAKE_HOME
+from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
 from tuning.sgd import RATES as SGD_RATES
 
 ROOT = folders.ROOT

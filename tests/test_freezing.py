@@ -95,9 +95,9 @@ def test_only_what_learns_moves_and_the_log_says_so(splits, monkeypatch):
     assert {name for name, share in moved.items() if share > 0} == {"layer 6"}
     assert run.dials["TRAINED"] == "head and last block"
     assert run.encoder["name"] == "all-MiniLM-L6-v2 (head and last block)"
-    from tuning import log
+    from tuning.evidence import experiment_log
 
-    assert "TRAINED=head and last block" in log.read_log()["Other dials"][0]
+    assert "TRAINED=head and last block" in experiment_log.read_log()["Other dials"][0]
     with pytest.raises(RunError, match="There is no recorded run yet"):
         last_run()
 

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from tuning import cost, further, log, machine, schedules
+from tuning import cost, further, machine, schedules
 from tuning import encoder as encoders
 from tuning.adoption import adopt
 from tuning.data.loading import LABELS, load
 from tuning.dials import TRAINED_PARTS, Dials, FrozenDials, FurtherDials
 from tuning.errors import RunError
+from tuning.evidence import experiment_log
 from tuning.runs.record import COMPARISON_FILE, FURTHER_NOTEBOOK, last_run, save_predictions
 from tuning.share import line
 
@@ -239,15 +240,15 @@ def test_the_text_for_the_worksheet_is_kept_with_the_run(kept):
         said = np.array([(label + (row < wrong)) % 3 for row, label in enumerate(truth)])
         ids = [f"s{row}" for row in range(60)]
         save_predictions(run.folder, ids, [LABELS[label] for label in truth], 5 * np.eye(3)[said])
-    log.append(run_1)
-    log.append(linear)
+    experiment_log.append(run_1)
+    experiment_log.append(linear)
     text = further.for_worksheet(FurtherDials(OPTION="A", WATTS=60, PRICE_PER_HOUR=1.2), run_1, {"linear": linear})
     assert "Option: A, schedule comparison" in text
     assert "from Run 1 (run-1): Run 2, linear: SCHEDULER = linear (run-2)" in text
     assert "What happened: linear is better than Run 1 by 15.0 points of macro-F1; between" in text
     assert (linear.folder / COMPARISON_FILE).read_text() == text + "\n"
     # The log says the same, with the energy and cost that the notebook showed.
-    rows = log.read_log().set_index("Run ID")
+    rows = experiment_log.read_log().set_index("Run ID")
     assert rows.index.tolist() == ["run-1", "run-2"]
     told = rows.loc["run-2", "Notes"]
     assert told.startswith("Run 2 of option A; Run 1 is run-1. linear is better than Run 1 by 15.0 points of macro-F1;")
@@ -260,9 +261,9 @@ def test_the_text_for_the_worksheet_is_kept_with_the_run(kept):
 
 def test_a_learners_note_in_the_log_stays_and_a_lost_row_comes_back(kept):
     run_1 = kept("run-1")
-    log.amend(run_1, "mine")
-    log.amend(run_1, "the notebook's", watts=40)
-    rows = log.read_log()
+    experiment_log.amend(run_1, "mine")
+    experiment_log.amend(run_1, "the notebook's", watts=40)
+    rows = experiment_log.read_log()
     assert rows["Notes"].tolist() == ["mine"]
     assert rows["Energy from"].tolist() == ["40 W assumed"]
 

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tuning import board, folders, journal, log, share, worksheet
+from tuning import board, folders, share
+from tuning.evidence import experiment_log, run_tables, worksheet
 from tuning.runs import diagnosis, reference
 from tuning.runs.record import Run, note_finished, save_predictions
 
@@ -62,23 +63,27 @@ def records(runs: list[Run]) -> str:
 def log_rows(runs: list[Run]) -> str:
     """The experiment log."""
     for run in runs:
-        log.append(run)
-    return log.log_file().read_text(encoding="utf-8-sig")
+        experiment_log.append(run)
+    return experiment_log.log_file().read_text(encoding="utf-8-sig")
 
 
 def tables(runs: list[Run]) -> str:
     """What the notebooks show of one run."""
     shown = []
     for run in runs:
-        shown += [f"== {run.run_id}", text(journal.before_after(run)), text(journal.validation_and_test(run))]
-        shown += [journal.verdict_text(run), str(diagnosis.convergence(run)), text(journal.prediction_and_result(run))]
+        shown += [f"== {run.run_id}", text(run_tables.before_after(run)), text(run_tables.validation_and_test(run))]
+        shown += [
+            run_tables.verdict_text(run),
+            str(diagnosis.convergence(run)),
+            text(run_tables.prediction_and_result(run)),
+        ]
         shown += [worksheet.baseline_row(run), worksheet.worksheet_row(run), diagnosis.room_word(run)]
     return "\n".join(shown)
 
 
 def labs(runs: list[Run]) -> str:
     """Both labs in one table."""
-    return text(journal.labs_compared())
+    return text(run_tables.labs_compared())
 
 
 def filled_worksheet(runs: list[Run]) -> str:

@@ -20,7 +20,7 @@ from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
 from tuning.errors import RunError
 from tuning.evaluation import compute_metrics
-from tuning.log import read_log
+from tuning.evidence.experiment_log import read_log
 from tuning.runs.record import Run, last_run, load_predictions
 
 LAB = Path(training.__file__).parent.parent

@@ -7,8 +7,9 @@ the driver, and the cells that need them say so.
 import json
 from datetime import datetime
 
-from tuning import folders, log, share, worksheet
+from tuning import folders, share
 from tuning.errors import ShareError
+from tuning.evidence import experiment_log, worksheet
 from tuning.files import write_whole
 from tuning.runs.record import ADOPTED_FILE, BACKUP_NOTEBOOK, Run, adopted_from, note_finished, readable_runs
 from tuning.share import Shared
@@ -57,7 +58,7 @@ def adopt(text: str) -> Run:
         note_finished(run.folder)
     except OSError as problem:
         raise ShareError(f"{folders.short(run.folder)} cannot be written ({problem.strerror}).") from None
-    log.append(run)
+    experiment_log.append(run)
     shows = run.notebook if run.notebook == BACKUP_NOTEBOOK else "01"
     print(
         f"Adopted {run.run_id} from {shared.name}. It is in your log, marked as the group's."

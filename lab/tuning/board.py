@@ -19,8 +19,8 @@ from tuning import folders, share
 from tuning.clinic import Score
 from tuning.dials import PRESETS, FrozenDials, SgdDials
 from tuning.errors import RunError, ShareError
-from tuning.log import number, signed
-from tuning.prediction import prediction_of
+from tuning.evidence.experiment_log import number, signed
+from tuning.evidence.predictions import prediction_of
 from tuning.runs.diagnosis import room_word
 from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
 from tuning.share import Gathered, Shared

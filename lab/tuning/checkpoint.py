@@ -1,7 +1,7 @@
 """Where a learner stands: what of an activity is done and what is missing, from what lies on disk.
 
 `checkpoint` looks at the runs, the predictions, the lines to share and the learner's worksheet. It judges nothing that
-was written: a text counts as there when it has enough words of the learner's own, by the rule of `tuning.evidence`.
+was written: a text counts as there when it has enough words of the learner's own, by the rule of `tuning.evidence.task6`.
 """
 
 import dataclasses
@@ -10,15 +10,16 @@ import importlib.util
 import re
 from collections.abc import Callable
 
-from tuning import activities, evidence, folders, preflight, worksheet
+from tuning import activities, folders, preflight
 from tuning.board import BUDGET, spent
 from tuning.dials import PRESETS
 from tuning.errors import WorkshopError, nearest
-from tuning.evidence import FEWEST_NOTE_WORDS, FEWEST_WORDS
-from tuning.markdown_tables import find_table
-from tuning.prediction import prediction_of
+from tuning.evidence import task6, worksheet
+from tuning.evidence.markdown_tables import find_table
+from tuning.evidence.predictions import prediction_of
+from tuning.evidence.task6 import FEWEST_NOTE_WORDS, FEWEST_WORDS
+from tuning.evidence.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, Block, find_blocks, is_number
 from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, marked_id, readable_runs
-from tuning.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, Block, find_blocks, is_number
 
 ABOUT_COLUMNS = ("About you", "")
 ABOUT_ROWS = ("Group and preset", "Role (driver, logger, observer)")
@@ -124,10 +125,10 @@ class Desk:
 
     def written(self, place: str, what: str) -> Item:
         """Is there a text of the learner's own under a lettered heading of the worksheet?"""
-        section = evidence.sections(self.text).get(place)
+        section = task6.sections(self.text).get(place)
         if section is None:
             return Item(False, f"{place}, {what}", f'its heading is gone from the worksheet; put "{place}." back')
-        words = evidence.own_words(section, self.template)
+        words = task6.own_words(section, self.template)
         told = f"write it in the worksheet ({words} words of your own so far, {FEWEST_WORDS} count as a text)"
         return Item(words >= FEWEST_WORDS, f"{place}, {what}", told)
 
@@ -304,7 +305,7 @@ def _reflection(desk: Desk) -> list[Item]:
         "C7": "what you started yourself",
         "E": "one credible source",
     }
-    found = evidence.evidence()
+    found = task6.evidence()
     missing = [item for item, state in found["state"].items() if state != "ready"]
     return [
         *(desk.written(place, what) for place, what in titles.items()),

@@ -18,8 +18,8 @@ from tuning.activities import Activity
 from tuning.dials import PRESETS, Dials, SgdDials
 from tuning.encoder import DISTILBERT, EMBEDDED_NAME, RATES
 from tuning.errors import DocumentError, WorkshopError, nearest
+from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
 from tuning.files import write_whole
-from tuning.log import WORKSHEET_COLUMNS
 from tuning.runs import reference, symptoms
 from tuning.runs.record import BACKUP_NOTEBOOK, Run
 
@@ -491,7 +491,7 @@ def _outcomes(path: Path) -> str:
 
 def _take_home(path: Path) -> str:
     """What everybody takes along, before lunch and at the end."""
-    from tuning.keepsake import TAKE_HOME
+    from tuning.evidence.archive import TAKE_HOME
 
     return TAKE_HOME
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tuning import cost, log, machine
+from tuning import cost, machine
 from tuning import encoder as encoders
 from tuning.data.loading import load
 from tuning.dials import EVERYTHING, Dials, FrozenDials, FurtherDials, SgdDials
 from tuning.errors import EncoderError, RunError
+from tuning.evidence import experiment_log
 from tuning.files import write_whole
 from tuning.runs import energy, metrics
 from tuning.runs.record import (
@@ -257,7 +258,7 @@ def introduction(run_1: Run) -> str:
     lines = [
         f"Run 1 is {run_1.run_id}: {run_1.preset} ({run_1.learning_rate:g}), {dials['SCHEDULER']},"
         f" {sentences} sentences, EPOCHS = {dials['EPOCHS']}, seed {run_1.seed}, {run_1.encoder['name']}.",
-        f"Macro-F1 {log.number(final.get('val_f1_macro'), 3)}, accuracy {log.number(final.get('val_accuracy'), 3)},"
+        f"Macro-F1 {experiment_log.number(final.get('val_f1_macro'), 3)}, accuracy {experiment_log.number(final.get('val_accuracy'), 3)},"
         f" verdict: {run_1.diagnosis.get('verdict', 'none')}.",
     ]
     if run_1.diagnosis.get("verdict") not in LEARNED:
@@ -318,13 +319,13 @@ def summary(run_1: Run, others: Mapping[str, Run], setup: FurtherDials) -> pd.Da
         low, high = run.final.get("val_f1_macro_interval") or (None, None)
         rows[title] = {
             "changed": changed(run_1, run),
-            "macro-F1": log.number(run.final.get("val_f1_macro"), 3),
+            "macro-F1": experiment_log.number(run.final.get("val_f1_macro"), 3),
             "95% interval": "" if low is None else f"{low:.2f} to {high:.2f}",
-            "val loss": log.number(run.final.get("val_loss"), 3),
+            "val loss": experiment_log.number(run.final.get("val_loss"), 3),
             "verdict": run.diagnosis.get("verdict", ""),
-            "seconds": log.number(took.seconds, 0),
-            "energy": f"{log.number(took.watt_hours, 2)} Wh {source}",
-            f"money (at {setup.PRICE_PER_HOUR:g} an hour)": log.number(took.money, 4),
+            "seconds": experiment_log.number(took.seconds, 0),
+            "energy": f"{experiment_log.number(took.watt_hours, 2)} Wh {source}",
+            f"money (at {setup.PRICE_PER_HOUR:g} an hour)": experiment_log.number(took.money, 4),
             "run": run.run_id,
         }
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -362,11 +363,11 @@ def compared(run_1: Run, others: Mapping[str, Run], setup: FurtherDials, of: str
         If predictions are not here, or were made on different sentences.
     """
     lines = []
-    log.amend(run_1, "", setup.WATTS, setup.PRICE_PER_HOUR)
+    experiment_log.amend(run_1, "", setup.WATTS, setup.PRICE_PER_HOUR)
     for number, (title, run) in enumerate(_without(run_1, others).items(), start=2):
         found = metrics.compare(run_1, run, ("Run 1", title))
         note = f"Run {number} of {of}; Run 1 is {run_1.run_id}. {found.sentence}"
-        log.amend(run, note, setup.WATTS, setup.PRICE_PER_HOUR)
+        experiment_log.amend(run, note, setup.WATTS, setup.PRICE_PER_HOUR)
         lines.append(str(found))
     return "\n".join(lines) or "There is nothing to compare with Run 1."
 

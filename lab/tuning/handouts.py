@@ -1,15 +1,16 @@
 """The handouts as pages to print: ``python3 workshop.py handouts`` writes them to ``my_work/handouts/``.
 
 The cheat sheet and the glossary fit on one A4 page each; a test prints them in a browser and counts. The worksheet is
-the empty form, with room to write by hand; a filled one is exported by `tuning.worksheet`.
+the empty form, with room to write by hand; a filled one is exported by `tuning.evidence.worksheet`.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from tuning import folders, worksheet
+from tuning import folders
 from tuning.errors import DocumentError, WorkshopError
+from tuning.evidence import worksheet
 from tuning.files import free_name, sign, write_whole
 
 FOLDER = folders.ROOT / "handouts"

@@ -33,9 +33,9 @@ from tqdm import tqdm
 from tuning import folders, pasted
 from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
 from tuning.errors import DialError, WorkshopError, nearest
+from tuning.evidence.predictions import CALL_WORDS
 from tuning.files import free_name, sign, write_whole
 from tuning.notebooks import read_notebook
-from tuning.prediction import CALL_WORDS
 from tuning.runs.record import BACKUP_NOTEBOOK, COMPARISON_FILE, FURTHER_NOTEBOOK, Run, copy_results, make_room_in
 from tuning.session import notebook_file
 
@@ -424,14 +424,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def report(folder: Path) -> None:
     """Print the before/after table, the verdict and the worksheet's row of the run in a folder."""
-    from tuning import journal
+    from tuning.evidence import run_tables
 
     if (folder / "run.json").is_file():
         run = Run.load(folder)
         print(f"Encoder: {run.encoder['name']} ({run.encoder['source']})")
-        print(journal.before_after(run).to_string())
-        print(journal.verdict_text(run))
-        print(journal.baseline_row(run), journal.worksheet_row(run), sep="\n")
+        print(run_tables.before_after(run).to_string())
+        print(run_tables.verdict_text(run))
+        print(run_tables.baseline_row(run), run_tables.worksheet_row(run), sep="\n")
     if (folder / COMPARISON_FILE).is_file():
         print((folder / COMPARISON_FILE).read_text(encoding="utf-8").rstrip())
     print(f"Everything is in {folders.short(folder)}")

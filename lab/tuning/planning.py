@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tuning import cost, log
+from tuning import cost
 from tuning.cost import Estimate, Speed, clock
 from tuning.dials import EVERYTHING, Dials
 from tuning.errors import RunError
+from tuning.evidence import experiment_log
 from tuning.runs import energy, reference
 from tuning.runs.energy import PRICE_PER_HOUR, WATTS
 from tuning.runs.record import BACKUP_NOTEBOOK, Run, readable_runs
@@ -306,8 +307,8 @@ def estimate_and_actual(made: Plan, run: Run) -> pd.DataFrame:
     }
     rows = {
         name: {
-            "estimate": log.number(expected, places),
-            "actual": log.number(actual, places),
+            "estimate": experiment_log.number(expected, places),
+            "actual": experiment_log.number(actual, places),
             "actual / estimate": "" if not actual or not expected else f"{actual / expected:.0%}",
         }
         for name, (expected, actual, places) in pairs.items()

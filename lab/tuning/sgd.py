@@ -17,13 +17,14 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import SGDClassifier
 from threadpoolctl import threadpool_limits
 
-from tuning import folders, journal, machine
+from tuning import folders, machine
 from tuning.data.loading import LABELS, Data, Splits, check_parts, flip_labels, label_counts, training_part
 from tuning.data.splits import scored
 from tuning.data.words import SIGNS, token_pattern
 from tuning.dials import SgdDials
 from tuning.errors import RunError
-from tuning.prediction import note_start
+from tuning.evidence import run_tables
+from tuning.evidence.predictions import note_start
 from tuning.runs import metrics
 from tuning.runs.diagnosis import diagnose
 from tuning.runs.metrics import CHECK_SIZE
@@ -208,7 +209,7 @@ def train(features: Features, data: Data, splits: Splits, notebook: str = "02") 
             f"{folders.short(run.folder)} cannot be written ({problem.strerror}). Free some space, then run this cell"
             " again."
         ) from None
-    journal.append(run)
+    run_tables.append(run)
     return run
 
 

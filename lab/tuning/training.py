@@ -40,15 +40,16 @@ from transformers import (
     set_seed,
 )
 
-from tuning import departures, folders, freezing, journal, machine, processes, resume, speed
+from tuning import departures, folders, freezing, machine, processes, resume, speed
 from tuning import encoder as encoders
 from tuning.data.loading import LABELS, Data, Splits, check_parts, label_counts, load, split, subset, training_part
 from tuning.data.splits import MOST_AFTER_EPOCH, scored, scored_sizes
 from tuning.dials import Dials, parse_settings
 from tuning.errors import DialError, EncoderError, RunError, WorkshopError
 from tuning.evaluation import compute_metrics
+from tuning.evidence import run_tables
+from tuning.evidence.predictions import note_start
 from tuning.live import ProgressLine
-from tuning.prediction import note_start
 from tuning.runs import metrics
 from tuning.runs.diagnosis import diagnose
 from tuning.runs.energy import Meter
@@ -650,7 +651,7 @@ class Recording:
             run.timing["energy_wh"] = watt_hours
         # In this order a kill between the two does no harm: the run is continued, and the log replaces its row.
         try:
-            journal.append(run)
+            run_tables.append(run)
         finally:
             run.save(self.folder)
 
@@ -855,8 +856,8 @@ def open_test(run: Run) -> pd.DataFrame:
         }
         run.save()
         # Its row in the log shows the scores too.
-        journal.append(run)
-    return journal.validation_and_test(run)
+        run_tables.append(run)
+    return run_tables.validation_and_test(run)
 
 
 def closed_test() -> str:
@@ -946,8 +947,8 @@ def main(argv: list[str] | None = None) -> int:
     processes.leave()
     if not processes.is_first():
         return 0
-    print(journal.before_after(run).to_string())
-    print(journal.verdict_text(run))
+    print(run_tables.before_after(run).to_string())
+    print(run_tables.verdict_text(run))
     if options.out:
         copy_results(run.folder, options.out)
     if options.save_model:

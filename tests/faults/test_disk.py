@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 from machines import copy_of_the_workshop
 
-from tuning import folders, journal, log, resume, sgd, training, worksheet
+from tuning import folders, resume, sgd, training
 from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
 from tuning.errors import WorksheetError, WorkshopError
+from tuning.evidence import experiment_log, run_tables, worksheet
 from tuning.runs.record import Run, readable_runs
 
 SMALL = {"TRAIN_SUBSET": 32, "EPOCHS": 3, "MAX_LENGTH": 16, "PRECISION": "fp32", "LR_PRESET": 1e-3}
@@ -79,29 +80,29 @@ def test_installing_is_refused_before_anything_is_written(small_disk):
 
 def test_the_log_stays_whole(small_disk, make_run, monkeypatch):
     monkeypatch.setenv("WORKSHOP_RUNS", str(small_disk(1)))
-    journal.append(make_run(run_id="run-1"))
+    run_tables.append(make_run(run_id="run-1"))
     before = content(folders.runs())
     filler = fill(folders.runs())
-    told = line_of(journal.append, make_run(run_id="run-2"))
+    told = line_of(run_tables.append, make_run(run_id="run-2"))
     assert "No space left on device" in told
     assert content(folders.runs()) == before
     filler.unlink()
-    journal.append(make_run(run_id="run-2"))
-    assert log.read_log()["Run ID"].tolist() == ["run-1", "run-2"]
+    run_tables.append(make_run(run_id="run-2"))
+    assert experiment_log.read_log()["Run ID"].tolist() == ["run-1", "run-2"]
 
 
 def test_the_worksheet_stays_whole(small_disk, make_run, keep_run, monkeypatch):
     monkeypatch.setenv("WORKSHOP_WORK", str(small_disk(1)))
     keep_run(make_run(run_id="run-1"))
-    journal.fill_worksheet()
+    run_tables.fill_worksheet()
     before = content(folders.work())
     keep_run(make_run(run_id="run-2"))
     filler = fill(folders.work())
     with pytest.raises(WorksheetError, match="No space left on device"):
-        journal.fill_worksheet()
+        run_tables.fill_worksheet()
     assert content(folders.work()) == before
     filler.unlink()
-    assert "run-2" in journal.fill_worksheet()
+    assert "run-2" in run_tables.fill_worksheet()
     assert "| run-2 |" in worksheet.filled_file().read_text(encoding="utf-8")
 
 
@@ -118,7 +119,7 @@ def test_a_run_of_the_backup_lab_that_cannot_be_written_is_one_line(small_disk, 
     assert content(folders.runs()) == before
     filler.unlink()
     sgd.train(features, data, splits)
-    assert len(readable_runs()[0]) == len(log.read_log()) == 2
+    assert len(readable_runs()[0]) == len(experiment_log.read_log()) == 2
 
 
 def test_a_disk_without_room_for_a_run_refuses_it_before_training(small_disk, tiny_distilbert, monkeypatch):
@@ -137,7 +138,7 @@ def test_a_disk_that_fills_while_a_checkpoint_is_written(small_disk, tiny_distil
     dials = Dials(MODEL=str(tiny_distilbert), **SMALL)
     earlier = training.fit(dials, quiet=True)
     before = content(earlier.folder)
-    rows = log.read_log()["Run ID"].tolist()
+    rows = experiment_log.read_log()["Run ID"].tolist()
     whole = resume.mark_whole
     with monkeypatch.context() as patch:
         patch.setattr(resume, "check_room", lambda *args: "")
@@ -146,11 +147,11 @@ def test_a_disk_that_fills_while_a_checkpoint_is_written(small_disk, tiny_distil
         told = line_of(training.fit, dials, "script", True)
     assert told.startswith("The disk became full while this run was written.")
     assert content(earlier.folder) == before
-    assert log.read_log()["Run ID"].tolist() == rows
+    assert experiment_log.read_log()["Run ID"].tolist() == rows
     (folders.runs() / "filler").unlink()
     # The first checkpoint was whole, so nothing before it is lost.
     again = training.fit(dials, quiet=True)
     assert (again.steps, again.final) == (earlier.steps, earlier.final)
-    assert len(pd.read_csv(log.log_file())) == 2
+    assert len(pd.read_csv(experiment_log.log_file())) == 2
     assert not list(folders.runs().rglob("*.part"))
     assert Run.load(again.folder).outcome == "completed"

@@ -17,14 +17,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rooms import room_run
 
-from tuning import board, journal, markdown_tables, sgd, share, training, worksheet
+from tuning import board, sgd, share, training
 from tuning.data import loading
 from tuning.data.labels import NOTHING
 from tuning.data.loading import LABELS
 from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
 from tuning.errors import DataError, DialError, RunError, ShareError, WorksheetError, WorkshopError
-from tuning.log import WORKSHEET_COLUMNS
-from tuning.markdown_tables import bare
+from tuning.evidence import markdown_tables, run_tables, worksheet
+from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
+from tuning.evidence.markdown_tables import bare
 from tuning.runs.record import Run, check, finite
 
 FEW, MANY = 12, 2_000
@@ -356,8 +357,13 @@ def test_a_record_with_any_value_anywhere_is_refused_or_fit_for_every_reader(tmp
             one_line(problem)
             return
         check(finite(vars(run)), "again")
-        for read in (journal.before_after, journal.worksheet_row, journal.baseline_row, journal.labs_compared):
-            read(run) if read is not journal.labs_compared else read()
+        for read in (
+            run_tables.before_after,
+            run_tables.worksheet_row,
+            run_tables.baseline_row,
+            run_tables.labs_compared,
+        ):
+            read(run) if read is not run_tables.labs_compared else read()
 
     property()
 
@@ -443,7 +449,7 @@ def test_a_worksheet_of_any_bytes_is_filled_or_left_alone(make_run, keep_run, ra
     path.parent.mkdir(parents=True)
     path.write_bytes(raw)
     try:
-        assert isinstance(journal.fill_worksheet(), str)
+        assert isinstance(run_tables.fill_worksheet(), str)
     except WorksheetError as problem:
         one_line(problem)
     assert path.read_bytes() == raw
@@ -451,9 +457,9 @@ def test_a_worksheet_of_any_bytes_is_filled_or_left_alone(make_run, keep_run, ra
 
 def test_the_log_edited_by_a_spreadsheet_loses_nothing(make_run, keep_run):
     """Formula cells in notes are text again, and a log that is none any more is kept aside."""
-    journal.append(keep_run(make_run()))
-    frame = pd.read_csv(journal.log_file(), dtype=str)
+    run_tables.append(keep_run(make_run()))
+    frame = pd.read_csv(run_tables.log_file(), dtype=str)
     frame["Notes"] = "=1+1"
-    frame.to_csv(journal.log_file(), index=False)
-    journal.append(make_run(run_id="run-2"))
-    assert journal.read_log()["Notes"].tolist()[0].lstrip("'") == "=1+1"
+    frame.to_csv(run_tables.log_file(), index=False)
+    run_tables.append(make_run(run_id="run-2"))
+    assert run_tables.read_log()["Notes"].tolist()[0].lstrip("'") == "=1+1"

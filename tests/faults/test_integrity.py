@@ -21,10 +21,11 @@ from packaging.utils import (
 from packaging.version import Version
 
 from tuning import encoder as encoders
-from tuning import folders, journal, share, training, worksheet
+from tuning import folders, share, training
 from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
 from tuning.errors import EncoderError
+from tuning.evidence import run_tables, worksheet
 from tuning.runs.record import Run
 from tuning.session import notebook_file
 
@@ -310,12 +311,12 @@ def test_a_share_line_holds_no_sentence_no_path_and_no_user(make_run, monkeypatc
 
 def test_an_exported_worksheet_has_nothing_that_runs(make_run, keep_run):
     keep_run(make_run())
-    journal.fill_worksheet()
+    run_tables.fill_worksheet()
     path = worksheet.worksheet_file()
     bad = """<script>alert(1)</script> <img src=x onerror=alert(2)> [x](javascript:alert(3)) `<script>`{=html}
 <iframe src="//x">"""
     path.write_text(path.read_text(encoding="utf-8") + f"\n\n{bad}\n", encoding="utf-8")
-    journal.export_worksheet()
+    run_tables.export_worksheet()
     html = path.with_suffix(".html").read_text(encoding="utf-8")
     tags = set(re.findall(r"<([a-zA-Z]+)", html))
     assert not tags & {"script", "iframe", "object", "embed", "form", "link", "base"}

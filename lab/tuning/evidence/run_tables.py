@@ -1,8 +1,8 @@
 """From a run to evidence: what the notebooks call.
 
-The work is done elsewhere, one idea per module: the experiment log (`tuning.log`), predictions (`tuning.prediction`),
-the worksheet (`tuning.worksheet`) and its export (`tuning.worksheet_export`), the share line (`tuning.share`), adopting
-(`tuning.adoption`), repeating (`tuning.repeat`) and the check for Task 6 (`tuning.evidence`). The tables of single runs
+The work is done elsewhere, one idea per module: the experiment log (`tuning.evidence.experiment_log`), predictions (`tuning.evidence.predictions`),
+the worksheet (`tuning.evidence.worksheet`) and its export (`tuning.evidence.worksheet_export`), the share line (`tuning.share`), adopting
+(`tuning.adoption`), repeating (`tuning.repeat`) and the check for Task 6 (`tuning.evidence.task6`). The tables of single runs
 are here.
 """
 
@@ -13,14 +13,14 @@ import pandas as pd
 from tuning import folders, share
 from tuning.adoption import adopt
 from tuning.errors import ShareError
-from tuning.evidence import evidence
-from tuning.log import LOG_COLUMNS, WORKSHEET_COLUMNS, append, log_file, number, read_log, signed
-from tuning.prediction import predict, prediction_and_result, prediction_of
+from tuning.evidence.experiment_log import LOG_COLUMNS, WORKSHEET_COLUMNS, append, log_file, number, read_log, signed
+from tuning.evidence.predictions import predict, prediction_and_result, prediction_of
+from tuning.evidence.task6 import evidence
+from tuning.evidence.worksheet import baseline_row, fill_worksheet, worksheet_row
+from tuning.evidence.worksheet_export import export_worksheet
 from tuning.repeat import reproduce
 from tuning.runs import diagnosis
 from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
-from tuning.worksheet import baseline_row, fill_worksheet, worksheet_row
-from tuning.worksheet_export import export_worksheet
 
 __all__ = [
     "LOG_COLUMNS",

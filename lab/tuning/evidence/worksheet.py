@@ -14,13 +14,13 @@ from pathlib import Path
 
 from tuning import folders
 from tuning.errors import WorksheetError
+from tuning.evidence.experiment_log import WORKSHEET_COLUMNS, baseline_values, number, signed, worksheet_values
+from tuning.evidence.markdown_tables import BORDER, lines_of
+from tuning.evidence.predictions import prediction_of
+from tuning.evidence.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, SENTENCES, Block, find_blocks
 from tuning.files import free_name, sign, write_whole
-from tuning.log import WORKSHEET_COLUMNS, baseline_values, number, signed, worksheet_values
-from tuning.markdown_tables import BORDER, lines_of
-from tuning.prediction import prediction_of
 from tuning.runs.diagnosis import convergence, room_word
 from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, marked_id, readable_runs
-from tuning.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, SENTENCES, Block, find_blocks
 
 TEMPLATE = folders.ROOT / "handouts" / "Activity_Worksheet.md"
 PREDICTION_COLUMNS = (

@@ -8,8 +8,8 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from tuning.log import WORKSHEET_COLUMNS
-from tuning.markdown_tables import bare, lines_of
+from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
+from tuning.evidence.markdown_tables import bare, lines_of
 from tuning.runs.record import Run
 
 DIFFERENCE, GO_ON = "What the difference tells us", "Go on or stop, and why"

@@ -9,11 +9,12 @@ import re
 
 import pandas as pd
 
-from tuning import folders, worksheet
+from tuning import folders
 from tuning.errors import WorksheetError
-from tuning.markdown_tables import find_table
+from tuning.evidence import worksheet
+from tuning.evidence.markdown_tables import find_table
+from tuning.evidence.worksheet_blocks import find_blocks, is_number
 from tuning.runs.record import readable_runs
-from tuning.worksheet_blocks import find_blocks, is_number
 
 FEWEST_WORDS = 8
 FEWEST_NOTE_WORDS = 3

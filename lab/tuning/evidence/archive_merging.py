@@ -12,11 +12,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tuning import folders, log
+from tuning import folders
+from tuning.evidence import experiment_log
+from tuning.evidence.predictions import LOCK_SECONDS, predictions_file
+from tuning.evidence.worksheet import read_template, worksheet_file
 from tuning.files import PART, Lock, flush, flush_folder, write_whole
-from tuning.prediction import LOCK_SECONDS, predictions_file
 from tuning.runs.record import order_file
-from tuning.worksheet import read_template, worksheet_file
 
 # Two files that were changed within so many seconds of each other count as equally old.
 AT_ONCE = 2
@@ -40,13 +41,13 @@ def take_all(coming: Sequence["Coming"]) -> tuple[list[Path], list[str]]:
     OSError
         If one of them cannot be written; nothing has changed then.
     """
-    joined = [one for one in coming if one.target in (log.log_file(), predictions_file(), order_file())]
+    joined = [one for one in coming if one.target in (experiment_log.log_file(), predictions_file(), order_file())]
     joined = [one for one in joined if one.target.is_file()]
     new = [one for one in coming if one not in joined and not one.is_done()]
     _place(new)
     written, notes = [one.written for one in new], [note for one in new if (note := one.note())]
     for one in joined:
-        join = log.join if one.target == log.log_file() else _join_lines
+        join = experiment_log.join if one.target == experiment_log.log_file() else _join_lines
         if join(one.target, one.source.read_bytes()):
             written.append(one.target)
             notes.append(f"{folders.short(one.target)}: what it lacked was added from the saved one.")

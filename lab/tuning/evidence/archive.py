@@ -18,10 +18,11 @@ from pathlib import Path, PurePosixPath
 
 from filelock import Timeout
 
-from tuning import archive_reading, folders, log
-from tuning.archive_merging import Coming, take_all
-from tuning.archive_reading import PLACES, SUFFIXES, TIMES, WEIGHTS
+from tuning import folders
 from tuning.errors import KeepsakeError
+from tuning.evidence import archive_reading, experiment_log
+from tuning.evidence.archive_merging import Coming, take_all
+from tuning.evidence.archive_reading import PLACES, SUFFIXES, TIMES, WEIGHTS
 from tuning.files import AS_WRITTEN, replacing
 from tuning.resume import CHECKPOINTS, MARK
 from tuning.runs.record import finished_runs, readable_runs
@@ -217,7 +218,7 @@ def _target(name: str) -> Path:
 
 def _complete_the_log() -> None:
     """Add the runs that were made here before: the log that came back does not know them."""
-    known = set(log.read_log()["Run ID"]) if log.log_file().exists() else set()
+    known = set(experiment_log.read_log()["Run ID"]) if experiment_log.log_file().exists() else set()
     for run in readable_runs()[0]:
         if run.run_id not in known:
-            log.append(run)
+            experiment_log.append(run)
