@@ -1387,7 +1387,7 @@ def pack_command(options: argparse.Namespace) -> int:
     if (ROOT / "lab" / "models").is_dir():
         shutil.copytree(ROOT / "lab" / "models", models, ignore=pattern, dirs_exist_ok=True)
     fetched = subprocess.run(
-        [str(python), "-m", "tuning.fetch"],
+        [str(python), "-m", "tuning.encoder.fetch"],
         env={**child_environment(), "WORKSHOP_MODELS": str(models), "PYTHONPATH": str(ROOT / "lab")},
     )
     if fetched.returncode:
@@ -1664,7 +1664,7 @@ COMMANDS = {
         "Downloads the pinned files from the Hugging Face Hub into lab/models/, checks them, and goes on where an "
         "earlier try broke off. Without it the notebooks ask the Hub themselves, or use the built-in encoder.",
         ["fetch-model", "fetch-model --phrasebank"],
-        module_command("tuning.fetch"),
+        module_command("tuning.encoder.fetch"),
     ),
     "sweep": Command(
         "train many runs at once: a grid over any dials, or a search for a learning rate",

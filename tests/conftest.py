@@ -245,7 +245,7 @@ def tiny_distilbert(tmp_path_factory) -> Path:
     import torch
     from transformers import DistilBertConfig, DistilBertModel
 
-    from tuning import encoder as encoders
+    from tuning.encoder import finding as encoders
 
     folder = tmp_path_factory.mktemp("tiny-distilbert")
     config = DistilBertConfig(dim=32, hidden_dim=64, n_layers=2, n_heads=2)

@@ -24,7 +24,7 @@ def still_encoder(tmp_path_factory) -> Path:
     import torch
     from transformers import DistilBertConfig, DistilBertModel
 
-    from tuning import encoder as encoders
+    from tuning.encoder import finding as encoders
 
     folder = tmp_path_factory.mktemp("still-encoder")
     torch.manual_seed(0)
@@ -71,11 +71,11 @@ def batches(trainer: LengthGroupedTrainer, share: int, of: int) -> list[list[lis
 def test_two_shares_make_up_the_doubled_batch(still_encoder, monkeypatch):
     from transformers import DataCollatorWithPadding, TrainingArguments
 
-    from tuning import encoder
     from tuning.data import loading
+    from tuning.encoder import finding
 
     dials = Dials(MODEL=str(still_encoder), TRAIN_SUBSET=48, MAX_LENGTH=24)
-    model, tokenizer = encoder.build(encoder.find(dials.MODEL), 1)
+    model, tokenizer = finding.build(finding.find(dials.MODEL), 1)
     tokens = training.tokenise_splits(loading.split(loading.load()), tokenizer, dials)
 
     def trainer(batch_size: int) -> LengthGroupedTrainer:

@@ -10,10 +10,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tuning import bench, contenders, limit, training
-from tuning import encoder as encoders
 from tuning.batching import LengthGroupedTrainer
 from tuning.data import loading as sentences
 from tuning.dials import Dials
+from tuning.encoder import finding as encoders
 from tuning.errors import RunError
 
 MACHINE = {

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tuning import cost, machine, preflight
-from tuning import encoder as encoders
 from tuning.cost import Counter, Speed, Work
 from tuning.dials import Dials
+from tuning.encoder import finding as encoders
 from tuning.runs import energy
 from tuning.runs.energy import Meter, footprint
 

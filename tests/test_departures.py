@@ -14,10 +14,10 @@ from transformers import (
 )
 
 from tuning import board, departures, share, training
-from tuning import encoder as encoders
 from tuning.checkpoint import Desk
 from tuning.data import loading as sentences
 from tuning.dials import Dials
+from tuning.encoder import finding as encoders
 from tuning.errors import RunError
 from tuning.evaluation import compute_metrics
 from tuning.evidence import worksheet

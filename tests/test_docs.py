@@ -20,7 +20,7 @@ from messages import messages
 import workshop
 from tuning import activities, documents, folders, headless
 from tuning.dials import PRESETS, Dials, FurtherDials, SgdDials
-from tuning.encoder import RATES
+from tuning.encoder.finding import RATES
 from tuning.evidence.archive import TAKE_HOME
 from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
 from tuning.sgd import RATES as SGD_RATES

@@ -4,10 +4,11 @@ import pytest
 import torch
 from transformers import DataCollatorWithPadding
 
-from tuning import encoder as encoders
-from tuning import freezing, training
+from tuning import training
 from tuning.data import loading as sentences
 from tuning.dials import TRAINED_PARTS, FrozenDials
+from tuning.encoder import finding as encoders
+from tuning.encoder import freezing
 from tuning.errors import EncoderError, RunError
 from tuning.runs.record import last_run
 

@@ -24,8 +24,9 @@ from transformers import (
     ViTConfig,
 )
 
-from tuning import encoder as encoders
-from tuning import freezing, frozen_features, training, vocabulary
+from tuning import frozen_features, training, vocabulary
+from tuning.encoder import finding as encoders
+from tuning.encoder import freezing
 from tuning.errors import DialError, EncoderError
 from tuning.microscope import Microscope
 

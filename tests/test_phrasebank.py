@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from hub_server import seconds_since, serving
 
-from tuning import fetch, folders, training
+from tuning import folders, training
 from tuning.data import download, loading
 from tuning.dials import Dials
+from tuning.encoder import fetch
 
 # How many annotators agreed decides which of the nested files holds a sentence.
 SIZES = {"50": 90, "66": 75, "75": 60, "all": 45}

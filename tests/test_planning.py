@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tuning import cost, planning
-from tuning import encoder as encoders
 from tuning.cost import Speed
 from tuning.dials import Dials
+from tuning.encoder import finding as encoders
 from tuning.errors import RunError
 from tuning.planning import LearningCurve, estimate_and_actual, learning_curve, plan
 

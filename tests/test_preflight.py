@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from hub_server import serving
 
-from tuning import encoder, folders, machine, preflight
+from tuning import folders, machine, preflight
 from tuning.data import download
 from tuning.dials import Dials
+from tuning.encoder import finding
 from tuning.preflight import Check
 
 SCREEN = 24
@@ -130,7 +131,7 @@ def test_where_the_encoder_comes_from(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     assert "comes from the Hub where MODEL asks for it" in line("encoder").text
-    weights = tmp_path / encoder.DISTILBERT.folder_name / "model.safetensors"
+    weights = tmp_path / finding.DISTILBERT.folder_name / "model.safetensors"
     weights.parent.mkdir()
     weights.touch()
     assert line("encoder") == Check("OK", "DistilBERT is on this machine: no Hub is needed")
@@ -160,15 +161,15 @@ def hub_room(tmp_path, monkeypatch):
 )
 def test_the_hub_is_asked_and_not_waited_for(hub_room, mood, told):
     hub_room.mood = mood
-    reason = download.ask(encoder.DISTILBERT)(0.3 if mood == "hangs" else 30)
+    reason = download.ask(finding.DISTILBERT)(0.3 if mood == "hangs" else 30)
     assert reason is None if told is None else told in reason
 
 
 def test_the_hub_may_be_switched_off_or_out_of_reach(hub_room, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    assert download.ask(encoder.DISTILBERT)(30) == "The Hugging Face Hub cannot be reached."
+    assert download.ask(finding.DISTILBERT)(30) == "The Hugging Face Hub cannot be reached."
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert "switched off" in download.ask(encoder.DISTILBERT)(0)
+    assert "switched off" in download.ask(finding.DISTILBERT)(0)
 
 
 def test_the_whole_says_what_the_hub_says(hub_room, capsys):

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from tuning import effects, folders, rate_sweep
-from tuning import encoder as encoders
 from tuning.dials import Dials
+from tuning.encoder import finding as encoders
 from tuning.rate_sweep import Sweep
 
 RATES = np.logspace(-7, 0, 141)

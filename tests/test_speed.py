@@ -13,10 +13,10 @@ from transformers import (
     Trainer,
 )
 
-from tuning import encoder as encoders
 from tuning import speed
 from tuning.data.loading import load, split
 from tuning.dials import Dials
+from tuning.encoder import finding as encoders
 from tuning.training import tokenise_splits
 
 DIALS = Dials(MODEL="embedded", TRAIN_SUBSET=24, MAX_LENGTH=32)

@@ -13,11 +13,11 @@ import pytest
 import torch
 from transformers import DataCollatorWithPadding, TrainerCallback
 
-from tuning import encoder as encoders
 from tuning import sgd, speed, training
 from tuning.batching import SimilarLengths
 from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
+from tuning.encoder import finding as encoders
 from tuning.errors import RunError
 from tuning.evaluation import compute_metrics
 from tuning.evidence.experiment_log import read_log

@@ -4,9 +4,10 @@ import pytest
 import torch
 from datasets import Dataset
 
-from tuning import encoder as encoders
-from tuning import freezing, vocabulary
+from tuning import vocabulary
 from tuning.dials import TRAINED_PARTS
+from tuning.encoder import finding as encoders
+from tuning.encoder import freezing
 
 PADDING = 0
 PART = Dataset.from_dict({"input_ids": [[101, 2054, 102], [101, 7, 7, 102]]})

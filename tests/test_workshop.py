@@ -1089,7 +1089,7 @@ folder.mkdir(parents=True, exist_ok=True)
 @pytest.fixture
 def pack(ready, tmp_path) -> Path:
     """Give a pack, made where there is a network: the wheels' folder stands for it."""
-    ready.write("lab/tuning/fetch.py", FETCHING)
+    ready.write("lab/tuning/encoder/fetch.py", FETCHING)
     ready.write("lab/runs/one/run.json", "mine")
     ready.write("my_work/Activity_Worksheet.md", "mine")
     folder = tmp_path / "a stick" / "pack"
@@ -1163,7 +1163,7 @@ def test_pack_needs_a_folder(fresh):
 
 
 def test_pack_without_the_hub_holds_the_built_in_encoder_only(ready, tmp_path):
-    ready.write("lab/tuning/fetch.py", "import sys\nsys.exit(2)\n")
+    ready.write("lab/tuning/encoder/fetch.py", "import sys\nsys.exit(2)\n")
     done = ready.run("pack", str(tmp_path / "pack"))
     assert done.returncode == 0
     assert "built-in encoder only" in done.stderr
@@ -1237,7 +1237,8 @@ def run_the_containers_commands(folder: Path, python: Path, **variables: str) ->
 @POSIX_ONLY
 def test_container_is_ready_after_its_commands_though_the_hub_is_out_of_reach(ready, interpreter):
     ready.write(
-        "lab/tuning/fetch.py", "import sys\nprint('error: the Hub cannot be reached', file=sys.stderr)\nsys.exit(2)\n"
+        "lab/tuning/encoder/fetch.py",
+        "import sys\nprint('error: the Hub cannot be reached', file=sys.stderr)\nsys.exit(2)\n",
     )
     ready.write("handouts/Activity_Worksheet.md", "# Worksheet: Übung\n")
     container = run_the_containers_commands(ready.folder, interpreter, **ready.environment())

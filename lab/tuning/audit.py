@@ -326,7 +326,7 @@ def _mean_tokens(sentences: list[str]) -> float | None:
     """Mean length in the pieces of the embedded encoder's tokenizer; None where that is not installed."""
     import importlib.util
 
-    from tuning.encoder import EMBEDDED_PACKAGE
+    from tuning.encoder.finding import EMBEDDED_PACKAGE
 
     spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
     if spec is None or not spec.submodule_search_locations or importlib.util.find_spec("tokenizers") is None:

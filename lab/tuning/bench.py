@@ -27,9 +27,9 @@ import matplotlib as mpl
 import numpy as np
 from tqdm import tqdm
 
-from tuning import encoder as encoders
 from tuning import folders, machine
 from tuning.data.loading import load, split
+from tuning.encoder import finding as encoders
 from tuning.errors import RunError, WorkshopError
 from tuning.figures.curves import BLUE, GREEN, GREY, ORANGE, STYLE, Picture, new_figure
 from tuning.files import write_whole

@@ -22,11 +22,11 @@ from IPython.core.interactiveshell import InteractiveShell
 from torch.utils.data import DataLoader
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
 
-from tuning import encoder as encoders
 from tuning import machine, speed, training
 from tuning.batching import SimilarLengths
 from tuning.data.loading import Data, Splits, load, split, subset
 from tuning.dials import Dials
+from tuning.encoder import finding as encoders
 from tuning.evaluation import compute_metrics
 from tuning.limit import measure_limit
 from tuning.live import LiveCurve

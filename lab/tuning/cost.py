@@ -22,18 +22,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tuning import encoder as encoders
 from tuning import machine
 from tuning.data.loading import load, split, subset
 from tuning.data.splits import MOST_AFTER_EPOCH, scored
 from tuning.dials import EVERYTHING, Dials
+from tuning.encoder import finding as encoders
 from tuning.files import write_whole
 from tuning.runs.energy import PRICE_PER_HOUR, WATTS
 from tuning.runs.metrics import CHECK_SIZE
 from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, finished_runs
 
 if TYPE_CHECKING:
-    from tuning.encoder import Encoder
+    from tuning.encoder.finding import Encoder
 
 RUNS_LOOKED_AT = 5
 # Where only whole runs were timed: the part of a step that does not depend on its tokens (the update of all weights).
@@ -259,7 +259,7 @@ def for_part(speed: Speed, dials: Dials, encoder: "Encoder") -> Speed:
     """
     if dials.trained == EVERYTHING:
         return speed
-    from tuning import freezing
+    from tuning.encoder import freezing
 
     weights, blocks = freezing.shares(encoder, dials.trained)
     # The way back costs twice the way there.

@@ -16,7 +16,7 @@ from pathlib import Path
 from tuning import activities, folders, further, sgd
 from tuning.activities import Activity
 from tuning.dials import PRESETS, Dials, SgdDials
-from tuning.encoder import DISTILBERT, EMBEDDED_NAME, RATES
+from tuning.encoder.finding import DISTILBERT, EMBEDDED_NAME, RATES
 from tuning.errors import DocumentError, WorkshopError, nearest
 from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
 from tuning.files import write_whole

@@ -13,9 +13,9 @@ import pandas as pd
 from transformers import DataCollatorWithPadding, PrinterCallback, ProgressCallback, TrainingArguments, set_seed
 
 from tuning import cost, folders, further, speed
-from tuning import encoder as encoders
 from tuning.data.loading import load, split
 from tuning.dials import Dials
+from tuning.encoder import finding as encoders
 from tuning.figures.curves import BLUE, GREY, ORANGE, STYLE, Picture, legend_below, new_figure
 from tuning.files import write_whole
 from tuning.runs import metrics
@@ -23,7 +23,7 @@ from tuning.runs.record import Run
 from tuning.training import plumbing, precision_for, predict, settings, tokenise_splits
 
 if TYPE_CHECKING:
-    from tuning.encoder import Encoder
+    from tuning.encoder.finding import Encoder
 
 MOST_SENTENCES, FEWEST_SENTENCES = 400, 24
 RATE_FACTOR = 3

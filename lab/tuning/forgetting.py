@@ -12,7 +12,7 @@ from scipy import stats
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tuning import folders
-from tuning.pooling_head import mean_of_tokens
+from tuning.encoder.pooling_head import mean_of_tokens
 
 PAIRS_FILE = folders.DATA / "everyday_pairs.csv"
 

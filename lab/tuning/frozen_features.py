@@ -17,12 +17,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
-from tuning import encoder as encoders
-from tuning import freezing, vocabulary
+from tuning import vocabulary
 from tuning.data.loading import load, split, subset
 from tuning.dials import EVERYTHING
+from tuning.encoder import finding as encoders
+from tuning.encoder import freezing
+from tuning.encoder.pooling_head import BertMeanPoolingForSequenceClassification, mean_of_tokens
 from tuning.further import dials_from
-from tuning.pooling_head import BertMeanPoolingForSequenceClassification, mean_of_tokens
 from tuning.runs import metrics
 from tuning.runs.record import Run
 from tuning.training import EVAL_BATCH, NUMBER_FORMATS, encoder_of, tokenise, tokenise_splits

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tuning import cost, machine
-from tuning import encoder as encoders
 from tuning.data.loading import load
 from tuning.dials import EVERYTHING, Dials, FrozenDials, FurtherDials, SgdDials
+from tuning.encoder import finding as encoders
 from tuning.errors import EncoderError, RunError
 from tuning.evidence import experiment_log
 from tuning.files import write_whole
@@ -32,7 +32,7 @@ from tuning.runs.record import (
 )
 
 if TYPE_CHECKING:
-    from tuning.encoder import Encoder
+    from tuning.encoder.finding import Encoder
     from tuning.planning import Plan
 
 TITLES = {

@@ -27,7 +27,7 @@ from tuning.runs.energy import PRICE_PER_HOUR, WATTS
 from tuning.runs.record import BACKUP_NOTEBOOK, Run, readable_runs
 
 if TYPE_CHECKING:
-    from tuning.encoder import Encoder
+    from tuning.encoder.finding import Encoder
 
 SENTENCES = (50, 100, 200, 400, 800, 1600, 3200, 6400)
 EPOCHS = (1, 2, 3, 4, 6, 8)

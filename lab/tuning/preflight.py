@@ -176,12 +176,12 @@ def _output(command: list[str]) -> str | None:
 
 
 def _encoder() -> Check:
-    from tuning import encoder
+    from tuning.encoder import finding
 
-    if encoder.distilbert_is_here():
+    if finding.distilbert_is_here():
         return Check("OK", "DistilBERT is on this machine: no Hub is needed")
     try:
-        embedded = encoder.find("embedded")
+        embedded = finding.find("embedded")
     except EncoderError as problem:
         return Check("FAIL", str(problem))
     return Check("OK", f"{embedded.name} is on this machine; DistilBERT comes from the Hub where MODEL asks for it")
@@ -254,19 +254,19 @@ def of_dials(dials: Dials) -> list[Check]:
 
 def _asked(dials: Dials) -> Callable[[float], str | None] | None:
     """Ask for the first file that a dial wants from the Hub and that is not here; None where nothing is wanted."""
-    from tuning import encoder
     from tuning.data import loading
+    from tuning.encoder import finding
 
     if _wants_distilbert(dials):
-        return download.ask(encoder.DISTILBERT)
+        return download.ask(finding.DISTILBERT)
     wants_data = dials.DATA == "phrasebank" and not (folders.models() / loading.PHRASEBANK_FOLDER).is_dir()
     return download.ask(loading.phrasebank()) if wants_data else None
 
 
 def _wants_distilbert(dials: Dials) -> bool:
-    from tuning import encoder
+    from tuning.encoder import finding
 
-    return dials.MODEL == "distilbert" and not encoder.distilbert_is_here()
+    return dials.MODEL == "distilbert" and not finding.distilbert_is_here()
 
 
 def _scored(dials: Dials) -> list[Check]:
@@ -299,14 +299,14 @@ def room(dials: Dials) -> Check:
     Check
         ``WARN`` where this run may stand apart from the room's.
     """
-    from tuning import encoder
+    from tuning.encoder import finding
 
     if not dials.ROOM:
         if dials.GROUP is None:
             return Check("OK", "no room card: you work alone")
         return Check("WARN", "no room card: put its three words into ROOM, or your run may stand apart on the board")
     told = f"room card: {', '.join(f'{name} = {getattr(dials, name)}' for name in ROOM_CARD)}"
-    if dials.MODEL == "distilbert" and not encoder.distilbert_is_here():
+    if dials.MODEL == "distilbert" and not finding.distilbert_is_here():
         return Check(
             "WARN",
             f"{told}. DistilBERT is not on this machine yet. If the section Tokenise does not bring it, your run will"
@@ -361,7 +361,7 @@ def _fitting(plan: "Plan") -> str:
 
 def _for_the_coach(found: list[Check], hub_check: Check | None, time_check: Check | None) -> str:
     """The last line of the command, which learners send: result, encoder, time and version decide the room card."""
-    from tuning import encoder as encoders
+    from tuning.encoder import finding as encoders
 
     failed, warned = (sum(check.status == status for check in found) for status in ("FAIL", "WARN"))
     result = f"NOT READY, {failed} [FAIL]" if failed else "READY"

@@ -23,16 +23,16 @@ from transformers import (
 )
 
 from tuning import cost, further, speed
-from tuning import encoder as encoders
 from tuning.data.loading import load, split
 from tuning.dials import Dials
+from tuning.encoder import finding as encoders
 from tuning.figures.curves import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, legend_below, new_figure
 from tuning.runs import reference
 from tuning.runs.record import Run, readable_runs
 from tuning.training import plumbing, precision_for, settings, tokenise_splits
 
 if TYPE_CHECKING:
-    from tuning.encoder import Encoder
+    from tuning.encoder.finding import Encoder
 
 LOWEST_RATE, HIGHEST_RATE = 1e-7, 1.0
 STEPS = 100

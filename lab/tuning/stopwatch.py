@@ -10,15 +10,15 @@ import torch
 from datasets import Dataset
 from transformers import BatchEncoding, DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
-from tuning import encoder as encoders
 from tuning import machine, speed
 from tuning.cost import Speed
 from tuning.data.loading import load, split, subset
 from tuning.dials import Dials
+from tuning.encoder import finding as encoders
 from tuning.training import EVAL_BATCH, NUMBER_FORMATS, precision_for, predict, tokenise, tokenise_splits
 
 if TYPE_CHECKING:
-    from tuning.encoder import Encoder
+    from tuning.encoder.finding import Encoder
 
 SECONDS = 3.5
 FEWEST_ROUNDS = 2

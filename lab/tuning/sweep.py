@@ -28,10 +28,10 @@ from typing import Any
 import joblib
 from tqdm import tqdm
 
-from tuning import encoder as encoders
 from tuning import machine
 from tuning.data.loading import Data, Splits, load, split
 from tuning.dials import Dials, SgdDials, parse_settings
+from tuning.encoder import finding as encoders
 from tuning.errors import DialError, RunError, WorkshopError
 from tuning.runs.record import BACKUP_NOTEBOOK, adopted_from, readable_runs
 

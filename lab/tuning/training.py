@@ -40,11 +40,12 @@ from transformers import (
     set_seed,
 )
 
-from tuning import departures, folders, freezing, machine, processes, resume, speed
-from tuning import encoder as encoders
+from tuning import departures, folders, machine, processes, resume, speed
 from tuning.data.loading import LABELS, Data, Splits, check_parts, label_counts, load, split, subset, training_part
 from tuning.data.splits import MOST_AFTER_EPOCH, scored, scored_sizes
 from tuning.dials import Dials, parse_settings
+from tuning.encoder import finding as encoders
+from tuning.encoder import freezing
 from tuning.errors import DialError, EncoderError, RunError, WorkshopError
 from tuning.evaluation import compute_metrics
 from tuning.evidence import run_tables
@@ -68,7 +69,7 @@ from tuning.runs.record import (
 )
 
 if TYPE_CHECKING:
-    from tuning.encoder import Encoder
+    from tuning.encoder.finding import Encoder
 
 EVAL_BATCH = 64
 NUMBER_FORMATS = {"bf16": torch.bfloat16, "fp16": torch.float16}

@@ -223,7 +223,7 @@ def test_odd_sentences_are_read_whole_and_a_run_on_them_works(tmp_path, name):
 
 
 def test_odd_sentences_of_ones_own_are_scored(tiny_distilbert):
-    from tuning import encoder as encoders
+    from tuning.encoder import finding as encoders
 
     model, tokenizer = encoders.build(encoders.find(str(tiny_distilbert)), 1)
     texts = [text for texts in SPECIAL.values() for text in texts] + ["", " ", "word " * 5_000]

@@ -20,10 +20,10 @@ from packaging.utils import (
 )
 from packaging.version import Version
 
-from tuning import encoder as encoders
 from tuning import folders, share, training
 from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
+from tuning.encoder import finding as encoders
 from tuning.errors import EncoderError
 from tuning.evidence import run_tables, worksheet
 from tuning.runs.record import Run

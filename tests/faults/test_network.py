@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from hub_server import seconds_since, serving
 
-from tuning import encoder as encoders
 from tuning import folders
 from tuning.data import download
+from tuning.encoder import finding as encoders
 
 BOUND = 15
 

@@ -124,7 +124,7 @@ def corner(tmp_path_factory) -> dict[str, Path]:
     import torch
     from transformers import DistilBertConfig, DistilBertModel
 
-    from tuning import encoder as encoders
+    from tuning.encoder import finding as encoders
 
     folder = tmp_path_factory.mktemp("corner")
     splits = sentences.split(sentences.load())

@@ -171,9 +171,9 @@ def record(model: str, only: list[str]) -> None:
         if not only or any(fnmatch.fnmatch(name.removeprefix(DISTILBERT), pattern) for pattern in only)
     }
     if any(isinstance(dials, Dials) for dials in chosen.values()):
-        from tuning import encoder
+        from tuning.encoder import finding
 
-        if told := encoder.find(model).banner:
+        if told := finding.find(model).banner:
             raise EncoderError(f"A reference run has to be one of the encoder that was asked for. {told}")
     with tempfile.TemporaryDirectory() as scratch, tqdm(chosen.items(), unit="run") as bar:
         os.environ["WORKSHOP_RUNS"] = scratch

@@ -13,9 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuning import folders, model_folder
+from tuning import folders
 from tuning.data import download
 from tuning.data.loading import LABELS
+from tuning.encoder import model_folder
 from tuning.errors import DialError, EncoderError, nearest
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def find(model: str = "distilbert", on_progress: download.Progress | None = None
 def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """Load the encoder and put a fresh three-label head on it.
 
-    The embedded encoder's head reads the mean of the tokens (:mod:`tuning.pooling_head`); every other encoder has the
+    The embedded encoder's head reads the mean of the tokens (:mod:`tuning.encoder.pooling_head`); every other encoder has the
     head that transformers gives it.
 
     Parameters
@@ -177,7 +178,7 @@ def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedToke
     """
     from transformers import AutoModelForSequenceClassification, set_seed
 
-    from tuning import pooling_head
+    from tuning.encoder import pooling_head
 
     reader = tokenizer(encoder)
     embedded = encoder.source == "embedded"
@@ -248,7 +249,7 @@ def tokenizer(encoder: Encoder) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     # Importing it makes the trained models of the embedded encoder known to transformers.
-    from tuning import pooling_head  # noqa: F401
+    from tuning.encoder import pooling_head  # noqa: F401
 
     config = model_folder.kind(encoder.folder)
     try:

@@ -7,7 +7,7 @@ trained to stand for a sentence. DistilBERT keeps the standard head.
 A folder saved from this model has a model type of its own, so that no other code mistakes it for a standard BERT and
 puts a fresh head on it. One line makes the ``Auto`` classes and ``pipeline`` open it::
 
-    import tuning.pooling_head
+    import tuning.encoder.pooling_head
 """
 
 import torch

@@ -19,7 +19,7 @@ from tuning.dials import EVERYTHING, TRAINED_PARTS
 from tuning.errors import EncoderError
 
 if TYPE_CHECKING:
-    from tuning.encoder import Encoder
+    from tuning.encoder.finding import Encoder
 
 HEAD_ONLY, LAST_BLOCK, WITHOUT_EMBEDDINGS = TRAINED_PARTS[:3]
 _BLOCK = re.compile(r"(?:^|\.)(?:layers?|h)\.(\d+)\.")

@@ -3,8 +3,9 @@
 import argparse
 import sys
 
-from tuning import encoder, folders
+from tuning import folders
 from tuning.data import download, loading
+from tuning.encoder import finding
 
 
 def bring(repository: download.Repository, folder_name: str) -> bool:
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="workshop.py fetch-model", description=__doc__)
     parser.add_argument("--phrasebank", action="store_true", help="the PhraseBank sentences as well")
     options = parser.parse_args(argv)
-    wanted = [(encoder.DISTILBERT, encoder.DISTILBERT.folder_name)]
+    wanted = [(finding.DISTILBERT, finding.DISTILBERT.folder_name)]
     if options.phrasebank:
         wanted.append((loading.phrasebank(), loading.PHRASEBANK_FOLDER))
     return 0 if all([bring(repository, name) for repository, name in wanted]) else 2
