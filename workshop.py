@@ -1331,7 +1331,7 @@ def name_damage() -> bool:
 
 def audit_command(options: argparse.Namespace) -> int:
     """Look at a CSV; the backup lab's small environment is enough for that."""
-    return call_module(python_for_notebook("02"), "tuning.audit", options.typed)
+    return call_module(python_for_notebook("02"), "tuning.audit.audit", options.typed)
 
 
 def check_command(options: argparse.Namespace) -> int:

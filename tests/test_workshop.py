@@ -988,7 +988,7 @@ def test_backup_notebook_uses_the_main_environment_if_it_is_there(ready):
 @pytest.mark.slow
 def test_backup_notebook_and_audit_need_only_their_own_environment(fresh):
     fresh.write("requirements.txt", "tiny==99.0\n")
-    fresh.write("lab/tuning/audit.py", HEADLESS)
+    fresh.write("lab/tuning/audit/audit.py", HEADLESS)
     for command in (("run", "--notebook", "02"), ("audit", "mine.csv")):
         done = fresh.run(*command)
         assert Path(json.loads(done.stdout)["python"]) == fresh.folder / ".venv-backup"
@@ -998,7 +998,7 @@ def test_backup_notebook_and_audit_need_only_their_own_environment(fresh):
 
 
 def test_audit_looks_where_it_was_typed_in_the_environment_that_is_there(ready):
-    ready.write("lab/tuning/audit.py", HEADLESS)
+    ready.write("lab/tuning/audit/audit.py", HEADLESS)
     done = json.loads(ready.run("audit", "mine.csv", "--json").stdout)
     assert Path(done["python"]) == ready.folder / ".venv"
     assert done["arguments"] == ["mine.csv", "--json"]

@@ -25,13 +25,13 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from tuning import folders
-from tuning.damaged_signs import damaged
+from tuning.audit.damaged_signs import damaged
+from tuning.audit.near_copies import NEAR, near_pairs
 from tuning.data.duplicates import duplicates
 from tuning.data.loading import LABELS, PARTS, Data, label_counts, load
 from tuning.data.splits import part_of_each
 from tuning.data.words import SIGNS, token_pattern
 from tuning.errors import WorkshopError
-from tuning.near_copies import NEAR, near_pairs
 
 SAMPLE = 900
 # Enough for a mean length to a tenth of a token.
