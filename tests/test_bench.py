@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tuning import bench, contenders, limit, training
-from tuning.batching import LengthGroupedTrainer
+from tuning import bench, contenders, limit
 from tuning.data import loading as sentences
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
 from tuning.errors import RunError
+from tuning.training import fit
+from tuning.training.speed.batching import LengthGroupedTrainer
 
 MACHINE = {
     "platform": "Linux x86_64",
@@ -100,10 +101,10 @@ def test_all_ways_train_on_the_same_sentences_and_ours_and_the_bare_loop_on_the_
     dials = Dials(MODEL=str(tiny_distilbert), TRAIN_SUBSET=52, MAX_LENGTH=24, GROUP=3)
     model, tokenizer = encoders.build(encoders.find(dials.MODEL), dials.seed)
     _, splits = contenders.material(dials, validation=24)
-    tokens = training.tokenise_splits(splits, tokenizer, dials)
+    tokens = fit.tokenise_splits(splits, tokenizer, dials)
     trainer = LengthGroupedTrainer(
         model=model,
-        args=training.arguments(dials, 1e-4, "fp32"),
+        args=fit.arguments(dials, 1e-4, "fp32"),
         train_dataset=tokens.train,
         eval_dataset=tokens.evaluation(),
         data_collator=DataCollatorWithPadding(tokenizer),

@@ -8,12 +8,13 @@ import types
 import numpy as np
 import pytest
 
-from tuning import cost, machine, preflight
+from tuning import cost, preflight
 from tuning.cost import Counter, Speed, Work
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
 from tuning.runs import energy
 from tuning.runs.energy import Meter, footprint
+from tuning.training import machine
 
 SPEED = Speed(step=0.05, token=2e-4, read=1e-4, fixed=1.0, source="a test")
 
@@ -43,11 +44,11 @@ def test_the_work_grows_as_the_dials_say(embedded):
 
 
 def test_tokens_are_counted_as_training_counts_them(embedded):
-    from tuning import training
     from tuning.data.loading import load, split
+    from tuning.training import fit
 
     chosen = dials(TRAIN_SUBSET=120, MAX_LENGTH=20)
-    tokens = training.tokenise_splits(split(load()), encoders.tokenizer(embedded), chosen)
+    tokens = fit.tokenise_splits(split(load()), encoders.tokenizer(embedded), chosen)
     found = cost.work(chosen, embedded)
     assert found.tokens == 2 * sum(map(len, tokens.train["input_ids"]))
     read = sum(map(len, tokens.validation["input_ids"])) + sum(map(len, tokens.train_check["input_ids"]))
@@ -55,15 +56,15 @@ def test_tokens_are_counted_as_training_counts_them(embedded):
 
 
 def test_a_large_validation_part_is_scored_in_part_after_each_epoch_and_counted_so(embedded, monkeypatch):
-    from tuning import training
     from tuning.data import splits as cuts
     from tuning.data.loading import load, split
+    from tuning.training import fit
 
-    for module in (cost, training, cuts):
+    for module in (cost, fit, cuts):
         monkeypatch.setattr(module, "MOST_AFTER_EPOCH", 60)
     parts = split(load())
     chosen = dials(TRAIN_SUBSET=120, MAX_LENGTH=20)
-    tokens, again = (training.tokenise_splits(parts, encoders.tokenizer(embedded), chosen) for _ in range(2))
+    tokens, again = (fit.tokenise_splits(parts, encoders.tokenizer(embedded), chosen) for _ in range(2))
     assert (len(tokens.validation_check), len(tokens.validation)) == (60, len(parts.validation))
     assert tokens.evaluation()["validation"]["id"] == again.validation_check["id"], "the same sentences every time"
     shares = [np.bincount(part["labels"]) / len(part) for part in (tokens.validation_check, tokens.validation)]
@@ -179,7 +180,7 @@ def test_a_run_of_another_machine_teaches_nothing(timed_run, embedded):
 
 @pytest.mark.slow
 def test_a_probe_is_remembered_until_a_run_knows_better(embedded, few):
-    from tuning import training
+    from tuning.training import fit
 
     chosen = dials(DATA=str(few), TRAIN_SUBSET=32, EPOCHS=1, PRECISION="fp32")
     assert cost.known(chosen, embedded) is None
@@ -187,19 +188,19 @@ def test_a_probe_is_remembered_until_a_run_knows_better(embedded, few):
     assert min(speed.step, speed.token, speed.read, speed.fixed) > 0
     assert dataclasses.replace(cost.known(chosen, embedded), source=speed.source) == speed
     assert cost.known(chosen, embedded).source == "an earlier probe here"
-    training.fit(chosen, quiet=True)
+    fit.fit(chosen, quiet=True)
     assert cost.known(chosen, embedded).source == "your last run here"
 
 
 @pytest.mark.full
 def test_estimates_are_within_a_quarter_of_the_clock(embedded):
     """On a machine that does nothing else."""
-    from tuning import training
+    from tuning.training import fit
 
     first = dials(TRAIN_SUBSET=400, EPOCHS=1)
     for chosen in (first, dials(TRAIN_SUBSET=400, EPOCHS=2), dials(TRAIN_SUBSET=800, EPOCHS=1)):
         speed = cost.known(chosen, embedded) or cost.probe(chosen, embedded)
-        run = training.fit(chosen, quiet=True)
+        run = fit.fit(chosen, quiet=True)
         assert run.timing["total_seconds"] == pytest.approx(speed.seconds(cost.work(chosen, embedded)), rel=0.25)
 
 

@@ -747,7 +747,7 @@ def test_a_record_that_never_saw_the_schema_gets_a_verdict_too():
 
 @pytest.mark.full
 def test_24_rates_from_too_low_to_too_high_are_named_in_order(capsys):
-    from tuning.training import fit
+    from tuning.training.fit import fit
 
     rates = [float(f"{rate:.3g}") for rate in np.logspace(-7, -1, 24)]
     dials = {"MODEL": "embedded", "GROUP": 2}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tuning import cost, further, machine, schedules
+from tuning import cost, further, schedules
 from tuning.adoption import adopt
 from tuning.data.loading import LABELS, load
 from tuning.dials import TRAINED_PARTS, Dials, FrozenDials, FurtherDials
@@ -12,6 +12,7 @@ from tuning.errors import RunError
 from tuning.evidence import experiment_log
 from tuning.runs.record import COMPARISON_FILE, FURTHER_NOTEBOOK, last_run, save_predictions
 from tuning.share import line
+from tuning.training import machine
 
 SETUP = FurtherDials()
 SPEED = cost.Speed(step=0.05, token=2e-4, read=1e-4, fixed=1.0, source="a test")
@@ -49,7 +50,7 @@ def no_training(monkeypatch):
     def refuse(dials, *rest, **more):
         raise AssertionError(f"trained: {dials}")
 
-    monkeypatch.setattr("tuning.training.fit", refuse)
+    monkeypatch.setattr("tuning.training.fit.fit", refuse)
 
 
 def test_run_1_is_the_last_run_of_the_main_lab(kept, no_training):
@@ -77,7 +78,7 @@ def trained(monkeypatch) -> list:
         asked.append(dials)
         raise RunError("enough")
 
-    monkeypatch.setattr("tuning.training.fit", stop)
+    monkeypatch.setattr("tuning.training.fit.fit", stop)
     return asked
 
 
@@ -206,7 +207,7 @@ def test_a_preset_whose_rate_has_moved_keeps_the_rate_of_run_1(monkeypatch, kept
 def test_the_stop_button_stops_the_whole_cell(monkeypatch, kept):
     run_1 = kept("run-1")
     half = kept("run-2", dials={"EPOCHS": 9}, outcome="interrupted")
-    monkeypatch.setattr("tuning.training.fit", lambda *rest, **more: half)
+    monkeypatch.setattr("tuning.training.fit.fit", lambda *rest, **more: half)
     with pytest.raises(RunError, match="linear was stopped by hand"):
         further.vary(run_1, "linear", SCHEDULER="linear")
 

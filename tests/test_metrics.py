@@ -157,7 +157,7 @@ def test_the_majority_class_is_scored_like_a_model(truth, label, accuracy, f1):
 def test_the_trainers_metrics_are_the_same_scores():
     from transformers import EvalPrediction
 
-    from tuning.evaluation import compute_metrics
+    from tuning.training.evaluation import compute_metrics
 
     logits, truth = predictions(0, 120)
     found = compute_metrics(EvalPrediction(predictions=logits, label_ids=truth))

@@ -85,7 +85,7 @@ def test_notebook_and_script_end_with_the_same_numbers(finished, few, tmp_path):
     chosen = SMALL | {"DATA": str(few)}
     settings = [part for name, value in chosen.items() for part in ("--set", f"{name}={value}")]
     environment = os.environ | {"WORKSHOP_RUNS": str(tmp_path), "PYTHONPATH": str(folders.LAB)}
-    command = [sys.executable, "-m", "tuning.training", *settings]
+    command = [sys.executable, "-m", "tuning.training.fit", *settings]
     subprocess.run(command, env=environment, check=True, capture_output=True)
     script = Run.load(next(tmp_path.glob("*/run.json")))
     notebook = Run.load(finished / "out")

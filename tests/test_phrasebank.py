@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from hub_server import seconds_since, serving
 
-from tuning import folders, training
+from tuning import folders
 from tuning.data import download, loading
 from tuning.dials import Dials
 from tuning.encoder import fetch
+from tuning.training import fit
 
 # How many annotators agreed decides which of the nested files holds a sentence.
 SIZES = {"50": 90, "66": 75, "75": 60, "all": 45}
@@ -154,14 +155,14 @@ def test_a_cut_archive_is_continued(stored, monkeypatch):
 
 def test_the_record_says_which_sentences_were_used(stored, monkeypatch, tiny_distilbert):
     dials = Dials(DATA="phrasebank", MODEL=str(tiny_distilbert))
-    encoder = training.encoders.find(dials.MODEL)
+    encoder = fit.encoders.find(dials.MODEL)
     recorded = []
     with serving(stored, "503") as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         for mood in ("503", "well"):
             server.mood = mood
             found = loading.load(dials.DATA)
-            run, _ = training.start_run(dials, found, loading.split(found), encoder, "fp32")
+            run, _ = fit.start_run(dials, found, loading.split(found), encoder, "fp32")
             recorded.append((run.dials["DATA"], Path(run.data["path"]).name, run.data["rows"]))
     assert recorded[0][:2] == ("bundled", "financial_sentiment.csv")
     assert recorded[1] == ("phrasebank", "FinancialPhraseBank-v1.0.zip", SIZES["all"])

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from hub_server import serving
 
-from tuning import folders, machine, preflight
+from tuning import folders, preflight
 from tuning.data import download
 from tuning.dials import Dials
 from tuning.encoder import finding
 from tuning.preflight import Check
+from tuning.training import machine
 
 SCREEN = 24
 WIDTH = 120

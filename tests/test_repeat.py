@@ -65,13 +65,13 @@ def test_without_a_run_the_section_is_named():
 
 @pytest.mark.parametrize("changed", [{}, {"TRAINED": "head only"}])
 def test_a_run_of_the_main_lab_is_trained_with_all_its_dials(make_run, keep_run, monkeypatch, changed):
-    from tuning import training
+    from tuning.training import fit
 
     run = make_run(dials={"EPOCHS": 3, "GROUP": 4})
     run.dials |= changed
     keep_run(run)
     seen = []
-    monkeypatch.setattr(training, "fit", lambda dials: seen.append(dials.as_dict()) or copy.deepcopy(run))
+    monkeypatch.setattr(fit, "fit", lambda dials: seen.append(dials.as_dict()) or copy.deepcopy(run))
     assert run_tables.reproduce(run.run_id).answer == "exactly"
     assert seen == [run.dials]
 

@@ -14,7 +14,7 @@ import time
 import numpy as np
 import pytest
 
-from tuning import folders, headless, training
+from tuning import folders, headless
 from tuning.dials import Dials
 from tuning.errors import RunError
 from tuning.runs.record import (
@@ -35,6 +35,7 @@ from tuning.runs.record import (
     save_predictions,
     write_whole,
 )
+from tuning.training import fit
 
 
 def line_of(act, *args) -> str:
@@ -380,7 +381,7 @@ def test_results_are_copied_to_another_folder_and_onto_themselves(make_run, keep
     assert sorted(path.name for path in (tmp_path / "new" / "out").iterdir()) == ["predictions.csv", "run.json"]
 
 
-@pytest.mark.parametrize("program", [headless.main, training.main])
+@pytest.mark.parametrize("program", [headless.main, fit.main])
 def test_a_place_where_nothing_can_be_written_is_told_before_the_work(tmp_path, capsys, program):
     place = tmp_path / "notes.txt"
     place.write_text("mine")

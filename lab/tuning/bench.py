@@ -27,12 +27,13 @@ import matplotlib as mpl
 import numpy as np
 from tqdm import tqdm
 
-from tuning import folders, machine
+from tuning import folders
 from tuning.data.loading import load, split
 from tuning.encoder import finding as encoders
 from tuning.errors import RunError, WorkshopError
 from tuning.figures.curves import BLUE, GREEN, GREY, ORANGE, STYLE, Picture, new_figure
 from tuning.files import write_whole
+from tuning.training import machine
 
 FOLDER = folders.ROOT / "benchmarks"
 RESULTS, TABLE, PICTURE = "results.jsonl", "README.md", "growth.png"

@@ -22,15 +22,16 @@ from IPython.core.interactiveshell import InteractiveShell
 from torch.utils.data import DataLoader
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
 
-from tuning import machine, speed, training
-from tuning.batching import SimilarLengths
 from tuning.data.loading import Data, Splits, load, split, subset
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
-from tuning.evaluation import compute_metrics
 from tuning.limit import measure_limit
-from tuning.live import LiveCurve
 from tuning.runs.record import Run
+from tuning.training import fit, machine
+from tuning.training.evaluation import compute_metrics
+from tuning.training.live import LiveCurve
+from tuning.training.speed import tricks
+from tuning.training.speed.batching import SimilarLengths
 
 CLIP = 1.0
 BOARD = 1_000
@@ -99,7 +100,7 @@ class _Timed:
             return super()._save_checkpoint(*args, **kwargs)
 
 
-class _TimedOurs(_Timed, speed.FastTrainer):
+class _TimedOurs(_Timed, tricks.FastTrainer):
     pass
 
 
@@ -121,13 +122,13 @@ def ours(dials: Dials, validation: int) -> dict[str, Any]:
     data, splits = material(dials, validation)
     encoder = encoders.find(dials.MODEL)
     model, tokenizer = encoders.build(encoder, dials.seed)
-    tokens = training.tokenise_splits(splits, tokenizer, dials)
-    precision = training.precision_for(dials, model)
-    recording = training.Recording(dials, data, splits, encoder, precision, "script")
+    tokens = fit.tokenise_splits(splits, tokenizer, dials)
+    precision = fit.precision_for(dials, model)
+    recording = fit.Recording(dials, data, splits, encoder, precision, "script")
     clock = Clock()
     trainer = _TimedOurs(
         model=model,
-        args=training.arguments(dials, recording.run.learning_rate, precision, recording.folder),
+        args=fit.arguments(dials, recording.run.learning_rate, precision, recording.folder),
         train_dataset=tokens.train,
         eval_dataset=tokens.evaluation(),
         processing_class=tokenizer,
@@ -201,7 +202,7 @@ def common(dials: Dials, validation: int, optimiser: str | None) -> dict[str, An
 
 
 def _padded(frame, tokenizer: PreTrainedTokenizerBase, dials: Dials):
-    tokens = training.tokenise(frame, tokenizer, dials.MAX_LENGTH, by_length=False)
+    tokens = fit.tokenise(frame, tokenizer, dials.MAX_LENGTH, by_length=False)
     columns = tokenizer.pad(
         tokens.select_columns(["input_ids", "attention_mask"])[:], padding="max_length", max_length=dials.MAX_LENGTH
     )
@@ -211,7 +212,7 @@ def _padded(frame, tokenizer: PreTrainedTokenizerBase, dials: Dials):
     return kept
 
 
-def batches(tokens: training.Tokens, tokenizer: PreTrainedTokenizerBase) -> DataLoader:
+def batches(tokens: fit.Tokens, tokenizer: PreTrainedTokenizerBase) -> DataLoader:
     """The training batches of notebook 01, without the Trainer."""
     kept = tokens.train.select_columns(["input_ids", "attention_mask", "labels"])
     sampler = SimilarLengths(list(map(len, kept["input_ids"])), tokens.dials.BATCH_SIZE, tokens.dials.seed)
@@ -228,9 +229,9 @@ def bare(dials: Dials, validation: int) -> dict[str, Any]:
     _, splits = material(dials, validation)
     encoder = encoders.find(dials.MODEL)
     model, tokenizer = encoders.build(encoder, dials.seed)
-    tokens = training.tokenise_splits(splits, tokenizer, dials)
-    precision = training.precision_for(dials, model)
-    dtype = training.NUMBER_FORMATS.get(precision, torch.float32)
+    tokens = fit.tokenise_splits(splits, tokenizer, dials)
+    precision = fit.precision_for(dials, model)
+    dtype = fit.NUMBER_FORMATS.get(precision, torch.float32)
     loader = batches(tokens, tokenizer)
     clock = Clock()
     set_seed(dials.seed)
@@ -251,7 +252,7 @@ def bare(dials: Dials, validation: int) -> dict[str, Any]:
                 optimiser.step()
                 optimiser.zero_grad()
         with clock.part("evaluation"):
-            scores, _ = training.measure(model, tokens, tokenizer, precision)
+            scores, _ = fit.measure(model, tokens, tokenizer, precision)
     return {
         "seconds": time.perf_counter() - began,
         "parts": clock.seconds,
@@ -265,7 +266,7 @@ def evaluation(dials: Dials, validation: int) -> dict[str, Any]:
     """Sentences scored per second: ours (sorted, batches of 64) and padded to `MAX_LENGTH` in batches of 8."""
     _, splits = material(dials, validation)
     model, tokenizer = encoders.build(encoders.find(dials.MODEL), dials.seed)
-    tokens = training.tokenise(splits.validation, tokenizer, dials.MAX_LENGTH, by_length=True)
+    tokens = fit.tokenise(splits.validation, tokenizer, dials.MAX_LENGTH, by_length=True)
     padded = _padded(splits.validation, tokenizer, dials).with_format("torch")
 
     def plainly() -> None:
@@ -274,7 +275,7 @@ def evaluation(dials: Dials, validation: int) -> dict[str, Any]:
                 batch = padded[at : at + dials.BATCH_SIZE]
                 model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
 
-    ways = {"ours": lambda: training.predict(model, tokens, tokenizer, "fp32"), "common": plainly}
+    ways = {"ours": lambda: fit.predict(model, tokens, tokenizer, "fp32"), "common": plainly}
     found = {name: len(tokens) / _seconds(way, times=1) for name, way in ways.items()}
     return {"seconds": len(tokens) / found["ours"], "sentences_per_second": found}
 
@@ -283,7 +284,7 @@ def limit(dials: Dials, validation: int) -> dict[str, Any]:
     """The least time that this machine could need: see `tuning.limit`."""
     _, splits = material(dials, validation)
     model, tokenizer = encoders.build(encoders.find(dials.MODEL), dials.seed)
-    tokens = training.tokenise_splits(splits, tokenizer, dials)
+    tokens = fit.tokenise_splits(splits, tokenizer, dials)
     return measure_limit(model, tokens)
 
 
@@ -307,7 +308,7 @@ def sgd_lab(dials: Dials, validation: int) -> dict[str, Any]:
 
 def importing(dials: Dials, validation: int) -> dict[str, Any]:
     """Seconds that a new Python needs to import what the notebook imports, and torch with the Trainer alone."""
-    ours, plain = "import tuning.training", "import torch; from transformers import Trainer"
+    ours, plain = "import tuning.training.fit", "import torch; from transformers import Trainer"
     found = {
         name: _seconds(lambda code=code: _python("-c", code)) for name, code in (("ours", ours), ("common", plain))
     }
@@ -319,7 +320,7 @@ def board(dials: Dials, validation: int) -> dict[str, Any]:
     from tuning import board as boards
     from tuning import board_pictures
 
-    record = training.fit(dials, quiet=True)
+    record = fit.fit(dials, quiet=True)
     text = (record.folder / "run.json").read_text(encoding="utf-8")
     sweep = Path(os.environ["WORKSHOP_RUNS"]) / "sweep"
     for number in range(BOARD):

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tuning import machine
 from tuning.data.loading import load, split, subset
 from tuning.data.splits import MOST_AFTER_EPOCH, scored
 from tuning.dials import EVERYTHING, Dials
@@ -31,6 +30,7 @@ from tuning.files import write_whole
 from tuning.runs.energy import PRICE_PER_HOUR, WATTS
 from tuning.runs.metrics import CHECK_SIZE
 from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, finished_runs
+from tuning.training import machine
 
 if TYPE_CHECKING:
     from tuning.encoder.finding import Encoder

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from transformers import DataCollatorWithPadding, PrinterCallback, ProgressCallback, TrainingArguments, set_seed
 
-from tuning import cost, folders, further, speed
+from tuning import cost, folders, further
 from tuning.data.loading import load, split
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
@@ -20,7 +20,8 @@ from tuning.figures.curves import BLUE, GREY, ORANGE, STYLE, Picture, legend_bel
 from tuning.files import write_whole
 from tuning.runs import metrics
 from tuning.runs.record import Run
-from tuning.training import plumbing, precision_for, predict, settings, tokenise_splits
+from tuning.training.fit import plumbing, precision_for, predict, settings, tokenise_splits
+from tuning.training.speed import tricks
 
 if TYPE_CHECKING:
     from tuning.encoder.finding import Encoder
@@ -49,7 +50,7 @@ def trial(dials: Dials, encoder: "Encoder") -> float:
     tokens = tokenise_splits(split(load(dials.DATA, dials.AGREEMENT)), tokenizer, dials)
     precision = precision_for(dials, model)
     quick = {"eval_strategy": "no", "save_strategy": "no"}
-    trainer = speed.TRAINERS[dials.SPEED](
+    trainer = tricks.TRAINERS[dials.SPEED](
         model=model,
         args=TrainingArguments(**settings(dials, encoder.rate(dials.LR_PRESET)) | plumbing(dials, precision) | quick),
         train_dataset=tokens.train,
@@ -59,7 +60,7 @@ def trial(dials: Dials, encoder: "Encoder") -> float:
     for noisy in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(noisy)
     set_seed(dials.seed)
-    with speed.tricks(model, tokens.seen(), dials.SPEED, precision):
+    with tricks.tricks(model, tokens.seen(), dials.SPEED, precision):
         trainer.train()
     logits = predict(model, tokens.validation, tokenizer, precision)
     return metrics.score(logits, tokens.validation["labels"]).f1_macro

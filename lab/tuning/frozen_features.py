@@ -17,7 +17,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
-from tuning import vocabulary
 from tuning.data.loading import load, split, subset
 from tuning.dials import EVERYTHING
 from tuning.encoder import finding as encoders
@@ -26,7 +25,8 @@ from tuning.encoder.pooling_head import BertMeanPoolingForSequenceClassification
 from tuning.further import dials_from
 from tuning.runs import metrics
 from tuning.runs.record import Run
-from tuning.training import EVAL_BATCH, NUMBER_FORMATS, encoder_of, tokenise, tokenise_splits
+from tuning.training.fit import EVAL_BATCH, NUMBER_FORMATS, encoder_of, tokenise, tokenise_splits
+from tuning.training.speed import embedding_rows
 
 MOST_ROUNDS = 2_000
 
@@ -153,7 +153,7 @@ def trade(run_1: Run, runs: Mapping[str, Run], head: LinearHead) -> pd.DataFrame
         batch = DataCollatorWithPadding(tokenizer)(tokens.select_columns(["input_ids", "attention_mask", "labels"])[:])
         rows[trained] = {
             "parameters": f"{freezing.learning_parameters(model):,}",
-            "memory (MB)": round(freezing.memory(model, batch, vocabulary.unused_weights(model, seen)).total),
+            "memory (MB)": round(freezing.memory(model, batch, embedding_rows.unused_weights(model, seen)).total),
             "seconds": round(run.timing["train_seconds"], 1),
             "macro-F1": round(run.final["val_f1_macro"], 3),
         }

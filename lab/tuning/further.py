@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tuning import cost, machine
+from tuning import cost
 from tuning.data.loading import load
 from tuning.dials import EVERYTHING, Dials, FrozenDials, FurtherDials, SgdDials
 from tuning.encoder import finding as encoders
@@ -30,6 +30,7 @@ from tuning.runs.record import (
     note_result,
     readable_runs,
 )
+from tuning.training import machine
 
 if TYPE_CHECKING:
     from tuning.encoder.finding import Encoder
@@ -179,10 +180,10 @@ def _varied(run_1: Run, changes: Mapping[str, Any], encoder: "Encoder") -> Dials
 
 
 def encoder_of(run: Run) -> "Encoder":
-    """The encoder that a run started from; see :func:`tuning.training.encoder_of`."""
-    from tuning import training
+    """The encoder that a run started from; see :func:`tuning.training.fit.encoder_of`."""
+    from tuning.training import fit
 
-    return training.encoder_of(run)
+    return fit.encoder_of(run)
 
 
 def own(dials: Dials, title: str, encoder: "Encoder", notebook: str = "script") -> Run:
@@ -206,11 +207,11 @@ def own(dials: Dials, title: str, encoder: "Encoder", notebook: str = "script") 
     if found is not None:
         print(f"{title}: {found.run_id} is in your log already, so it is not trained again.")
         return found
-    from tuning import training
+    from tuning.training import fit
 
     speed = cost.known(dials, encoder)
     expected = None if speed is None else cost.for_part(speed, dials, encoder).seconds(cost.work(dials, encoder))
-    run = training.fit(dials, notebook, watch=_watcher(title), encoder=encoder)
+    run = fit.fit(dials, notebook, watch=_watcher(title), encoder=encoder)
     if run.outcome == "interrupted":
         raise RunError(f"{title} was stopped by hand. Run this cell again to train it; what is finished stays.")
     took = cost.clock(run.timing["total_seconds"])
@@ -222,7 +223,7 @@ def own(dials: Dials, title: str, encoder: "Encoder", notebook: str = "script") 
 def _watcher(title: str) -> Any:
     from IPython import get_ipython
 
-    from tuning.live import LiveLine, ProgressLine
+    from tuning.training.live import LiveLine, ProgressLine
 
     return ProgressLine if get_ipython() is None else partial(LiveLine, title=title)
 

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from transformers import PretrainedConfig, PreTrainedModel
 
-from tuning import vocabulary
+from tuning.training.speed import embedding_rows
 
 if TYPE_CHECKING:
-    from tuning.training import Tokens
+    from tuning.training.fit import Tokens
 
 BACKWARD = 2
 # AdamW reads the weight, its gradient and two moving averages, and writes all but the gradient; four bytes each.
@@ -85,7 +85,7 @@ def measure_limit(model: PreTrainedModel, tokens: "Tokens") -> dict[str, Any]:
     )
     passes = forward_operations(shape, train) * (1 + BACKWARD) + sum(forward_operations(shape, part) for part in scored)
     operations = dials.EPOCHS * passes
-    learning = model.num_parameters() - vocabulary.unused_weights(model, tokens.seen())
+    learning = model.num_parameters() - embedding_rows.unused_weights(model, tokens.seen())
     moved = dials.EPOCHS * -(-len(train) // dials.BATCH_SIZE) * learning * BYTES_PER_WEIGHT
     rates = {"fp32": product_rate(torch.float32), "bf16": product_rate(torch.bfloat16)}
     bandwidth = stream_bandwidth()

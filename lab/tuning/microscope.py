@@ -17,7 +17,7 @@ class Microscope:
     ----------
     model : transformers.PreTrainedModel
     tokens : datasets.Dataset
-        Training sentences as :func:`tuning.training.tokenise` gives them; the first `batch_size` are the batch.
+        Training sentences as :func:`tuning.training.fit.tokenise` gives them; the first `batch_size` are the batch.
     tokenizer : transformers.PreTrainedTokenizerBase
     batch_size : int
 

@@ -16,10 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuning import folders, machine
+from tuning import folders
 from tuning.data import download
 from tuning.dials import ROOM_CARD, Dials, parse_settings
 from tuning.errors import DataError, DialError, EncoderError, RunError
+from tuning.training import machine
 
 if TYPE_CHECKING:
     from tuning.planning import Plan

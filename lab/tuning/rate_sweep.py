@@ -22,14 +22,15 @@ from transformers import (
     set_seed,
 )
 
-from tuning import cost, further, speed
+from tuning import cost, further
 from tuning.data.loading import load, split
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
 from tuning.figures.curves import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, legend_below, new_figure
 from tuning.runs import reference
 from tuning.runs.record import Run, readable_runs
-from tuning.training import plumbing, precision_for, settings, tokenise_splits
+from tuning.training.fit import plumbing, precision_for, settings, tokenise_splits
+from tuning.training.speed import tricks
 
 if TYPE_CHECKING:
     from tuning.encoder.finding import Encoder
@@ -173,7 +174,7 @@ def sweep(dials: Dials, steps: int = STEPS, encoder: "Encoder | None" = None) ->
     once = {"lr_scheduler_type": "constant", "warmup_steps": 0, "max_steps": steps}
     once |= {"eval_strategy": "no", "save_strategy": "no"}
     listener = _Listener()
-    usual = speed.TRAINERS[dials.SPEED]
+    usual = tricks.TRAINERS[dials.SPEED]
     trainer = type("SweepTrainer", (_Growing, usual), {})(
         model=model,
         args=TrainingArguments(**settings(dials, LOWEST_RATE) | plumbing(dials, precision) | once),
@@ -185,7 +186,7 @@ def sweep(dials: Dials, steps: int = STEPS, encoder: "Encoder | None" = None) ->
     for noisy in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(noisy)
     set_seed(dials.seed)
-    with speed.tricks(model, tokens.seen(), dials.SPEED, precision):
+    with tricks.tricks(model, tokens.seen(), dials.SPEED, precision):
         trainer.train()
     return Sweep(np.array(listener.rates), np.array(listener.losses))
 

@@ -80,10 +80,10 @@ def _train(recorded: Run) -> Run:
         sentences = loading.load(dials.DATA, dials.AGREEMENT)
         splits = loading.split(sentences)
         return sgd.train(sgd.features(splits, dials), sentences, splits)
-    from tuning import training
     from tuning.further import dials_from
+    from tuning.training import fit
 
-    return training.fit(dials_from(recorded.dials))
+    return fit.fit(dials_from(recorded.dials))
 
 
 def _values(run: Run) -> dict[str, float | None]:

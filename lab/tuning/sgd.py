@@ -17,7 +17,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import SGDClassifier
 from threadpoolctl import threadpool_limits
 
-from tuning import folders, machine
+from tuning import folders
 from tuning.data.loading import LABELS, Data, Splits, check_parts, flip_labels, label_counts, training_part
 from tuning.data.splits import scored
 from tuning.data.words import SIGNS, token_pattern
@@ -29,6 +29,7 @@ from tuning.runs import metrics
 from tuning.runs.diagnosis import diagnose
 from tuning.runs.metrics import CHECK_SIZE
 from tuning.runs.record import Run, finite, new_folder, save_predictions
+from tuning.training import machine
 
 # Log-loss gradients are bounded, so a visible harm needs rates of hundreds on these sentences.
 RATES = {"TOO_LOW": 1e-3, "JUST_RIGHT": 10.0, "TOO_HIGH": 300.0}

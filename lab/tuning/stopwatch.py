@@ -10,12 +10,13 @@ import torch
 from datasets import Dataset
 from transformers import BatchEncoding, DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
-from tuning import machine, speed
 from tuning.cost import Speed
 from tuning.data.loading import load, split, subset
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
-from tuning.training import EVAL_BATCH, NUMBER_FORMATS, precision_for, predict, tokenise, tokenise_splits
+from tuning.training import machine
+from tuning.training.fit import EVAL_BATCH, NUMBER_FORMATS, precision_for, predict, tokenise, tokenise_splits
+from tuning.training.speed import tricks
 
 if TYPE_CHECKING:
     from tuning.encoder.finding import Encoder
@@ -59,7 +60,7 @@ def measure(dials: Dials, encoder: "Encoder") -> Speed:
     precision = precision_for(dials, model)
     seen = [tokens, *tokenise_splits(splits, tokenizer, dials).seen()]
     rounds: list[list[float]] = []
-    with speed.tricks(model, seen, dials.SPEED, precision):
+    with tricks.tricks(model, seen, dials.SPEED, precision):
         step = _step_of(model, dials, precision)
         work: list[Callable[[], object]] = [partial(step, batch.to(device)) for batch in batches]
         work.append(partial(predict, model, reading, tokenizer, precision))
@@ -111,7 +112,7 @@ def _step_of(model: PreTrainedModel, dials: Dials, precision: str) -> Callable:
             loss = model(**batch).loss
         loss.backward()
         if fast:
-            speed.clip_in(optimiser, model.parameters(), 1.0)
+            tricks.clip_in(optimiser, model.parameters(), 1.0)
         else:
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()

@@ -28,12 +28,12 @@ from typing import Any
 import joblib
 from tqdm import tqdm
 
-from tuning import machine
 from tuning.data.loading import Data, Splits, load, split
 from tuning.dials import Dials, SgdDials, parse_settings
 from tuning.encoder import finding as encoders
 from tuning.errors import DialError, RunError, WorkshopError
 from tuning.runs.record import BACKUP_NOTEBOOK, adopted_from, readable_runs
+from tuning.training import machine
 
 LABS = {"main": Dials, "backup": SgdDials}
 ENGINES = ("optuna", "ray")
@@ -101,7 +101,7 @@ def train(dials: Dials | SgdDials) -> str:
         data = load(dials.DATA, dials.AGREEMENT)
         splits = split(data)
         return sgd.train(sgd.features(splits, dials), data, splits).run_id
-    from tuning.training import fit
+    from tuning.training.fit import fit
 
     return fit(dials, quiet=True).run_id
 
@@ -191,15 +191,16 @@ def _search_trainer(dials: Dials, data: Data, splits: Splits, scratch: str) -> A
     """The Trainer of the lab, which makes each trial of a search a recorded run."""
     from transformers import DataCollatorWithPadding, TrainingArguments
 
-    from tuning import speed, training
-    from tuning.evaluation import compute_metrics
+    from tuning.training import fit
+    from tuning.training.evaluation import compute_metrics
+    from tuning.training.speed import tricks
 
     encoder = encoders.find(dials.MODEL)
     tokenizer = encoders.tokenizer(encoder)
-    tokens = training.tokenise_splits(splits, tokenizer, dials)
-    precision = training.precision_for(dials, encoders.build(encoder, dials.seed)[0])
+    tokens = fit.tokenise_splits(splits, tokenizer, dials)
+    precision = fit.precision_for(dials, encoders.build(encoder, dials.seed)[0])
 
-    class Recorded(speed.TRAINERS[dials.SPEED]):
+    class Recorded(tricks.TRAINERS[dials.SPEED]):
         """One recorded run for each trial."""
 
         def train(self, resume_from_checkpoint: Any = None, trial: Any = None, **others: Any) -> Any:
@@ -208,7 +209,7 @@ def _search_trainer(dials: Dials, data: Data, splits: Splits, scratch: str) -> A
             for name, value in chosen.items():
                 setattr(self.args, name, value)
             own = dataclasses.replace(dials, LR_PRESET=chosen["learning_rate"], WEIGHT_DECAY=chosen["weight_decay"])
-            recording = training.Recording(own, data, splits, encoder, precision, "script")
+            recording = fit.Recording(own, data, splits, encoder, precision, "script")
             self.model = self.call_model_init(trial)
             self.add_callback(recording.recorder)
             try:
@@ -217,7 +218,7 @@ def _search_trainer(dials: Dials, data: Data, splits: Splits, scratch: str) -> A
             finally:
                 self.remove_callback(recording.recorder)
 
-    arguments = training.settings(dials, RATES[0]) | training.plumbing(dials, precision)
+    arguments = fit.settings(dials, RATES[0]) | fit.plumbing(dials, precision)
     return Recorded(
         model_init=lambda: encoders.build(encoder, dials.seed)[0],
         args=TrainingArguments(**arguments | {"output_dir": scratch, "save_strategy": "no"}),

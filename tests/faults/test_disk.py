@@ -12,12 +12,13 @@ import pandas as pd
 import pytest
 from machines import copy_of_the_workshop
 
-from tuning import folders, resume, sgd, training
+from tuning import folders, sgd
 from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
 from tuning.errors import WorksheetError, WorkshopError
 from tuning.evidence import experiment_log, run_tables, worksheet
 from tuning.runs.record import Run, readable_runs
+from tuning.training import fit, resume
 
 SMALL = {"TRAIN_SUBSET": 32, "EPOCHS": 3, "MAX_LENGTH": 16, "PRECISION": "fp32", "LR_PRESET": 1e-3}
 
@@ -124,7 +125,7 @@ def test_a_run_of_the_backup_lab_that_cannot_be_written_is_one_line(small_disk, 
 
 def test_a_disk_without_room_for_a_run_refuses_it_before_training(small_disk, tiny_distilbert, monkeypatch):
     monkeypatch.setenv("WORKSHOP_RUNS", str(small_disk(20)))
-    told = line_of(training.fit, Dials(MODEL=str(tiny_distilbert), **SMALL), "script", True)
+    told = line_of(fit.fit, Dials(MODEL=str(tiny_distilbert), **SMALL), "script", True)
     assert told.startswith("There is no room for this run: it needs 54 MB of disk, ")
 
 
@@ -136,7 +137,7 @@ def test_a_disk_that_fills_while_a_checkpoint_is_written(small_disk, tiny_distil
     """Something else takes the room between the look at the disk and the writing."""
     monkeypatch.setenv("WORKSHOP_RUNS", str(small_disk(120)))
     dials = Dials(MODEL=str(tiny_distilbert), **SMALL)
-    earlier = training.fit(dials, quiet=True)
+    earlier = fit.fit(dials, quiet=True)
     before = content(earlier.folder)
     rows = experiment_log.read_log()["Run ID"].tolist()
     whole = resume.mark_whole
@@ -144,13 +145,13 @@ def test_a_disk_that_fills_while_a_checkpoint_is_written(small_disk, tiny_distil
         patch.setattr(resume, "check_room", lambda *args: "")
         patch.setattr(resume, "room_for", lambda *args, **more: True)
         patch.setattr(resume, "mark_whole", lambda *args: (whole(*args), fill(folders.runs(), left)))
-        told = line_of(training.fit, dials, "script", True)
+        told = line_of(fit.fit, dials, "script", True)
     assert told.startswith("The disk became full while this run was written.")
     assert content(earlier.folder) == before
     assert experiment_log.read_log()["Run ID"].tolist() == rows
     (folders.runs() / "filler").unlink()
     # The first checkpoint was whole, so nothing before it is lost.
-    again = training.fit(dials, quiet=True)
+    again = fit.fit(dials, quiet=True)
     assert (again.steps, again.final) == (earlier.steps, earlier.final)
     assert len(pd.read_csv(experiment_log.log_file())) == 2
     assert not list(folders.runs().rglob("*.part"))

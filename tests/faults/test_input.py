@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rooms import room_run
 
-from tuning import board, sgd, share, training
+from tuning import board, sgd, share
 from tuning.data import loading
 from tuning.data.labels import NOTHING
 from tuning.data.loading import LABELS
@@ -27,6 +27,7 @@ from tuning.evidence import markdown_tables, run_tables, worksheet
 from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
 from tuning.evidence.markdown_tables import bare
 from tuning.runs.record import Run, check, finite
+from tuning.training import fit
 
 FEW, MANY = 12, 2_000
 # The folder of a test is made once for all examples; each writes its file anew.
@@ -227,7 +228,7 @@ def test_odd_sentences_of_ones_own_are_scored(tiny_distilbert):
 
     model, tokenizer = encoders.build(encoders.find(str(tiny_distilbert)), 1)
     texts = [text for texts in SPECIAL.values() for text in texts] + ["", " ", "word " * 5_000]
-    table = training.read(model, texts, tokenizer)
+    table = fit.read(model, texts, tokenizer)
     assert table.shape == (len(texts), 3)
     assert table.sum(axis=1).sub(1).abs().max() < 1e-5
 

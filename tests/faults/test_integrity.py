@@ -20,7 +20,7 @@ from packaging.utils import (
 )
 from packaging.version import Version
 
-from tuning import folders, share, training
+from tuning import folders, share
 from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
 from tuning.encoder import finding as encoders
@@ -28,6 +28,7 @@ from tuning.errors import EncoderError
 from tuning.evidence import run_tables, worksheet
 from tuning.runs.record import Run
 from tuning.session import notebook_file
+from tuning.training import fit
 
 SOURCES = [folders.ROOT / "workshop.py", *sorted((folders.LAB / "tuning").glob("*.py"))]
 TOKENS = {
@@ -217,7 +218,7 @@ def test_the_watch_sees_a_connection(watched):
 def test_nothing_leaves_the_machine_while_the_script_trains(watched, few, tmp_path):
     small = ("MODEL=embedded", f"DATA={few}", "TRAIN_SUBSET=24", "EPOCHS=1", "MAX_LENGTH=16", "PRECISION=fp32")
     settings = [part for dial in small for part in ("--set", dial)]
-    done = ask([sys.executable, "-m", "tuning.training", *settings, "--out", str(tmp_path / "out")])
+    done = ask([sys.executable, "-m", "tuning.training.fit", *settings, "--out", str(tmp_path / "out")])
     assert done.returncode == 0, done.stderr[-2000:]
     assert watched.read_text() == ""
     check_no_token(tmp_path / "out", folders.runs(), text=done.stdout + done.stderr)
@@ -276,7 +277,7 @@ def test_telemetry_is_off_wherever_the_package_is_imported():
         text=True,
     )
     assert done.stdout.strip() == "['1']"
-    assert training.plumbing(Dials(), "fp32")["report_to"] == "none"
+    assert fit.plumbing(Dials(), "fp32")["report_to"] == "none"
 
 
 def test_a_share_line_holds_no_sentence_no_path_and_no_user(make_run, monkeypatch, tmp_path):

@@ -17,9 +17,10 @@ import pandas as pd
 import pytest
 from machines import Session
 
-from tuning import folders, resume
+from tuning import folders
 from tuning.runs.record import Run
 from tuning.session import notebook_file
+from tuning.training import resume
 
 DIALS = {"MODEL": "embedded", "TRAIN_SUBSET": 56, "EPOCHS": 3, "PRECISION": "fp32", "GROUP": 5}
 KILLS_BY_DEFAULT = 3
@@ -30,7 +31,7 @@ BEGIN_TRAINING = ("preset", "training-arguments", "trainer")
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="SIGKILL is not a Windows signal")
 
 
-def start(runs: Path, few: Path, module: str = "tuning.training", **dials: object) -> subprocess.Popen:
+def start(runs: Path, few: Path, module: str = "tuning.training.fit", **dials: object) -> subprocess.Popen:
     dials = DIALS | {"DATA": few} | dials
     settings = [part for name, value in dials.items() for part in ("--set", f"{name}={value}")]
     environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}

@@ -23,12 +23,13 @@ import pandas as pd
 import pytest
 from rooms import room_lines
 
-from tuning import folders, further, session, sgd, training
+from tuning import folders, further, session, sgd
 from tuning.data import loading as sentences
 from tuning.dials import SgdDials
 from tuning.errors import WorkshopError
 from tuning.runs.record import BACKUP_NOTEBOOK, Run
 from tuning.session import notebook_file, sections_of_names
+from tuning.training import fit
 
 SIZES = {"train": 60, "validation": 45, "test": 12}
 ORDERS_IN_FULL = 50
@@ -197,7 +198,7 @@ class Truth:
                 splits = sentences.split(data)
                 again = sgd.train(sgd.features(splits, dials), data, splits)
             else:
-                again = training.fit(dials, quiet=True)
+                again = fit.fit(dials, quiet=True)
             self.known[key] = numbers(again)
             elsewhere.undo()
         return self.known[key]

@@ -145,7 +145,7 @@ def memory(model: PreTrainedModel, batch: BatchEncoding, unused: int = 0) -> Mem
     batch : transformers.BatchEncoding
         With labels.
     unused : int
-        Weights of the embedding table that training leaves out, see `tuning.vocabulary`.
+        Weights of the embedding table that training leaves out, see `tuning.training.speed.embedding_rows`.
 
     Returns
     -------

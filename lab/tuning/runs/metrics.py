@@ -1,7 +1,7 @@
 """The arithmetic of every score the workshop shows: accuracy, macro-F1, loss, their intervals and the gap.
 
 Pure numpy and scipy, so that the backup lab can use it without torch. The `evaluate` adapter for the Trainer is
-`tuning.evaluation`. :func:`compare` holds two recorded runs against each other, sentence by sentence.
+`tuning.training.evaluation`. :func:`compare` holds two recorded runs against each other, sentence by sentence.
 
 The *generalisation gap* has one definition everywhere: training accuracy minus validation accuracy, both measured after
 training, in evaluation mode, on fixed subsets.

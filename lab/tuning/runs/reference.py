@@ -198,7 +198,7 @@ def _train(dials: Dials | SgdDials) -> Run:
         loaded = loading.load(dials.DATA)
         splits = loading.split(loaded)
         return sgd.train(sgd.features(splits, dials), loaded, splits)
-    from tuning.training import fit
+    from tuning.training.fit import fit
 
     return fit(dials, quiet=True)
 

@@ -31,8 +31,9 @@ from transformers.models.bert.modeling_bert import BertLayer
 from transformers.models.distilbert.modeling_distilbert import TransformerBlock
 from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
-from tuning import machine, vocabulary
-from tuning.batching import LengthGroupedTrainer
+from tuning.training import machine
+from tuning.training.speed import embedding_rows
+from tuning.training.speed.batching import LengthGroupedTrainer
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -383,7 +384,7 @@ def tricks(model: PreTrainedModel, seen: "Iterable[Dataset]", speed: str, precis
     if speed == "plain":
         yield
         return
-    with vocabulary.only_used_rows(model, seen):
+    with embedding_rows.only_used_rows(model, seen):
         changed = _patch(model, precision) if model.device.type == "cpu" else []
         try:
             yield
@@ -394,7 +395,7 @@ def tricks(model: PreTrainedModel, seen: "Iterable[Dataset]", speed: str, precis
 
 def left_out(model: PreTrainedModel, seen: "Iterable[Dataset]", speed: str) -> int:
     """How many single weights take no part in training, because no sentence looks them up."""
-    return 0 if speed == "plain" else vocabulary.unused_weights(model, seen)
+    return 0 if speed == "plain" else embedding_rows.unused_weights(model, seen)
 
 
 class _Memory(TrainerCallback):

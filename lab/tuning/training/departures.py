@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
-from tuning import speed
 from tuning.dials import EVERYTHING, Dials
 from tuning.errors import RunError
+from tuning.training.speed import tricks
 
 NONE = "none"
 LONGEST_VALUE = 40
@@ -146,7 +146,7 @@ def _refuse(changed: dict[str, tuple[Any, Any]], trainer: Trainer, dialled: Coll
 def _of_parts(trainer: Trainer, dials: Dials) -> list[str]:
     """What differs beside the arguments: loss, collator, optimizers, model, callbacks."""
     told = []
-    kind = speed.TRAINERS[dials.SPEED]
+    kind = tricks.TRAINERS[dials.SPEED]
     if type(trainer) is not kind and not (isinstance(trainer, kind) and _is_ours(trainer)):
         told.append(departure("trainer", kind.__name__, type(trainer).__name__))
     if trainer.compute_loss_func is not None:

@@ -2,7 +2,7 @@
 
 The notebook shows the story (`TrainingArguments`, `Trainer`, `trainer.train()`); this module holds what stands around
 it: tokenising, the settings that are the same in every run, the recorder, resuming, and the same loop as a script
-(``python -m tuning.training``).
+(``python -m tuning.training.fit``).
 """
 
 import argparse
@@ -40,17 +40,15 @@ from transformers import (
     set_seed,
 )
 
-from tuning import departures, folders, machine, processes, resume, speed
+from tuning import folders
 from tuning.data.loading import LABELS, Data, Splits, check_parts, label_counts, load, split, subset, training_part
 from tuning.data.splits import MOST_AFTER_EPOCH, scored, scored_sizes
 from tuning.dials import Dials, parse_settings
 from tuning.encoder import finding as encoders
 from tuning.encoder import freezing
 from tuning.errors import DialError, EncoderError, RunError, WorkshopError
-from tuning.evaluation import compute_metrics
 from tuning.evidence import run_tables
 from tuning.evidence.predictions import note_start
-from tuning.live import ProgressLine
 from tuning.runs import metrics
 from tuning.runs.diagnosis import diagnose
 from tuning.runs.energy import Meter
@@ -67,6 +65,10 @@ from tuning.runs.record import (
     save_predictions,
     without_weights,
 )
+from tuning.training import departures, machine, processes, resume
+from tuning.training.evaluation import compute_metrics
+from tuning.training.live import ProgressLine
+from tuning.training.speed import tricks
 
 if TYPE_CHECKING:
     from tuning.encoder.finding import Encoder
@@ -596,7 +598,7 @@ class Recording:
             yield from self._help(trainer, tokens)
             return
         whole = trainer.model.num_parameters()
-        unused = speed.left_out(trainer.model, tokens.seen(), self.dials.SPEED)
+        unused = tricks.left_out(trainer.model, tokens.seen(), self.dials.SPEED)
         no_room = resume.check_room(whole, whole - unused, self.dials.EPOCHS, self._half)
         if processes.agree(no_room):
             self.recorder.saves = False
@@ -618,7 +620,7 @@ class Recording:
         """What a process does that is not the first: train its share, and write nothing."""
         _quiet(trainer)
         self.recorder.saves = not processes.agree(None)
-        with speed.tricks(trainer.model, tokens.seen(), self.dials.SPEED, self.precision):
+        with tricks.tricks(trainer.model, tokens.seen(), self.dials.SPEED, self.precision):
             set_seed(self.run.seed)
             yield self.run
 
@@ -631,7 +633,7 @@ class Recording:
         if not run.baseline:
             run.baseline, _ = measure(model, tokens, tokenizer, self.precision)
         machine.give_memory_back()
-        with speed.tricks(model, tokens.seen(), self.dials.SPEED, self.precision):
+        with tricks.tricks(model, tokens.seen(), self.dials.SPEED, self.precision):
             if told := room_in_memory(model, tokens):
                 print(told)
             set_seed(run.seed)
@@ -646,7 +648,7 @@ class Recording:
             train_seconds = time.perf_counter() - train_began
             _let_the_optimiser_go(trainer)
         # A search over rates gives the Trainer a new model before it trains.
-        self._finish(trainer.model, tokenizer, tokens, train_seconds, speed.last_logits(trainer, tokens.at_ends()))
+        self._finish(trainer.model, tokenizer, tokens, train_seconds, tricks.last_logits(trainer, tokens.at_ends()))
         run.timing["total_seconds"] = time.perf_counter() - began
         if (watt_hours := meter.stop()) is not None:
             run.timing["energy_wh"] = watt_hours
@@ -913,7 +915,7 @@ def fit(
         print(notice, file=sys.stderr)
     precision = precision_for(dials, model)
     recording = Recording(dials, data, splits, encoder, precision, notebook)
-    trainer = speed.TRAINERS[dials.SPEED](
+    trainer = tricks.TRAINERS[dials.SPEED](
         model=model,
         args=arguments(dials, recording.run.learning_rate, precision, recording.folder),
         train_dataset=tokens.train,
@@ -929,8 +931,8 @@ def fit(
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The loop of notebook 01 as a script; see ``python -m tuning.training --help``."""
-    parser = argparse.ArgumentParser(prog="python -m tuning.training", description=__doc__.splitlines()[0])
+    """The loop of notebook 01 as a script; see ``python -m tuning.training.fit --help``."""
+    parser = argparse.ArgumentParser(prog="python -m tuning.training.fit", description=__doc__.splitlines()[0])
     parser.add_argument("--data", metavar="CSV", help="a CSV of your own instead of the bundled sentences")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a dial, such as EPOCHS=3")
     parser.add_argument("--fresh", action="store_true", help="throw away a half-finished run of the same dials")
