@@ -28,7 +28,7 @@ from tuning import frozen_features
 from tuning.encoder import finding as encoders
 from tuning.encoder import freezing
 from tuning.errors import DialError, EncoderError
-from tuning.microscope import Microscope
+from tuning.lessons.microscope import Microscope
 from tuning.training import fit
 from tuning.training.speed import embedding_rows
 

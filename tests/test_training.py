@@ -227,7 +227,7 @@ def test_batches_have_similar_lengths_every_sentence_once_and_another_order_each
 
 
 def test_the_microscope_gradient_agrees_with_nudging(splits):
-    from tuning.microscope import Microscope
+    from tuning.lessons.microscope import Microscope
 
     _, trainer, tokens = prepare(splits)
     before = {name: weight.clone() for name, weight in trainer.model.named_parameters()}
@@ -240,7 +240,7 @@ def test_the_microscope_gradient_agrees_with_nudging(splits):
 
 
 def test_forgetting_is_none_for_an_untouched_encoder_and_large_for_a_scrambled_one(splits):
-    from tuning import forgetting
+    from tuning.lessons import forgetting
 
     model, tokenizer = encoders.build(encoders.find("embedded"), 1)
     pairs = forgetting.everyday_pairs()
