@@ -23,7 +23,7 @@ from tuning.dials import PRESETS, Dials, FurtherDials, SgdDials
 from tuning.encoder.finding import RATES
 from tuning.evidence.archive import TAKE_HOME
 from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
-from tuning.sgd import RATES as SGD_RATES
+from tuning.sgd.classifier import RATES as SGD_RATES
 
 ROOT = folders.ROOT
 PAGES = [folders.short(path) for path in documents.documents()]

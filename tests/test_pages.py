@@ -24,8 +24,8 @@ from tuning.figures import curves
 from tuning.runs import reference
 from tuning.runs.diagnosis import convergence
 from tuning.runs.record import Run
-from tuning.sgd import features
-from tuning.surface import SHARES, TwoWeights
+from tuning.sgd.classifier import features
+from tuning.sgd.surface import SHARES, TwoWeights
 
 NODE_TESTS = sorted((folders.ROOT / "tests" / "pages").glob("*.test.mjs"))
 PHONE, PROJECTOR, LARGE_PROJECTOR = (360, 740), (1280, 720), (1920, 1080)

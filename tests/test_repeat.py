@@ -6,11 +6,12 @@ import sys
 
 import pytest
 
-from tuning import folders, repeat, sgd
+from tuning import folders, repeat
 from tuning.data import loading as sentences
 from tuning.dials import SgdDials
 from tuning.errors import RunError
 from tuning.evidence import run_tables
+from tuning.sgd import classifier
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_a_run_of_the_backup_lab_repeats_exactly():
     data = sentences.load()
     splits = sentences.split(data)
     dials = SgdDials(TRAIN_SUBSET=48, EPOCHS=1)
-    run = sgd.train(sgd.features(splits, dials), data, splits)
+    run = classifier.train(classifier.features(splits, dials), data, splits)
     assert run_tables.reproduce(run.run_id).answer == "exactly"
     assert len(run_tables.read_log()) == 2
 

@@ -13,13 +13,13 @@ import pytest
 import torch
 from transformers import DataCollatorWithPadding, TrainerCallback
 
-from tuning import sgd
 from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
 from tuning.encoder import finding as encoders
 from tuning.errors import RunError
 from tuning.evidence.experiment_log import read_log
 from tuning.runs.record import Run, last_run, load_predictions
+from tuning.sgd import classifier
 from tuning.training import fit
 from tuning.training.evaluation import compute_metrics
 from tuning.training.speed import tricks
@@ -77,7 +77,7 @@ def test_wrong_labels_are_those_of_the_backup_lab_and_stay_out_of_validation(spl
     clean, noisy = (
         fit.tokenise_splits(small(splits), tokenizer, Dials(**FEW | {"LABEL_NOISE": share})) for share in (0, 0.25)
     )
-    backup = sgd.features(splits, SgdDials(TRAIN_SUBSET=48, LABEL_NOISE=0.25))
+    backup = classifier.features(splits, SgdDials(TRAIN_SUBSET=48, LABEL_NOISE=0.25))
     assert noisy.train["labels"] == backup.train_labels.tolist()
     assert np.mean(np.asarray(noisy.train["labels"]) != clean.train["labels"]) == 0.25
     assert noisy.validation["labels"] == clean.validation["labels"]

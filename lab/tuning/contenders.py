@@ -297,12 +297,12 @@ def estimate(dials: Dials, validation: int) -> dict[str, Any]:
 
 def sgd_lab(dials: Dials, validation: int) -> dict[str, Any]:
     """One run of the backup lab with as many sentences, its own epochs."""
-    from tuning import sgd
     from tuning.dials import SgdDials
+    from tuning.sgd import classifier
 
     data, splits = material(dials, validation)
     began = time.perf_counter()
-    sgd.train(sgd.features(splits, SgdDials(TRAIN_SUBSET=dials.TRAIN_SUBSET)), data, splits)
+    classifier.train(classifier.features(splits, SgdDials(TRAIN_SUBSET=dials.TRAIN_SUBSET)), data, splits)
     return {"seconds": time.perf_counter() - began}
 
 

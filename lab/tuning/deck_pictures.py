@@ -12,14 +12,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from maintain import curve_figures
-from tuning import documents, sgd
+from tuning import documents
 from tuning.data import loading
 from tuning.deck_design import SMALLEST
 from tuning.dials import PRESETS, SgdDials
 from tuning.figures import curves
 from tuning.figures.curves import BLUE, GREEN, GREY, ORANGE, RED, Picture
 from tuning.runs import reference
-from tuning.surface import TwoWeights
+from tuning.sgd import classifier
+from tuning.sgd.surface import TwoWeights
 
 INK = "#16232E"
 # As large as their place on a slide, so that the sizes of their letters are those of the slide.
@@ -89,7 +90,7 @@ def _four(title: Callable[[str], str], told: str) -> Picture:
 
 def downhill() -> Picture:
     """A walk of SGD on the loss surface of the two-word model."""
-    model = TwoWeights(sgd.features(loading.split(loading.load()), SgdDials()))
+    model = TwoWeights(classifier.features(loading.split(loading.load()), SgdDials()))
     path = model.walk(model.rates()["JUST_RIGHT"])
     lowest = model.lowest()
     points = np.vstack([path.weights, lowest, [0, 0]])

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tuning import activities, folders, further, sgd
+from tuning import activities, folders, further
 from tuning.activities import Activity
 from tuning.dials import PRESETS, Dials, SgdDials
 from tuning.encoder.finding import DISTILBERT, EMBEDDED_NAME, RATES
@@ -22,6 +22,7 @@ from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
 from tuning.files import write_whole
 from tuning.runs import reference, symptoms
 from tuning.runs.record import BACKUP_NOTEBOOK, Run
+from tuning.sgd import classifier
 
 # What the day holds beside its activities; the activities bring their own minutes.
 DAY: tuple[str | tuple[str, int], ...] = (
@@ -242,7 +243,7 @@ def _options(path: Path) -> str:
 
 def _presets(path: Path) -> str:
     columns = ("preset", "DistilBERT", f"built-in encoder ({EMBEDDED_NAME})", "backup lab (SGD)")
-    rates = (RATES["distilbert"], RATES["small"], sgd.RATES)
+    rates = (RATES["distilbert"], RATES["small"], classifier.RATES)
     return table(columns, [(f"`{preset}`", *(f"{rate[preset]:g}" for rate in rates)) for preset in PRESETS])
 
 

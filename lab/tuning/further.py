@@ -497,8 +497,8 @@ def backup_run(run_1: Run) -> Run:
     Run
         The newest own one with the preset ``JUST_RIGHT``, with the training labels of Run 1.
     """
-    from tuning import sgd
     from tuning.data import loading
+    from tuning.sgd import classifier
 
     same = ("GROUP", "TRAIN_SUBSET", "DATA", "AGREEMENT", "LABEL_NOISE")
     wanted = SgdDials(**{name: run_1.dials[name] for name in same})
@@ -515,7 +515,7 @@ def backup_run(run_1: Run) -> Run:
             return run
     sentences = loading.load(wanted.DATA, wanted.AGREEMENT)
     splits = loading.split(sentences)
-    run = sgd.train(sgd.features(splits, wanted), sentences, splits)
+    run = classifier.train(classifier.features(splits, wanted), sentences, splits)
     print(
         f"Your log has no run of the backup lab on these sentences, so {run.run_id} was trained now, in"
         f" {run.timing['train_seconds']:.0f} s. Notebook 02 shows how, and with all three presets."

@@ -14,13 +14,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tuning import cases, folders, sgd, travelling_run
+from tuning import cases, folders, travelling_run
 from tuning.cost import PRICE_PER_HOUR
 from tuning.data import loading as sentences
 from tuning.dials import SgdDials
 from tuning.errors import WorkshopError
 from tuning.files import write_whole
-from tuning.surface import BATCH, SHARES, SPRING, STEPS, TwoWeights
+from tuning.sgd import classifier
+from tuning.sgd.surface import BATCH, SHARES, SPRING, STEPS, TwoWeights
 
 ASSETS = folders.ROOT / "assets"
 PARTS = ASSETS / "pages"
@@ -33,7 +34,7 @@ _SLOT = re.compile(r"\{\{(\w+)\}\}")
 
 def two_words() -> dict[str, Any]:
     """The backup lab's two-weight model as numbers: each sentence's two inputs and its truth, and how it is trained."""
-    model = TwoWeights(sgd.features(sentences.split(sentences.load()), SgdDials()))
+    model = TwoWeights(classifier.features(sentences.split(sentences.load()), SgdDials()))
     return {
         "words": list(model.words),
         "inputs": [[round(float(value), DIGITS) for value in row] for row in model.inputs],

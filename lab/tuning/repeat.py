@@ -73,13 +73,13 @@ def reproduce(run_id: str | None = None) -> Repeat:
 
 def _train(recorded: Run) -> Run:
     if recorded.notebook == BACKUP_NOTEBOOK:
-        from tuning import sgd
         from tuning.data import loading
+        from tuning.sgd import classifier
 
         dials = SgdDials.from_settings(recorded.dials)
         sentences = loading.load(dials.DATA, dials.AGREEMENT)
         splits = loading.split(sentences)
-        return sgd.train(sgd.features(splits, dials), sentences, splits)
+        return classifier.train(classifier.features(splits, dials), sentences, splits)
     from tuning.further import dials_from
     from tuning.training import fit
 

@@ -96,11 +96,11 @@ def _key(*parts: Any) -> str:
 def train(dials: Dials | SgdDials) -> str:
     """Train and record one run; give its name."""
     if isinstance(dials, SgdDials):
-        from tuning import sgd
+        from tuning.sgd import classifier
 
         data = load(dials.DATA, dials.AGREEMENT)
         splits = split(data)
-        return sgd.train(sgd.features(splits, dials), data, splits).run_id
+        return classifier.train(classifier.features(splits, dials), data, splits).run_id
     from tuning.training.fit import fit
 
     return fit(dials, quiet=True).run_id

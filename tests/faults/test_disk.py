@@ -12,12 +12,13 @@ import pandas as pd
 import pytest
 from machines import copy_of_the_workshop
 
-from tuning import folders, sgd
+from tuning import folders
 from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
 from tuning.errors import WorksheetError, WorkshopError
 from tuning.evidence import experiment_log, run_tables, worksheet
 from tuning.runs.record import Run, readable_runs
+from tuning.sgd import classifier
 from tuning.training import fit, resume
 
 SMALL = {"TRAIN_SUBSET": 32, "EPOCHS": 3, "MAX_LENGTH": 16, "PRECISION": "fp32", "LR_PRESET": 1e-3}
@@ -111,15 +112,15 @@ def test_a_run_of_the_backup_lab_that_cannot_be_written_is_one_line(small_disk, 
     monkeypatch.setenv("WORKSHOP_RUNS", str(small_disk(1)))
     data = sentences.load()
     splits = sentences.split(data)
-    features = sgd.features(splits, SgdDials(TRAIN_SUBSET=60, EPOCHS=1))
-    sgd.train(features, data, splits)
+    features = classifier.features(splits, SgdDials(TRAIN_SUBSET=60, EPOCHS=1))
+    classifier.train(features, data, splits)
     before = content(folders.runs())
     filler = fill(folders.runs())
-    told = line_of(sgd.train, features, data, splits)
+    told = line_of(classifier.train, features, data, splits)
     assert "cannot be written (No space left on device). Free some space" in told
     assert content(folders.runs()) == before
     filler.unlink()
-    sgd.train(features, data, splits)
+    classifier.train(features, data, splits)
     assert len(readable_runs()[0]) == len(experiment_log.read_log()) == 2
 
 

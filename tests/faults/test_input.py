@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rooms import room_run
 
-from tuning import board, sgd, share
+from tuning import board, share
 from tuning.data import loading
 from tuning.data.labels import NOTHING
 from tuning.data.loading import LABELS
@@ -27,6 +27,7 @@ from tuning.evidence import markdown_tables, run_tables, worksheet
 from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
 from tuning.evidence.markdown_tables import bare
 from tuning.runs.record import Run, check, finite
+from tuning.sgd import classifier
 from tuning.training import fit
 
 FEW, MANY = 12, 2_000
@@ -217,7 +218,7 @@ def test_odd_sentences_are_read_whole_and_a_run_on_them_works(tmp_path, name):
     found = load(tmp_path, written(rows).encode())
     assert found.frame["sentence"].tolist() == [text for text, _ in rows]
     splits = loading.split(found)
-    run = sgd.train(sgd.features(splits, SgdDials(TRAIN_SUBSET=24, EPOCHS=1)), found, splits)
+    run = classifier.train(classifier.features(splits, SgdDials(TRAIN_SUBSET=24, EPOCHS=1)), found, splits)
     assert run.outcome == "completed"
     assert math.isfinite(run.final["val_loss"])
     assert Run.load(run.folder).final == run.final
@@ -271,7 +272,7 @@ def test_a_million_rows_work(tmp_path):
     found = load(tmp_path, "\n".join(["sentence,label", *rows]).encode())
     splits = loading.split(found)
     assert sum(splits.sizes().values()) == len(found.frame) == 1_000_000
-    run = sgd.train(sgd.features(splits, SgdDials(EPOCHS=1)), found, splits)
+    run = classifier.train(classifier.features(splits, SgdDials(EPOCHS=1)), found, splits)
     assert run.outcome == "completed"
 
 

@@ -23,12 +23,13 @@ import pandas as pd
 import pytest
 from rooms import room_lines
 
-from tuning import folders, further, session, sgd
+from tuning import folders, further, session
 from tuning.data import loading as sentences
 from tuning.dials import SgdDials
 from tuning.errors import WorkshopError
 from tuning.runs.record import BACKUP_NOTEBOOK, Run
 from tuning.session import notebook_file, sections_of_names
+from tuning.sgd import classifier
 from tuning.training import fit
 
 SIZES = {"train": 60, "validation": 45, "test": 12}
@@ -196,7 +197,7 @@ class Truth:
             if backup:
                 data = sentences.load(dials.DATA)
                 splits = sentences.split(data)
-                again = sgd.train(sgd.features(splits, dials), data, splits)
+                again = classifier.train(classifier.features(splits, dials), data, splits)
             else:
                 again = fit.fit(dials, quiet=True)
             self.known[key] = numbers(again)

@@ -25,8 +25,8 @@ from tuning.runs import metrics
 from tuning.runs.record import Run, load_predictions
 
 if TYPE_CHECKING:
-    from tuning.surface import Path as Walk
-    from tuning.surface import TwoWeights
+    from tuning.sgd.surface import Path as Walk
+    from tuning.sgd.surface import TwoWeights
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6E6E6E"
 # What a person's matplotlibrc may have changed so that nothing can be drawn, or read: without LaTeX, text.usetex fails;
@@ -382,8 +382,8 @@ def walks(model: "TwoWeights", paths: dict[str, "Walk"]) -> Picture:
 
     Parameters
     ----------
-    model : tuning.surface.TwoWeights
-    paths : dict of str to tuning.surface.Path
+    model : tuning.sgd.surface.TwoWeights
+    paths : dict of str to tuning.sgd.surface.Path
         Title of each panel and its path.
 
     Returns

@@ -192,12 +192,12 @@ def judge() -> None:
 
 def _train(dials: Dials | SgdDials) -> Run:
     if isinstance(dials, SgdDials):
-        from tuning import sgd
         from tuning.data import loading
+        from tuning.sgd import classifier
 
         loaded = loading.load(dials.DATA)
         splits = loading.split(loaded)
-        return sgd.train(sgd.features(splits, dials), loaded, splits)
+        return classifier.train(classifier.features(splits, dials), loaded, splits)
     from tuning.training.fit import fit
 
     return fit(dials, quiet=True)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import optimize, special
 
 from tuning.data.loading import LABELS
-from tuning.sgd import Features
+from tuning.sgd.classifier import Features
 
 STEPS = 40
 BATCH = 8
