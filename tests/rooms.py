@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tuning import share
+from tuning.room import share
 from tuning.runs.diagnosis import diagnose
 from tuning.runs.record import Run
 

@@ -8,10 +8,11 @@ import nbformat
 import pytest
 from rooms import room_run
 
-from tuning import board, folders, lines, share, travelling_run
+from tuning import folders
 from tuning.errors import RunError, ShareError
 from tuning.evidence import run_tables, worksheet
 from tuning.figures import curves
+from tuning.room import board, framing, run_codec, share
 from tuning.runs import diagnosis
 from tuning.runs.diagnosis import diagnose
 from tuning.runs.record import Run, adopted_from, finished_runs, last_run, load_predictions
@@ -105,8 +106,8 @@ def test_sharing_needs_a_name_and_writes_the_file(make_run, keep_run):
 
 def forged(run: Run, **changed) -> str:
     """A line with other values at some keys, as another program could write it."""
-    record = {"n": "Blue 4", "p": ["moving", 0.5]} | travelling_run.pack(run) | changed
-    return lines.frame(lines.RUN, share.to_base62(zlib.compress(json.dumps(record).encode(), 9)))
+    record = {"n": "Blue 4", "p": ["moving", 0.5]} | run_codec.pack(run) | changed
+    return framing.frame(framing.RUN, share.to_base62(zlib.compress(json.dumps(record).encode(), 9)))
 
 
 def test_a_line_without_the_movement_of_layers_shows_what_it_has(make_run):

@@ -5,13 +5,14 @@ import re
 
 import pytest
 
-from tuning import activities, checkpoint, folders, share
+from tuning import activities, checkpoint, folders
 from tuning.activities import NAMES
 from tuning.checkpoint import report
 from tuning.dials import Dials
 from tuning.evidence import run_tables, worksheet
 from tuning.evidence.worksheet import TEMPLATE
 from tuning.evidence.worksheet_blocks import DIFFERENCE, GO_ON
+from tuning.room import share
 from tuning.runs.record import ADOPTED_FILE
 
 ANSWER = "The loss fell quickly at first, then each further epoch bought us almost nothing."

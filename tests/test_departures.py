@@ -13,18 +13,18 @@ from transformers import (
     TrainingArguments,
 )
 
-from tuning import board, share
 from tuning.checkpoint import Desk
 from tuning.data import loading as sentences
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
 from tuning.errors import RunError
 from tuning.evidence import worksheet
+from tuning.room import board, share
+from tuning.room.run_codec import ANOTHER_DEPARTURE
 from tuning.runs.record import Run, last_run
 from tuning.training import departures, fit
 from tuning.training.evaluation import compute_metrics
 from tuning.training.speed.tricks import FastTrainer
-from tuning.travelling_run import ANOTHER_DEPARTURE
 
 
 @pytest.fixture

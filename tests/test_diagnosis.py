@@ -311,9 +311,9 @@ ALLOWED = {
 
 
 def test_the_words_are_those_of_the_room_the_clinic_and_the_share_line():
-    from tuning import clinic, travelling_run
+    from tuning.room import clinic, run_codec
 
-    assert set(VERDICTS) == set(travelling_run.VERDICTS) == {*clinic.CAUSES, "unclear"}
+    assert set(VERDICTS) == set(run_codec.VERDICTS) == {*clinic.CAUSES, "unclear"}
     assert {row.word for row in OUTCOMES} == {*CALL_WORDS, "cannot tell"}
     assert not ALLOWED["just right"] & {"stalled", "rising", "collapsed"}
     assert not ALLOWED["too high"] & {"converged"} and not ALLOWED["too low"] & {"converged", "rising"}

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from tuning import cost, further, schedules
-from tuning.adoption import adopt
 from tuning.data.loading import LABELS, load
 from tuning.dials import TRAINED_PARTS, Dials, FrozenDials, FurtherDials
 from tuning.encoder import finding as encoders
 from tuning.errors import RunError
 from tuning.evidence import experiment_log
+from tuning.room.adopt import adopt
+from tuning.room.share import line
 from tuning.runs.record import COMPARISON_FILE, FURTHER_NOTEBOOK, last_run, save_predictions
-from tuning.share import line
 from tuning.training import machine
 
 SETUP = FurtherDials()

@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tuning import board, folders, share
+from tuning import folders
 from tuning.evidence import experiment_log, run_tables, worksheet
+from tuning.room import board, share
 from tuning.runs import diagnosis, reference
 from tuning.runs.record import Run, note_finished, save_predictions
 

@@ -9,10 +9,11 @@ import nbformat
 import pytest
 from rooms import room_lines
 
-from tuning import clinic, folders
-from tuning.board import BUDGET
+from tuning import folders
 from tuning.errors import DialError
 from tuning.headless import parameters
+from tuning.room import clinic
+from tuning.room.board import BUDGET
 from tuning.session import notebook_file
 
 NOTEBOOK = notebook_file("03")

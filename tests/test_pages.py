@@ -16,11 +16,12 @@ from conftest import program
 from playwright.sync_api import expect
 
 from maintain import curve_figures
-from tuning import cases, clinic, folders, lines, pages, share
+from tuning import cases, folders, pages
 from tuning.data.loading import load, split
 from tuning.dials import SgdDials
 from tuning.errors import RunError
 from tuning.figures import curves
+from tuning.room import clinic, framing, share
 from tuning.runs import reference
 from tuning.runs.diagnosis import convergence
 from tuning.runs.record import Run
@@ -773,8 +774,8 @@ def test_the_replay_plays_each_epoch_unless_less_motion_is_wanted(visit):
 def test_hostile_input_is_refused_in_one_sentence_and_never_becomes_part_of_the_page(visit, tmp_path):
     page = visit("clinic.html#replay")
     good = share.line(reference.load("just_right-seed1"), "Blue 4")
-    bomb = lines.frame(lines.RUN, share.to_base62(zlib.compress(b'"' + b"a" * 3_000_000 + b'"', 9)))
-    other = lines.frame(lines.RUN, share.to_base62(zlib.compress(b'{"n": 5}', 9)))
+    bomb = framing.frame(framing.RUN, share.to_base62(zlib.compress(b'"' + b"a" * 3_000_000 + b'"', 9)))
+    other = framing.frame(framing.RUN, share.to_base62(zlib.compress(b'{"n": 5}', 9)))
     for text, reason in (
         ("", "no share line"),
         ("<img src=x onerror=alert(1)>", "no share line"),

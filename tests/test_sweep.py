@@ -39,7 +39,7 @@ def test_a_sweep_of_the_backup_lab_is_recorded_and_goes_on(capsys):
 
 
 def test_the_board_reads_a_sweep():
-    from tuning import board
+    from tuning.room import board
 
     dials = sweep.grid("backup", FEW, {"LR_PRESET": [0.1, 10], "GROUP": [1, 2]})
     names = set(sweep.run_grid(dials, jobs=1))

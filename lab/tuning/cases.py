@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from maintain import curve_figures
-from tuning import clinic
 from tuning.errors import RunError
 from tuning.figures import curves
+from tuning.room import clinic
 from tuning.runs import reference
 from tuning.runs.record import Run
 

@@ -317,8 +317,8 @@ def importing(dials: Dials, validation: int) -> dict[str, Any]:
 
 def board(dials: Dials, validation: int) -> dict[str, Any]:
     """The tables and pictures of a class board of a thousand runs: one real run under a thousand names."""
-    from tuning import board as boards
-    from tuning import board_pictures
+    from tuning.room import board as boards
+    from tuning.room import board_figures
 
     record = fit.fit(dials, quiet=True)
     text = (record.folder / "run.json").read_text(encoding="utf-8")
@@ -331,7 +331,7 @@ def board(dials: Dials, validation: int) -> dict[str, Any]:
     room = boards.collect(str(sweep))
     for table in (boards.results, boards.predictions, boards.luck, boards.budget, boards.not_comparable):
         table(room)
-    for picture in (board_pictures.overlay, board_pictures.small_multiples, board_pictures.scores_and_gaps):
+    for picture in (board_figures.overlay, board_figures.small_multiples, board_figures.scores_and_gaps):
         picture(room).png()
     return {"seconds": time.perf_counter() - began, "runs": len(room.compared)}
 

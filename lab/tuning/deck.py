@@ -20,12 +20,13 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuning import deck_design, deck_pictures, documents, folders, slide, table_fit
+from tuning import deck_pictures, documents, folders, table_fit
 from tuning.activities import Activity
-from tuning.deck_design import SMALLEST
 from tuning.documents import Slot, clock
 from tuning.errors import DocumentError, WorkshopError
 from tuning.files import write_whole
+from tuning.room import results_slide, slide_design
+from tuning.room.slide_design import SMALLEST
 
 if TYPE_CHECKING:
     from pptx.presentation import Presentation
@@ -42,7 +43,7 @@ PRINT_SECONDS = 300
 DPI = 150
 
 # The band with a slide's one sentence to take away.
-BAND = (deck_design.LEFT, 6.0, deck_design.ACROSS, 0.75)
+BAND = (slide_design.LEFT, 6.0, slide_design.ACROSS, 0.75)
 # Between two cards, inside them left and right, in inches; their heading, and the space below it, in points.
 GUTTER = 0.3
 CARD_SIDES = (0.3, 0.2)
@@ -114,22 +115,22 @@ def build(folder: Path = FOLDER) -> list[Path]:
     text = _source()
     if folder == FOLDER and text != SOURCE.read_text(encoding="utf-8"):
         write_whole(SOURCE, text)
-    reference, deck = folder / deck_design.FILE.name, folder / DECK.name
+    reference, deck = folder / slide_design.FILE.name, folder / DECK.name
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     words = {}
     for name, picture in deck_pictures.draw():
         (folder / "pictures" / name).write_bytes(picture.png(dpi=DPI))
         words[name] = picture.words
-    deck_design.save(deck_design.reference(), reference)
+    slide_design.save(slide_design.reference(), reference)
     tree = _parsed(text)
     pages = plan(tree, words)
     presentation = _converted(tree, reference, folder)
     _finish(presentation, pages)
-    deck_design.save(presentation, deck)
+    slide_design.save(presentation, deck)
     presentation.core_properties.keywords = fingerprint(deck)
-    deck_design.save(presentation, deck)
-    form = folder / slide.FORM.name
-    deck_design.save(slide.empty_form(reference), form)
+    slide_design.save(presentation, deck)
+    form = folder / results_slide.FORM.name
+    slide_design.save(results_slide.empty_form(reference), form)
     pictures = [folder / "pictures" / name for name in words]
     return [*pictures, reference, deck, form]
 
@@ -466,7 +467,7 @@ def _room(shape: Any, page: Page) -> float:
 
 def _end(page: Page) -> float:
     """How far down a slide's content may go, in inches."""
-    return BAND[1] - 0.2 if page.takeaway else deck_design.BODY[1] + deck_design.BODY[3]
+    return BAND[1] - 0.2 if page.takeaway else slide_design.BODY[1] + slide_design.BODY[3]
 
 
 def _place(shape: Any, shown: Any) -> None:
@@ -533,7 +534,7 @@ def _deal(shown: Any, page: Page) -> None:
     body._element.getparent().remove(body._element)
     across = 3 if len(paragraphs) % 3 == 0 else 2
     down = -(-len(paragraphs) // across)
-    left, top, width, _ = deck_design.BODY
+    left, top, width, _ = slide_design.BODY
     wide = (width - GUTTER * (across - 1)) / across
     high = (_end(page) - top - GUTTER * (down - 1)) / down
     size = _card_size(paragraphs, wide - sum(CARD_SIDES), high - 1.5 * CARD_TOP)

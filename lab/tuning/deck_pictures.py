@@ -14,10 +14,10 @@ from matplotlib.patches import Rectangle
 from maintain import curve_figures
 from tuning import documents
 from tuning.data import loading
-from tuning.deck_design import SMALLEST
 from tuning.dials import PRESETS, SgdDials
 from tuning.figures import curves
 from tuning.figures.curves import BLUE, GREEN, GREY, ORANGE, RED, Picture
+from tuning.room.slide_design import SMALLEST
 from tuning.runs import reference
 from tuning.sgd import classifier
 from tuning.sgd.surface import TwoWeights

@@ -14,12 +14,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tuning import cases, folders, travelling_run
+from tuning import cases, folders
 from tuning.cost import PRICE_PER_HOUR
 from tuning.data import loading as sentences
 from tuning.dials import SgdDials
 from tuning.errors import WorkshopError
 from tuning.files import write_whole
+from tuning.room import run_codec
 from tuning.sgd import classifier
 from tuning.sgd.surface import BATCH, SHARES, SPRING, STEPS, TwoWeights
 
@@ -98,7 +99,7 @@ def clinic() -> str:
         "clinic.html",
         ["style.css", "clinic.css"],
         modules,
-        cases.facts() | {"price": PRICE_PER_HOUR, "orders": travelling_run.orders()},
+        cases.facts() | {"price": PRICE_PER_HOUR, "orders": run_codec.orders()},
     )
 
 

@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rooms import room_run
 
-from tuning import board, share
 from tuning.data import loading
 from tuning.data.labels import NOTHING
 from tuning.data.loading import LABELS
@@ -26,6 +25,7 @@ from tuning.errors import DataError, DialError, RunError, ShareError, WorksheetE
 from tuning.evidence import markdown_tables, run_tables, worksheet
 from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
 from tuning.evidence.markdown_tables import bare
+from tuning.room import board, share
 from tuning.runs.record import Run, check, finite
 from tuning.sgd import classifier
 from tuning.training import fit

@@ -20,12 +20,13 @@ from packaging.utils import (
 )
 from packaging.version import Version
 
-from tuning import folders, share
+from tuning import folders
 from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
 from tuning.encoder import finding as encoders
 from tuning.errors import EncoderError
 from tuning.evidence import run_tables, worksheet
+from tuning.room import share
 from tuning.runs.record import Run
 from tuning.session import notebook_file
 from tuning.training import fit

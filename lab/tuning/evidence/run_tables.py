@@ -1,8 +1,8 @@
 """From a run to evidence: what the notebooks call.
 
 The work is done elsewhere, one idea per module: the experiment log (`tuning.evidence.experiment_log`), predictions (`tuning.evidence.predictions`),
-the worksheet (`tuning.evidence.worksheet`) and its export (`tuning.evidence.worksheet_export`), the share line (`tuning.share`), adopting
-(`tuning.adoption`), repeating (`tuning.repeat`) and the check for Task 6 (`tuning.evidence.task6`). The tables of single runs
+the worksheet (`tuning.evidence.worksheet`) and its export (`tuning.evidence.worksheet_export`), the share line (`tuning.room.share`), adopting
+(`tuning.room.adopt`), repeating (`tuning.repeat`) and the check for Task 6 (`tuning.evidence.task6`). The tables of single runs
 are here.
 """
 
@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tuning import folders, share
-from tuning.adoption import adopt
+from tuning import folders
 from tuning.errors import ShareError
 from tuning.evidence.experiment_log import LOG_COLUMNS, WORKSHEET_COLUMNS, append, log_file, number, read_log, signed
 from tuning.evidence.predictions import predict, prediction_and_result, prediction_of
@@ -19,6 +18,8 @@ from tuning.evidence.task6 import evidence
 from tuning.evidence.worksheet import baseline_row, fill_worksheet, worksheet_row
 from tuning.evidence.worksheet_export import export_worksheet
 from tuning.repeat import reproduce
+from tuning.room import share
+from tuning.room.adopt import adopt
 from tuning.runs import diagnosis
 from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
 

@@ -10,10 +10,11 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuning import board_pictures, deck_design, folders
-from tuning.board import COLUMNS, Board, results, summary
+from tuning import folders
 from tuning.errors import WorkshopError
 from tuning.files import free_name, sign
+from tuning.room import board_figures, slide_design
+from tuning.room.board import COLUMNS, Board, results, summary
 
 if TYPE_CHECKING:
     from pptx.presentation import Presentation
@@ -106,7 +107,7 @@ def empty_form(reference: Path | None = None) -> "Presentation":
     """
     from pptx import Presentation
 
-    presentation = Presentation(str(reference or deck_design.FILE))
+    presentation = Presentation(str(reference or slide_design.FILE))
     presentation.core_properties.title = "Group results, Workshop 6W"
     presentation.core_properties.author = ""
     table = _new_slide(presentation, "Group results", NOTES["table"])
@@ -163,7 +164,7 @@ def _add_table(slide: "Slide") -> None:
 
 def _set_style(frame: Any) -> None:
     """Give a table the look of the deck's tables."""
-    frame._element.xpath(".//a:tableStyleId")[0].text = deck_design.TABLE_STYLE
+    frame._element.xpath(".//a:tableStyleId")[0].text = slide_design.TABLE_STYLE
     frame.table.horz_banding = False
 
 
@@ -239,7 +240,7 @@ def _short(name: str) -> str:
 
 
 def _put_picture(slide: "Slide", board: Board) -> None:
-    picture = board_pictures.overlay(board, PICTURE_SIZE)
+    picture = board_figures.overlay(board, PICTURE_SIZE)
     holder = _shape(slide, PICTURE)
     left, top, width, height = holder.left, holder.top, holder.width, holder.height
     holder._element.getparent().remove(holder._element)

@@ -1,13 +1,13 @@
 """The share line: one line of letters and digits that carries a run through any chat.
 
-``W6W2-<length>-<body>-<checksum>-END`` (see `tuning.lines`). The body is the run's shortened record (see
-`tuning.travelling_run`) with the group's name and prediction, as JSON, compressed by zlib and written in base 62: the
+``W6W2-<length>-<body>-<checksum>-END`` (see `tuning.room.framing`). The body is the run's shortened record (see
+`tuning.room.run_codec`) with the group's name and prediction, as JSON, compressed by zlib and written in base 62: the
 bytes, behind a byte 1, as one large number, its most significant digit first.
 
 A line comes from a stranger. Reading is bounded in size before and after decompression, the checksum is asked first,
 and the record must then pass narrow rules for every text and the schema of a run. Whatever does not is refused with
 one reason and the sender's last words before it; nothing of the line itself is repeated. A chat may hold the clinic's
-score lines as well (see `tuning.clinic`); they are gathered beside the runs.
+score lines as well (see `tuning.room.clinic`); they are gathered beside the runs.
 """
 
 import dataclasses
@@ -19,15 +19,16 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from tuning import clinic, folders, lines, travelling_run
-from tuning.clinic import Score
+from tuning import folders
 from tuning.errors import DialError, RunError, ShareError
 from tuning.files import write_whole
-from tuning.lines import MOST_LINES, RUN, SCORE
+from tuning.room import clinic, framing, run_codec
+from tuning.room.clinic import Score
+from tuning.room.framing import MOST_LINES, RUN, SCORE
+from tuning.room.run_codec import pack, short, unpack
+from tuning.room.validators import clean_name, file_stem, name, number, parse
 from tuning.runs.record import Run
 from tuning.runs.symptoms import CALL_WORDS
-from tuning.strict import clean_name, file_stem, name, number, parse
-from tuning.travelling_run import pack, short, unpack
 
 LONGEST_RECORD = 60_000
 LONGEST_TEXT = 4_000_000
@@ -141,7 +142,7 @@ def line(run: Run, group_name: str, word: str | None = None, f1: float | None = 
     """
     record = {"n": clean_name(group_name), "p": [word, short(f1)]} | pack(run)
     text = json.dumps(record, separators=(",", ":"), allow_nan=False)
-    return lines.frame(RUN, to_base62(zlib.compress(text.encode(), 9)))
+    return framing.frame(RUN, to_base62(zlib.compress(text.encode(), 9)))
 
 
 def save(run: Run, group_name: str, word: str | None = None, f1: float | None = None) -> Path:
@@ -186,7 +187,7 @@ def read(text: str) -> Shared:
         raise ShareError(f"The share line {found.refused[0][1]}")
     if found.scores:
         raise ShareError(f"This is a score line of the clinic. The share line of a run begins with {RUN.mark}.")
-    raise ShareError(f"There is no share line in this text. It begins with {RUN.mark} and ends with {lines.END}.")
+    raise ShareError(f"There is no share line in this text. It begins with {RUN.mark} and ends with {framing.END}.")
 
 
 def gather(text: str, where: str = "") -> Gathered:
@@ -206,14 +207,14 @@ def gather(text: str, where: str = "") -> Gathered:
     if len(text) > LONGEST_TEXT:
         gathered.refused.append((where or "the text", f"is longer than {LONGEST_TEXT:,} characters."))
         return gathered
-    found = lines.find(text)
+    found = framing.find(text)
     for one in found[:MOST_LINES]:
         place = ", ".join(filter(None, [where, f'"{one.sender}"' if one.sender else f"line {one.row}"]))
         try:
             if one.kind is SCORE:
-                gathered.add_score(_read_score(lines.body(one)), place)
+                gathered.add_score(_read_score(framing.body(one)), place)
             else:
-                gathered.add(_read_run(lines.body(one)), place)
+                gathered.add(_read_run(framing.body(one)), place)
         except ShareError as problem:
             gathered.refused.append((place, str(problem)))
     if len(found) > MOST_LINES:
@@ -268,7 +269,7 @@ def _read_run(body: str) -> Shared:
 
 
 def _shared(record: Any) -> Shared:
-    if not isinstance(record, dict) or not set(record) >= {"n", "p", *travelling_run.KEYS}:
+    if not isinstance(record, dict) or not set(record) >= {"n", "p", *run_codec.KEYS}:
         raise ValueError("keys are missing")
     word, f1 = record.pop("p")
     if word is not None and word not in CALL_WORDS:

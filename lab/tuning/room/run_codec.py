@@ -14,7 +14,7 @@ differences of the step numbers, losses in hundredths, differences of the rates 
 dials that the first version did not have, by name; ``y`` departures from the dials; ``l`` adapter.
 
 A dial, or a key, that comes later needs no new version: a key that is not known is ignored, and a run with a dial that
-is not known stands apart. Whoever changes the meaning of what is here raises the version of `tuning.lines.RUN`.
+is not known stands apart. Whoever changes the meaning of what is here raises the version of `tuning.room.framing.RUN`.
 """
 
 import itertools
@@ -27,9 +27,9 @@ import numpy as np
 
 from tuning.data.loading import LABELS, PARTS
 from tuning.dials import EVERYTHING, Dials, FrozenDials, SgdDials
+from tuning.room.validators import LARGEST_NUMBER, count, integer, item, mapping, number, text
 from tuning.runs.diagnosis import diagnose
 from tuning.runs.record import BACKUP_NOTEBOOK, FIRST_DIALS, RUN_ID, Run, check
-from tuning.strict import LARGEST_NUMBER, count, integer, item, mapping, number, text
 
 MOST_STEPS = 200
 FIRST_STEPS = 40

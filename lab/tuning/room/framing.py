@@ -2,8 +2,8 @@
 
 ``<mark><version>-<length>-<body>-<checksum>-END``. Body and checksum have letters and digits only, so that no chat app
 finds anything in them to make bold, to link or to turn into a face. *Length* is the number of the body's characters;
-the checksum covers everything before it. Two kinds are known: `RUN` (see `tuning.share`) and `SCORE` (see
-`tuning.clinic`).
+the checksum covers everything before it. Two kinds are known: `RUN` (see `tuning.room.share`) and `SCORE` (see
+`tuning.room.clinic`).
 
 Chats wrap lines, quote them and put names and times before them. Whatever is neither letter, digit nor hyphen is
 passed over, also inside the beginning of a line. Where a wrapped line has a number, or a name and a time, before each

@@ -2,7 +2,7 @@
 
 Every table takes the runs as `collect` gives them. Only runs that differ in nothing but learning rate and seed are
 compared with each other; the others are named with what is different, and runs of the backup lab stand apart, unless
-the whole room has used it. Pictures are in `tuning.board_pictures`, the clinic's answers in `tuning.clinic_board`.
+the whole room has used it. Pictures are in `tuning.room.board_figures`, the clinic's answers in `tuning.room.clinic_board`.
 """
 
 import dataclasses
@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tuning import folders, share
-from tuning.clinic import Score
+from tuning import folders
 from tuning.dials import PRESETS, FrozenDials, SgdDials
 from tuning.errors import RunError, ShareError
 from tuning.evidence.experiment_log import number, signed
 from tuning.evidence.predictions import prediction_of
+from tuning.room import share
+from tuning.room.clinic import Score
+from tuning.room.share import Gathered, Shared
 from tuning.runs.diagnosis import room_word
 from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
-from tuning.share import Gathered, Shared
 
 BUDGET = 4_800
 COLUMNS = ("Group", "LR preset", "LR value", "Val loss", "Accuracy", "F1-macro", "Gen. gap", "In one word")

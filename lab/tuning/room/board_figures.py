@@ -14,12 +14,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
-from tuning.board import OWN_RATE, Board, by_preset, by_rate
 from tuning.data.loading import LABELS
 from tuning.figures import curves
 from tuning.figures.curves import BLUE, GREEN, GREY, RED, STYLE, Picture, moving_average, new_figure, window_words
+from tuning.room.board import OWN_RATE, Board, by_preset, by_rate
+from tuning.room.share import Shared
 from tuning.runs.record import Run
-from tuning.share import Shared
 
 PURPLE = "#CC79A7"
 LOOKS = {

@@ -7,12 +7,13 @@ the driver, and the cells that need them say so.
 import json
 from datetime import datetime
 
-from tuning import folders, share
+from tuning import folders
 from tuning.errors import ShareError
 from tuning.evidence import experiment_log, worksheet
 from tuning.files import write_whole
+from tuning.room import share
+from tuning.room.share import Shared
 from tuning.runs.record import ADOPTED_FILE, BACKUP_NOTEBOOK, Run, adopted_from, note_finished, readable_runs
-from tuning.share import Shared
 
 # The schema allows a run id of 81 characters.
 LONGEST_STEM = 76

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from tuning.clinic import CAUSES, ROUNDS, SURE, Answer, Score
 from tuning.figures.curves import BLUE, GREY, ORANGE, STYLE, Picture, new_figure
+from tuning.room.clinic import CAUSES, ROUNDS, SURE, Answer, Score
 from tuning.runs.metrics import accuracy_interval
 
 BEFORE, AFTER = ROUNDS[0], ROUNDS[1]

@@ -1,6 +1,6 @@
 r"""The clinic's score line: a learner's answers to recorded curves, from a page in a browser to the class board.
 
-``W6C1-<length>-<body>-<checksum>-END`` (see `tuning.lines`), simple enough to be written in JavaScript without a
+``W6C1-<length>-<body>-<checksum>-END`` (see `tuning.room.framing`), simple enough to be written in JavaScript without a
 library. The body is a compact JSON object in UTF-8, each byte as two lower-case hexadecimal digits. *Length* is the
 number of these digits. The checksum is the CRC-32 of zlib, PNG and zip (reflected polynomial 0xEDB88320, start and
 final exclusive-or 0xFFFFFFFF) of the ASCII text ``W6C1-<length>-<body>``, as eight lower-case hexadecimal digits.
@@ -9,12 +9,12 @@ The object has exactly these keys:
 
 - ``k``: eight lower-case hexadecimal digits, drawn at random once per visitor and kept beside the answers. Of two
   lines with the same ``k`` the one with more answers counts. It is no personal data.
-- ``n``: the group's name as `tuning.strict.clean_name` allows it, or an empty text.
+- ``n``: the group's name as `tuning.room.validators.clean_name` allows it, or an empty text.
 - ``a``: 1 to 12 answers, each item at most once. An answer is a list of seven whole numbers: item (1 to 12), round
   (place in `ROUNDS`), chosen cause (place in `CAUSES`), chosen next dial (place in `DIALS`), confidence in the cause
   (0 to 100), true cause (place in `CAUSES`), and 1 if the next dial is a good one, else 0.
 
-New words go to the end of their list and raise the version of `tuning.lines.SCORE`. In JavaScript::
+New words go to the end of their list and raise the version of `tuning.room.framing.SCORE`. In JavaScript::
 
     function crc32(text) {
       let crc = 0xFFFFFFFF;
@@ -37,7 +37,7 @@ import json
 import re
 from typing import Any
 
-from tuning import lines, strict
+from tuning.room import framing, validators
 
 CAUSES = ("too low", "just right", "too high", "collapsed", "diverged", "overfitting")
 DIALS = (
@@ -125,11 +125,11 @@ def line(score: Score) -> str:
         ],
     }
     text = json.dumps(record, separators=(",", ":"), ensure_ascii=False)
-    return lines.frame(lines.SCORE, text.encode().hex())
+    return framing.frame(framing.SCORE, text.encode().hex())
 
 
 def unpack(record: Any) -> Score:
-    """Build a score from what came in a line and trust nothing; `tuning.share.gather` finds the lines.
+    """Build a score from what came in a line and trust nothing; `tuning.room.share.gather` finds the lines.
 
     Raises
     ------
@@ -141,21 +141,21 @@ def unpack(record: Any) -> Score:
     answers = tuple(_answer(*answer) for answer in record["a"][: ITEMS + 1])
     if not 1 <= len({answer.item for answer in answers}) == len(answers) <= ITEMS:
         raise ValueError("no such answers")
-    group = record["n"] if record["n"] == "" else strict.name(record["n"])
-    return Score(strict.text(record["k"], _VISITOR), group, answers)
+    group = record["n"] if record["n"] == "" else validators.name(record["n"])
+    return Score(validators.text(record["k"], _VISITOR), group, answers)
 
 
 def _answer(item: Any, when: Any, cause: Any, dial: Any, confidence: Any, truth: Any, dial_right: Any) -> Answer:
-    if not 1 <= strict.integer(item) <= ITEMS or not 0 <= strict.integer(confidence) <= SURE:
+    if not 1 <= validators.integer(item) <= ITEMS or not 0 <= validators.integer(confidence) <= SURE:
         raise ValueError("no such number")
-    if strict.integer(dial_right) not in (0, 1):
+    if validators.integer(dial_right) not in (0, 1):
         raise ValueError("neither 0 nor 1")
     return Answer(
         item,
-        strict.item(ROUNDS, when),
-        strict.item(CAUSES, cause),
-        strict.item(DIALS, dial),
+        validators.item(ROUNDS, when),
+        validators.item(CAUSES, cause),
+        validators.item(DIALS, dial),
         confidence,
-        strict.item(CAUSES, truth),
+        validators.item(CAUSES, truth),
         dial_right == 1,
     )
