@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tuning import cost, further, schedules
+from tuning import further, schedules
+from tuning.cost import estimate
 from tuning.data.loading import LABELS, load
 from tuning.dials import TRAINED_PARTS, Dials, FrozenDials, FurtherDials
 from tuning.encoder import finding as encoders
@@ -15,7 +16,7 @@ from tuning.runs.record import COMPARISON_FILE, FURTHER_NOTEBOOK, last_run, save
 from tuning.training import machine
 
 SETUP = FurtherDials()
-SPEED = cost.Speed(step=0.05, token=2e-4, read=1e-4, fixed=1.0, source="a test")
+SPEED = estimate.Speed(step=0.05, token=2e-4, read=1e-4, fixed=1.0, source="a test")
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def trained(monkeypatch) -> list:
 
 def test_without_a_run_one_with_the_default_dials_is_trained(monkeypatch, kept, capsys):
     monkeypatch.setattr(encoders, "find", lambda model, find=encoders.find: find("embedded"))
-    monkeypatch.setattr("tuning.cost.probe", lambda dials, encoder: SPEED)
+    monkeypatch.setattr("tuning.cost.estimate.probe", lambda dials, encoder: SPEED)
     kept("run-1", notebook="02")
     asked = trained(monkeypatch)
     with pytest.raises(RunError, match="enough"):
@@ -139,11 +140,11 @@ def test_a_run_that_trained_a_part_only_is_no_run_1(kept):
 
 
 def test_a_forecast_counts_only_what_is_not_in_the_log(monkeypatch, kept):
-    monkeypatch.setattr("tuning.cost.known", lambda dials, encoder: SPEED)
+    monkeypatch.setattr("tuning.cost.estimate.known", lambda dials, encoder: SPEED)
     run_1 = kept("run-1", minutes=9)
     kept("run-2", dials={"SCHEDULER": "linear"}, notebook=FURTHER_NOTEBOOK)
     constant, linear, cosine = ({"SCHEDULER": name} for name in ("constant", "linear", "cosine"))
-    one = cost.clock(SPEED.seconds(cost.work(Dials(MODEL="embedded"))))
+    one = estimate.clock(SPEED.seconds(estimate.work(Dials(MODEL="embedded"))))
     told = further.forecast(run_1, FurtherDials(WATTS=40, PRICE_PER_HOUR=2), constant, linear, cosine)
     assert told.startswith(f"To do: 1 run, about {one} (from a test), ")
     assert "at 40 W" in told
@@ -152,7 +153,7 @@ def test_a_forecast_counts_only_what_is_not_in_the_log(monkeypatch, kept):
     seeds = further.missing_seeds(run_1)
     assert seeds == [{"GROUP": 1}, {"GROUP": 2}]
     assert further.forecast(run_1, SETUP, linear, *seeds).startswith("To do: 2 runs, ")
-    work = cost.Work(steps=100, tokens=1000, read=0, epochs=0)
+    work = estimate.Work(steps=100, tokens=1000, read=0, epochs=0)
     assert further.forecast(run_1, SETUP, more=[work, work]).startswith(
         "To do: 2 trainings, most of them short, about 0:12"
     )
@@ -161,11 +162,11 @@ def test_a_forecast_counts_only_what_is_not_in_the_log(monkeypatch, kept):
 def test_freezing_is_forecast_shorter_the_less_learns(kept):
     encoder = encoders.find("embedded")
     parts = [FrozenDials(MODEL="embedded", TRAINED=part) for part in TRAINED_PARTS]
-    seconds = [cost.for_part(SPEED, dials, encoder).seconds(cost.work(dials, encoder)) for dials in parts]
+    seconds = [estimate.for_part(SPEED, dials, encoder).seconds(estimate.work(dials, encoder)) for dials in parts]
     assert seconds == sorted(seconds)
-    assert seconds[-1] == SPEED.seconds(cost.work(Dials(MODEL="embedded"), encoder))
+    assert seconds[-1] == SPEED.seconds(estimate.work(Dials(MODEL="embedded"), encoder))
     # The way there is a third of the work with a token.
-    assert cost.for_part(SPEED, parts[0], encoder).token == pytest.approx(SPEED.token / 3)
+    assert estimate.for_part(SPEED, parts[0], encoder).token == pytest.approx(SPEED.token / 3)
 
 
 def test_a_variation_is_found_in_the_log_and_not_trained_again(kept, no_training):

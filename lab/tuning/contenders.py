@@ -290,7 +290,7 @@ def limit(dials: Dials, validation: int) -> dict[str, Any]:
 
 def estimate(dials: Dials, validation: int) -> dict[str, Any]:
     """What the preflight would say of this run, from a probe on this machine."""
-    from tuning import cost
+    from tuning.cost import estimate as cost
 
     return {"seconds": cost.estimate(dials, cost.probe(dials)).seconds}
 

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from transformers import DataCollatorWithPadding, PrinterCallback, ProgressCallback, TrainingArguments, set_seed
 
-from tuning import cost, folders, further
+from tuning import folders, further
+from tuning.cost import estimate
 from tuning.data.loading import load, split
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
@@ -111,10 +112,10 @@ def _setting(dial: str, dials: Dials) -> str:
     return values.get(dial, ", ".join(f"{name} {value}" for name, value in values.items()))
 
 
-def works(run_1: Run) -> list[cost.Work]:
+def works(run_1: Run) -> list[estimate.Work]:
     """What the trials around Run 1 have to do, without those whose numbers are kept."""
     encoder, kept = further.encoder_of(run_1), _kept(run_1)
-    whole = [cost.work(dials, encoder) for turn, dials in trials(run_1).items() if turn not in kept]
+    whole = [estimate.work(dials, encoder) for turn, dials in trials(run_1).items() if turn not in kept]
     # One look at validation in place of one before training, one after it and one after each epoch.
     return [dataclasses.replace(work, read=0, ends=(work.ends or work.read) // 2) for work in whole]
 

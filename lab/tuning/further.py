@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tuning import cost
+from tuning.cost import estimate
 from tuning.data.loading import load
 from tuning.dials import EVERYTHING, Dials, FrozenDials, FurtherDials, SgdDials
 from tuning.encoder import finding as encoders
@@ -33,8 +33,8 @@ from tuning.runs.record import (
 from tuning.training import machine
 
 if TYPE_CHECKING:
+    from tuning.cost.planning import Plan
     from tuning.encoder.finding import Encoder
-    from tuning.planning import Plan
 
 TITLES = {
     "A": "schedule comparison",
@@ -102,7 +102,7 @@ def _first_with(dials: Dials, setup: FurtherDials) -> Run:
     if encoder.banner:
         print(encoder.banner)
     if _in_log(dials, encoder) is None:
-        print(f"To do: 1 run, {cost.estimate(dials, None, encoder, setup.WATTS, setup.PRICE_PER_HOUR)}.")
+        print(f"To do: 1 run, {estimate.estimate(dials, None, encoder, setup.WATTS, setup.PRICE_PER_HOUR)}.")
     return own(dials, "Run 1", encoder)
 
 
@@ -209,13 +209,15 @@ def own(dials: Dials, title: str, encoder: "Encoder", notebook: str = "script") 
         return found
     from tuning.training import fit
 
-    speed = cost.known(dials, encoder)
-    expected = None if speed is None else cost.for_part(speed, dials, encoder).seconds(cost.work(dials, encoder))
+    speed = estimate.known(dials, encoder)
+    expected = (
+        None if speed is None else estimate.for_part(speed, dials, encoder).seconds(estimate.work(dials, encoder))
+    )
     run = fit.fit(dials, notebook, watch=_watcher(title), encoder=encoder)
     if run.outcome == "interrupted":
         raise RunError(f"{title} was stopped by hand. Run this cell again to train it; what is finished stays.")
-    took = cost.clock(run.timing["total_seconds"])
-    estimated = "" if expected is None else f", estimated {cost.clock(expected)}"
+    took = estimate.clock(run.timing["total_seconds"])
+    estimated = "" if expected is None else f", estimated {estimate.clock(expected)}"
     print(f"{title}: {run.outcome}, recorded as {run.run_id} ({took}{estimated})")
     return run
 
@@ -270,7 +272,9 @@ def introduction(run_1: Run) -> str:
     return "\n".join(lines)
 
 
-def forecast(run_1: Run, setup: FurtherDials, *variations: Mapping[str, Any], more: Sequence[cost.Work] = ()) -> str:
+def forecast(
+    run_1: Run, setup: FurtherDials, *variations: Mapping[str, Any], more: Sequence[estimate.Work] = ()
+) -> str:
     """What variations of Run 1 will take here, before they are trained; what is in the log already does not count.
 
     Parameters
@@ -280,7 +284,7 @@ def forecast(run_1: Run, setup: FurtherDials, *variations: Mapping[str, Any], mo
         With the assumptions.
     *variations : mapping of str to Any
         For each run the dials that it changes, as :func:`vary` takes them.
-    more : sequence of tuning.cost.Work
+    more : sequence of tuning.cost.estimate.Work
         What else will be trained.
     """
     encoder = encoder_of(run_1)
@@ -289,12 +293,12 @@ def forecast(run_1: Run, setup: FurtherDials, *variations: Mapping[str, Any], mo
     if not missing and not more:
         return "To do: no training. All of it is in your log already."
     base = dials_from(run_1.dials)
-    speed = cost.known(base, encoder) or cost.probe(base, encoder)
-    seconds = sum(cost.for_part(speed, dials, encoder).seconds(cost.work(dials, encoder)) for dials in missing)
+    speed = estimate.known(base, encoder) or estimate.probe(base, encoder)
+    seconds = sum(estimate.for_part(speed, dials, encoder).seconds(estimate.work(dials, encoder)) for dials in missing)
     seconds += sum(speed.seconds(work) for work in more)
     count = len(missing) + len(more)
     what = f"{count} trainings, most of them short" if more else f"{count} run{'s' * (count != 1)}"
-    return f"To do: {what}, {cost.Estimate(seconds, speed.source, setup.WATTS, setup.PRICE_PER_HOUR)}."
+    return f"To do: {what}, {estimate.Estimate(seconds, speed.source, setup.WATTS, setup.PRICE_PER_HOUR)}."
 
 
 def summary(run_1: Run, others: Mapping[str, Run], setup: FurtherDials) -> pd.DataFrame:
@@ -472,8 +476,8 @@ def missing_seeds(run_1: Run, least: int = 3) -> list[dict[str, int]]:
 
 
 def plan(run_1: Run, setup: FurtherDials) -> "Plan":
-    """Plan a run like Run 1 under the limit of ``MINUTES`` or ``BUDGET``; see :func:`tuning.planning.plan`."""
-    from tuning import planning
+    """Plan a run like Run 1 under the limit of ``MINUTES`` or ``BUDGET``; see :func:`tuning.cost.planning.plan`."""
+    from tuning.cost import planning
 
     return planning.plan(
         setup.MINUTES,

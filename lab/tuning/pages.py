@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tuning import cases, folders
-from tuning.cost import PRICE_PER_HOUR
+from tuning.cost.estimate import PRICE_PER_HOUR
 from tuning.data import loading as sentences
 from tuning.dials import SgdDials
 from tuning.errors import WorkshopError

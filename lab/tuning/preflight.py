@@ -23,7 +23,7 @@ from tuning.errors import DataError, DialError, EncoderError, RunError
 from tuning.training import machine
 
 if TYPE_CHECKING:
-    from tuning.planning import Plan
+    from tuning.cost.planning import Plan
 
 NEEDED = ("torch", "transformers", "datasets", "evaluate", "accelerate", "scikit-learn", "pandas", "matplotlib")
 LEAST_MEMORY_GB = 2.5
@@ -337,15 +337,15 @@ def time_needed(dials: Dials | None = None, minutes: float = MINUTES, *, probe: 
     Check
         ``WARN`` where these dials take longer than the time left.
     """
-    from tuning import cost, planning
+    from tuning.cost import estimate, planning
 
     dials = dials or Dials()
     try:
-        encoder = cost.at_hand(dials.MODEL)
-        speed = cost.known(dials, encoder) or (cost.probe(dials, encoder) if probe else None)
+        encoder = estimate.at_hand(dials.MODEL)
+        speed = estimate.known(dials, encoder) or (estimate.probe(dials, encoder) if probe else None)
         if speed is None:
             return Check("OK", "how long training takes here is not known yet: python3 workshop.py check measures it")
-        needed = cost.estimate(dials, speed)
+        needed = estimate.estimate(dials, speed)
         fits = _fitting(planning.plan(minutes, base=dials, speed=speed))
     except RunError as problem:
         fits = str(problem)
@@ -353,7 +353,7 @@ def time_needed(dials: Dials | None = None, minutes: float = MINUTES, *, probe: 
         return Check("FAIL", str(problem))
     status = "OK" if needed.seconds <= 60 * minutes else "WARN"
     what = "default dials take" if dials == Dials() else "these dials take"
-    return Check(status, f"{what} about {cost.clock(needed.seconds)} here (from {needed.source}). {fits}")
+    return Check(status, f"{what} about {estimate.clock(needed.seconds)} here (from {needed.source}). {fits}")
 
 
 def _fitting(plan: "Plan") -> str:

@@ -22,7 +22,8 @@ from transformers import (
     set_seed,
 )
 
-from tuning import cost, further
+from tuning import further
+from tuning.cost import estimate
 from tuning.data.loading import load, split
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
@@ -144,9 +145,9 @@ class _Growing:
         return self.lr_scheduler
 
 
-def works(run_1: Run) -> list[cost.Work]:
+def works(run_1: Run) -> list[estimate.Work]:
     """What the range test has to do: a sweep, which is some steps and no evaluation, and the runs that test it."""
-    whole = cost.work(further.dials_from(run_1.dials), further.encoder_of(run_1))
+    whole = estimate.work(further.dials_from(run_1.dials), further.encoder_of(run_1))
     sweep = dataclasses.replace(whole, steps=STEPS, tokens=round(STEPS * whole.tokens / whole.steps), read=0, ends=0)
     return [sweep, *TESTS * [whole]]
 

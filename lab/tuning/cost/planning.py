@@ -1,6 +1,6 @@
 """Plan a run under a limit of time or money, and hold the plan against what happened.
 
-Two things are needed: what a run costs on this machine (`tuning.cost`), and what it brings. The second comes from a
+Two things are needed: what a run costs on this machine (`tuning.cost.estimate`), and what it brings. The second comes from a
 learning curve, fitted by least squares to every epoch of every run with a working rate that is known::
 
     log(1 - macro-F1) = level - sentences' share x log2(sentences) - epochs' share x log2(epochs)
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tuning import cost
-from tuning.cost import Estimate, Speed, clock
+from tuning.cost import estimate as cost
+from tuning.cost.estimate import Estimate, Speed, clock
 from tuning.dials import EVERYTHING, Dials
 from tuning.errors import RunError
 from tuning.evidence import experiment_log
@@ -91,7 +91,7 @@ class Plan:
     ----------
     dials : Dials
         The proposal.
-    estimate : tuning.cost.Estimate
+    estimate : tuning.cost.estimate.Estimate
         What it will take.
     f1 : float
         Macro-F1 that the learning curve expects.

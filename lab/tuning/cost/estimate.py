@@ -357,10 +357,10 @@ def probe(dials: Dials, encoder: "Encoder | None" = None) -> Speed:
     -------
     Speed
     """
-    from tuning import stopwatch
+    from tuning.cost import speed_probe
 
     encoder = encoder or at_hand(dials.MODEL)
-    speed = stopwatch.measure(dials, encoder)
+    speed = speed_probe.measure(dials, encoder)
     everything = _remembered() | {_key(dials, encoder): dataclasses.astuple(speed)[:4]}
     write_whole(_memory_file(), json.dumps(everything, indent=1) + "\n")
     return speed

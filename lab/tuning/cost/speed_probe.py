@@ -1,4 +1,4 @@
-"""Time a few real training steps and evaluation batches: the probe behind `tuning.cost`."""
+"""Time a few real training steps and evaluation batches: the probe behind `tuning.cost.estimate`."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset
 from transformers import BatchEncoding, DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
-from tuning.cost import Speed
+from tuning.cost.estimate import Speed
 from tuning.data.loading import load, split, subset
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
