@@ -105,19 +105,19 @@ def test_only_what_learns_moves_and_the_log_says_so(splits, monkeypatch):
 
 @pytest.mark.slow
 def test_features_are_computed_once_and_read_in_the_right_order(splits, monkeypatch):
-    from tuning import frozen_features
+    from tuning.further import linear_probe
 
-    monkeypatch.setattr(frozen_features, "split", lambda data: splits)
+    monkeypatch.setattr(linear_probe, "split", lambda data: splits)
     monkeypatch.setattr(fit, "split", lambda data: splits)
     run_1 = fit.fit(FrozenDials(MODEL="embedded", TRAIN_SUBSET=90, EPOCHS=1, PRECISION="fp32"), quiet=True)
     model, tokenizer = fit.untrained(run_1)
     tokens = fit.tokenise(splits.validation, tokenizer, 96, by_length=False)
-    together = frozen_features.features(model, tokens, tokenizer, "fp32")
+    together = linear_probe.features(model, tokens, tokenizer, "fp32")
     for row in (0, 17, 39):
-        one = frozen_features.features(model, tokens.select([row]), tokenizer, "fp32")
+        one = linear_probe.features(model, tokens.select([row]), tokenizer, "fp32")
         assert together[row] == pytest.approx(one[0], abs=1e-4)
-    head = frozen_features.linear_head(run_1)
+    head = linear_probe.linear_head(run_1)
     assert head.parameters == 3 * (model.config.hidden_size + 1)
     assert head.scores.f1_macro > run_1.majority["f1_macro"]
-    table = frozen_features.trade(run_1, {}, head)
+    table = linear_probe.trade(run_1, {}, head)
     assert table.index.tolist() == ["everything", "features once, linear head"]

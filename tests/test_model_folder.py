@@ -24,10 +24,10 @@ from transformers import (
     ViTConfig,
 )
 
-from tuning import frozen_features
 from tuning.encoder import finding as encoders
 from tuning.encoder import freezing
 from tuning.errors import DialError, EncoderError
+from tuning.further import linear_probe
 from tuning.lessons.microscope import Microscope
 from tuning.training import fit
 from tuning.training.speed import embedding_rows
@@ -116,7 +116,7 @@ def test_a_folder_of_a_usual_kind_works_in_every_section(folder_of, kind):
     before = fit.predict(model, tokens, tokenizer, "fp32")
     with embedding_rows.only_used_rows(model, [tokens]):
         assert fit.predict(model, tokens, tokenizer, "fp32") == pytest.approx(before, abs=1e-5)
-    assert frozen_features.features(model, tokens, tokenizer, "fp32").std(axis=0).max() > 0
+    assert linear_probe.features(model, tokens, tokenizer, "fp32").std(axis=0).max() > 0
     assert 0 < freezing.shares(encoder, freezing.LAST_BLOCK)[0] < 1
     with torch.no_grad():
         model.get_input_embeddings().weight.mul_(1.1)

@@ -257,7 +257,7 @@ def test_the_cells_are_short_named_and_without_outputs():
 
 
 def test_the_questions_of_the_table_are_those_of_the_package():
-    from tuning.further import TITLES
+    from tuning.further.options import TITLES
 
     table = next(cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell["id"] == "options-intro").source
     assert all(f"| {letter}, {title} |" in table for letter, title in TITLES.items())

@@ -23,10 +23,11 @@ import pandas as pd
 import pytest
 from rooms import room_lines
 
-from tuning import folders, further, session
+from tuning import folders, session
 from tuning.data import loading as sentences
 from tuning.dials import SgdDials
 from tuning.errors import WorkshopError
+from tuning.further import options
 from tuning.runs.record import BACKUP_NOTEBOOK, Run
 from tuning.session import notebook_file, sections_of_names
 from tuning.sgd import classifier
@@ -193,7 +194,7 @@ class Truth:
         if key not in self.known:
             elsewhere = pytest.MonkeyPatch()
             elsewhere.setenv("WORKSHOP_RUNS", str(self.folder))
-            dials = SgdDials(**run.dials) if backup else further.dials_from(run.dials)
+            dials = SgdDials(**run.dials) if backup else options.dials_from(run.dials)
             if backup:
                 data = sentences.load(dials.DATA)
                 splits = sentences.split(data)
