@@ -1339,12 +1339,12 @@ def check_command(options: argparse.Namespace) -> int:
     python = ensure(MAIN)
     if name_damage():
         return EXIT_FAILED
-    return call([str(python), "-m", "tuning.preflight", *options.typed])
+    return call([str(python), "-m", "tuning.notebook.preflight", *options.typed])
 
 
 def run_command(options: argparse.Namespace) -> int:
     """Execute a notebook without a screen."""
-    return call_module(python_for_notebook(options.notebook), "tuning.headless", options.typed)
+    return call_module(python_for_notebook(options.notebook), "tuning.notebook.headless", options.typed)
 
 
 PACK = "pack.json"
@@ -1562,7 +1562,7 @@ def test_command(options: argparse.Namespace) -> int:
 
 
 def run_options(parser: argparse.ArgumentParser) -> None:
-    """Describe the options of ``run``, which ``tuning.headless`` gets as they were typed."""
+    """Describe the options of ``run``, which ``tuning.notebook.headless`` gets as they were typed."""
     add = parser.add_argument
     add("--notebook", choices=["01", "02", "03", "04"], default="01", help="which notebook (default: 01)")
     add("--preset", metavar="P", help="learning rate: TOO_LOW, JUST_RIGHT, TOO_HIGH, or a number")

@@ -12,11 +12,11 @@ from tuning import folders
 from tuning.errors import RunError, ShareError
 from tuning.evidence import run_tables, worksheet
 from tuning.figures import curves
+from tuning.notebook.session import notebook_file
 from tuning.room import board, framing, run_codec, share
 from tuning.runs import diagnosis
 from tuning.runs.diagnosis import diagnose
 from tuning.runs.record import Run, adopted_from, finished_runs, last_run, load_predictions
-from tuning.session import notebook_file
 
 
 @pytest.fixture

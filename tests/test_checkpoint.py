@@ -5,13 +5,14 @@ import re
 
 import pytest
 
-from tuning import activities, checkpoint, folders
-from tuning.activities import NAMES
-from tuning.checkpoint import report
+from tuning import folders
 from tuning.dials import Dials
 from tuning.evidence import run_tables, worksheet
 from tuning.evidence.worksheet import TEMPLATE
 from tuning.evidence.worksheet_blocks import DIFFERENCE, GO_ON
+from tuning.notebook import activities, progress
+from tuning.notebook.activities import NAMES
+from tuning.notebook.progress import report
 from tuning.room import share
 from tuning.runs.record import ADOPTED_FILE
 
@@ -260,7 +261,7 @@ def test_damage_becomes_a_line(make_run, keep_run, damage, capsys):
     run = keep_run(make_run())
     run_tables.fill_worksheet()
     damage(run.folder)
-    checkpoint.checkpoint()
+    progress.checkpoint()
     told = capsys.readouterr().out
     assert all(activities.load(name).heading in told for name in NAMES)
     assert "Traceback" not in told
@@ -300,7 +301,7 @@ def test_without_the_activities_the_name_is_the_title(tmp_path, monkeypatch):
 
 
 def test_several_checkpoints_are_printed_one_after_the_other(capsys):
-    checkpoint.checkpoint("activity-1", "activity-2")
+    progress.checkpoint("activity-1", "activity-2")
     told = capsys.readouterr().out
     assert told.count(" done.") == 2
     assert told.index("Activity 1:") < told.index("Activity 2:")
@@ -311,4 +312,4 @@ def test_a_shared_line_of_another_run_does_not_count(make_run, keep_run):
     folders.share().mkdir()
     (folders.share() / "blue.json").write_text(json.dumps({"run_id": "other", "line": "W6W"}), encoding="utf-8")
     assert any("shared with the room" in item for item in missing("activity-3"))
-    assert RUN_ID in {run.run_id for run in checkpoint.Desk().runs}
+    assert RUN_ID in {run.run_id for run in progress.Desk().runs}

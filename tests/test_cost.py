@@ -8,11 +8,11 @@ import types
 import numpy as np
 import pytest
 
-from tuning import preflight
 from tuning.cost import estimate
 from tuning.cost.estimate import Counter, Speed, Work
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
+from tuning.notebook import preflight
 from tuning.runs import energy
 from tuning.runs.energy import Meter, footprint
 from tuning.training import machine

@@ -11,8 +11,9 @@ from conftest import program
 from matplotlib.text import Text
 from PIL import Image, ImageChops
 
-from tuning import activities, deck, deck_pictures, documents, table_fit
+from tuning import deck, deck_pictures, documents, table_fit
 from tuning.errors import DocumentError
+from tuning.notebook import activities
 from tuning.room import board, slide_design
 
 pptx = pytest.importorskip("pptx")

@@ -13,12 +13,12 @@ from transformers import (
     TrainingArguments,
 )
 
-from tuning.checkpoint import Desk
 from tuning.data import loading as sentences
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
 from tuning.errors import RunError
 from tuning.evidence import worksheet
+from tuning.notebook.progress import Desk
 from tuning.room import board, share
 from tuning.room.run_codec import ANOTHER_DEPARTURE
 from tuning.runs.record import Run, last_run

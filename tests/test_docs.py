@@ -18,11 +18,12 @@ from markdown_it import MarkdownIt
 from messages import messages
 
 import workshop
-from tuning import activities, documents, folders, headless
+from tuning import documents, folders
 from tuning.dials import PRESETS, Dials, FurtherDials, SgdDials
 from tuning.encoder.finding import RATES
 from tuning.evidence.archive import TAKE_HOME
 from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
+from tuning.notebook import activities, headless
 from tuning.sgd.classifier import RATES as SGD_RATES
 
 ROOT = folders.ROOT

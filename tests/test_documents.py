@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tuning import activities, documents, folders
-from tuning.activities import NAMES
+from tuning import documents, folders
 from tuning.dials import Dials
 from tuning.errors import DocumentError
+from tuning.notebook import activities
+from tuning.notebook.activities import NAMES
 from tuning.room import board
 from tuning.runs import reference
 

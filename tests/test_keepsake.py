@@ -18,8 +18,8 @@ from tuning.errors import KeepsakeError
 from tuning.evidence import archive as keepsake
 from tuning.evidence import archive_merging, experiment_log, predictions, run_tables, worksheet
 from tuning.evidence.worksheet import read_template
+from tuning.notebook.session import notebook_file
 from tuning.runs.record import finished_runs, last_run
-from tuning.session import notebook_file
 
 WORKSHEET = "| my words | and rows |\n\nÜber alles geschrieben.\n"
 

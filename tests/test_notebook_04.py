@@ -15,9 +15,9 @@ from nbclient import NotebookClient
 from tuning import folders
 from tuning.dials import FurtherDials
 from tuning.errors import DialError
-from tuning.headless import parameters
+from tuning.notebook.headless import parameters
+from tuning.notebook.session import notebook_file
 from tuning.runs.record import Run
-from tuning.session import notebook_file
 
 NOTEBOOK = notebook_file("04")
 
@@ -26,7 +26,7 @@ def execute(runs: Path, *options: str, **settings: object) -> subprocess.Complet
     """``workshop.py run --notebook 04`` as its launcher calls it."""
     given = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
     environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}
-    command = [sys.executable, "-m", "tuning.headless", "--mine", "--notebook", "04", *options, *given]
+    command = [sys.executable, "-m", "tuning.notebook.headless", "--mine", "--notebook", "04", *options, *given]
     return subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
 
 

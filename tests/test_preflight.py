@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from hub_server import serving
 
-from tuning import folders, preflight
+from tuning import folders
 from tuning.data import download
 from tuning.dials import Dials
 from tuning.encoder import finding
-from tuning.preflight import Check
+from tuning.notebook import preflight
+from tuning.notebook.preflight import Check
 from tuning.training import machine
 
 SCREEN = 24
@@ -246,7 +247,7 @@ def test_changed_files_are_named_but_not_notebooks(tmp_path, monkeypatch):
 def test_the_command_measures_this_machine_though_the_home_folder_is_locked():
     locked = dict.fromkeys(("HOME", "USERPROFILE"), str(Path(os.devnull, "home")))
     environment = os.environ | locked | {"PYTHONPATH": str(folders.LAB), "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-m", "tuning.preflight", "--set", "MODEL=embedded", "--minutes", "3"]
+    command = [sys.executable, "-m", "tuning.notebook.preflight", "--set", "MODEL=embedded", "--minutes", "3"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
     timed, last = done.stdout.splitlines()[-2:]

@@ -6,11 +6,12 @@ import sys
 
 import pytest
 
-from tuning import folders, repeat
+from tuning import folders
 from tuning.data import loading as sentences
 from tuning.dials import SgdDials
 from tuning.errors import RunError
 from tuning.evidence import run_tables
+from tuning.notebook import repeat
 from tuning.sgd import classifier
 
 

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from tuning import folders, headless
+from tuning import folders
 from tuning.data.loading import Data
 from tuning.dials import Dials
 from tuning.errors import DialError, RunError
+from tuning.notebook import headless
 from tuning.runs.record import Run, last_run
 from tuning.training import fit, resume
 from tuning.training.speed import embedding_rows

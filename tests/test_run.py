@@ -14,9 +14,10 @@ import time
 import numpy as np
 import pytest
 
-from tuning import folders, headless
+from tuning import folders
 from tuning.dials import Dials
 from tuning.errors import RunError
+from tuning.notebook import headless
 from tuning.runs.record import (
     ADOPTED_FILE,
     FIRST_DIALS,

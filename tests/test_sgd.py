@@ -226,7 +226,7 @@ def test_the_goal_of_the_dial_is_reached_by_a_range_of_rates_and_lost_by_doublin
 
 
 def test_the_backup_lab_imports_no_torch():
-    code = "import sys, tuning.sgd.classifier, tuning.sgd.surface, tuning.figures.curves, tuning.headless; print(sorted(sys.modules))"
+    code = "import sys, tuning.sgd.classifier, tuning.sgd.surface, tuning.figures.curves, tuning.notebook.headless; print(sorted(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(folders.LAB)}, capture_output=True, text=True
     )

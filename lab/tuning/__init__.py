@@ -27,6 +27,6 @@ os.environ.setdefault("DATASETS_VERBOSITY", "error")
 warnings.filterwarnings("ignore", message="IProgress not found")
 
 if "IPython" in sys.modules:
-    from tuning.session import one_line_errors
+    from tuning.notebook.session import one_line_errors
 
     one_line_errors()

@@ -341,7 +341,7 @@ def notebook(dials: Dials, validation: int) -> dict[str, Any]:
     chosen = [f"{name}={value}" for name, value in dials.as_dict().items() if value is not None]
     out = Path(os.environ["WORKSHOP_RUNS"]) / "notebook"
     began = time.perf_counter()
-    _python("-m", "tuning.headless", *(part for text in chosen for part in ("--set", text)), "--out", str(out))
+    _python("-m", "tuning.notebook.headless", *(part for text in chosen for part in ("--set", text)), "--out", str(out))
     seconds = time.perf_counter() - began
     timing = Run.load(out).timing
     return {"seconds": seconds, "train_seconds": timing["train_seconds"], "memory_mb": timing["peak_memory_mb"]}

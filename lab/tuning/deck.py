@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuning import deck_pictures, documents, folders, table_fit
-from tuning.activities import Activity
 from tuning.documents import Slot, clock
 from tuning.errors import DocumentError, WorkshopError
 from tuning.files import write_whole
+from tuning.notebook.activities import Activity
 from tuning.room import results_slide, slide_design
 from tuning.room.slide_design import SMALLEST
 

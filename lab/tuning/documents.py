@@ -13,14 +13,15 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tuning import activities, folders
-from tuning.activities import Activity
+from tuning import folders
 from tuning.dials import PRESETS, Dials, SgdDials
 from tuning.encoder.finding import DISTILBERT, EMBEDDED_NAME, RATES
 from tuning.errors import DocumentError, WorkshopError, nearest
 from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
 from tuning.files import write_whole
 from tuning.further import options as further
+from tuning.notebook import activities
+from tuning.notebook.activities import Activity
 from tuning.runs import reference, symptoms
 from tuning.runs.record import BACKUP_NOTEBOOK, Run
 from tuning.sgd import classifier

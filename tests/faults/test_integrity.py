@@ -26,9 +26,9 @@ from tuning.dials import Dials, SgdDials
 from tuning.encoder import finding as encoders
 from tuning.errors import EncoderError
 from tuning.evidence import run_tables, worksheet
+from tuning.notebook.session import notebook_file
 from tuning.room import share
 from tuning.runs.record import Run
-from tuning.session import notebook_file
 from tuning.training import fit
 
 SOURCES = [folders.ROOT / "workshop.py", *sorted((folders.LAB / "tuning").glob("*.py"))]
@@ -237,7 +237,7 @@ def test_nothing_leaves_the_machine_while_a_notebook_runs(watched, tmp_path, num
     }[number]
     options = [part for dial in settings for part in ("--set", dial)]
     out = tmp_path / "out"
-    done = ask([sys.executable, "-m", "tuning.headless", "--notebook", number, "--out", str(out), *options])
+    done = ask([sys.executable, "-m", "tuning.notebook.headless", "--notebook", number, "--out", str(out), *options])
     assert done.returncode == 0, done.stderr[-2000:]
     hosts = {line.split()[1] for line in watched.read_text().splitlines()}
     assert hosts <= ({"huggingface.co"} if number == "01" else set())

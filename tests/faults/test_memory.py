@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from machines import Session
 
-from tuning import folders, headless, preflight
+from tuning import folders
 from tuning.dials import Dials
 from tuning.errors import RunError, WorkshopError
-from tuning.session import notebook_file
+from tuning.notebook import headless, preflight
+from tuning.notebook.session import notebook_file
 from tuning.training import fit, machine
 
 GB = 10**9
@@ -155,7 +156,7 @@ def test_a_kernel_that_the_system_ends_is_one_line_of_the_command(monkeypatch, t
 def test_notebook_01_in_a_container_of_two_gigabytes(container, monkeypatch, tmp_path):
     """The embedded encoder's default dials fit; what does not fit is announced before the kernel is gone."""
     environment = os.environ | {"WORKSHOP_RUNS": str(tmp_path), "PYTHONPATH": str(folders.LAB), "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-m", "tuning.headless", "--set", "MODEL=embedded", "--set", "EPOCHS=1"]
+    command = [sys.executable, "-m", "tuning.notebook.headless", "--set", "MODEL=embedded", "--set", "EPOCHS=1"]
     more = ["--set", "TRAIN_SUBSET=120", "--out", str(tmp_path / "out")]
     done = subprocess.run(
         [*command, *more], env=environment, preexec_fn=container.join, capture_output=True, text=True, encoding="utf-8"

@@ -23,13 +23,14 @@ import pandas as pd
 import pytest
 from rooms import room_lines
 
-from tuning import folders, session
+from tuning import folders
 from tuning.data import loading as sentences
 from tuning.dials import SgdDials
 from tuning.errors import WorkshopError
 from tuning.further import options
+from tuning.notebook import session
+from tuning.notebook.session import notebook_file, sections_of_names
 from tuning.runs.record import BACKUP_NOTEBOOK, Run
-from tuning.session import notebook_file, sections_of_names
 from tuning.sgd import classifier
 from tuning.training import fit
 
@@ -400,7 +401,7 @@ def test_three_notebooks_at_once_keep_all_their_runs_and_show_their_own(few, tmp
             [
                 sys.executable,
                 "-m",
-                "tuning.headless",
+                "tuning.notebook.headless",
                 "--mine",
                 "--notebook",
                 number,

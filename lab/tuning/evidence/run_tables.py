@@ -2,7 +2,7 @@
 
 The work is done elsewhere, one idea per module: the experiment log (`tuning.evidence.experiment_log`), predictions (`tuning.evidence.predictions`),
 the worksheet (`tuning.evidence.worksheet`) and its export (`tuning.evidence.worksheet_export`), the share line (`tuning.room.share`), adopting
-(`tuning.room.adopt`), repeating (`tuning.repeat`) and the check for Task 6 (`tuning.evidence.task6`). The tables of single runs
+(`tuning.room.adopt`), repeating (`tuning.notebook.repeat`) and the check for Task 6 (`tuning.evidence.task6`). The tables of single runs
 are here.
 """
 
@@ -17,7 +17,7 @@ from tuning.evidence.predictions import predict, prediction_and_result, predicti
 from tuning.evidence.task6 import evidence
 from tuning.evidence.worksheet import baseline_row, fill_worksheet, worksheet_row
 from tuning.evidence.worksheet_export import export_worksheet
-from tuning.repeat import reproduce
+from tuning.notebook.repeat import reproduce
 from tuning.room import share
 from tuning.room.adopt import adopt
 from tuning.runs import diagnosis

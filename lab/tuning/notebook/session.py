@@ -17,10 +17,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tuning import folders, pasted
+from tuning import folders
 from tuning.errors import WorkshopError
-from tuning.notebooks import read_notebook
-from tuning.wrap import wrap_prints
+from tuning.notebook import pasted_text
+from tuning.notebook.notebooks import read_notebook
+from tuning.notebook.wrap import wrap_prints
 
 # A board of as many lines as a chat may hold is shown whole; of what is longer, the first and last rows are.
 MOST_ROWS = 2_000
@@ -119,7 +120,7 @@ def _make_readable(shell: Any) -> None:
     # By name, so that pandas is not imported before a cell needs it.
     formatters["text/html"].for_type_by_name("pandas", "DataFrame", _whole_table)
     formatters["text/plain"].for_type_by_name("pandas", "DataFrame", _whole_text)
-    pasted.switch_on(shell)
+    pasted_text.switch_on(shell)
 
 
 def _whole_table(frame: Any) -> str | None:
@@ -200,7 +201,7 @@ _OWN_NAMES = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetCo
 
 
 def _defined(source: str) -> set[str]:
-    if (name := pasted.name_in(source)) is not None:
+    if (name := pasted_text.name_in(source)) is not None:
         return {name}
     lines = [line for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))]
     try:

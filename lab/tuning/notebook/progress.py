@@ -10,7 +10,7 @@ import importlib.util
 import re
 from collections.abc import Callable
 
-from tuning import activities, folders, preflight
+from tuning import folders
 from tuning.dials import PRESETS
 from tuning.errors import WorkshopError, nearest
 from tuning.evidence import task6, worksheet
@@ -18,6 +18,7 @@ from tuning.evidence.markdown_tables import find_table
 from tuning.evidence.predictions import prediction_of
 from tuning.evidence.task6 import FEWEST_NOTE_WORDS, FEWEST_WORDS
 from tuning.evidence.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, Block, find_blocks, is_number
+from tuning.notebook import activities, preflight
 from tuning.room.board import BUDGET, spent
 from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, marked_id, readable_runs
 

@@ -30,14 +30,15 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
-from tuning import folders, pasted
+from tuning import folders
 from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
 from tuning.errors import DialError, WorkshopError, nearest
 from tuning.evidence.predictions import CALL_WORDS
 from tuning.files import free_name, sign, write_whole
-from tuning.notebooks import read_notebook
+from tuning.notebook import pasted_text
+from tuning.notebook.notebooks import read_notebook
+from tuning.notebook.session import notebook_file
 from tuning.runs.record import BACKUP_NOTEBOOK, COMPARISON_FILE, FURTHER_NOTEBOOK, Run, copy_results, make_room_in
-from tuning.session import notebook_file
 
 NOTEBOOKS = ("01", "02", "03", "04")
 # What a learner types into cells, as it is published: a check takes nothing of it.
@@ -318,7 +319,7 @@ def retyped(text: str, typed: Mapping[str, Any]) -> str:
 
 
 def _with_values(source: str, typed: Mapping[str, Any]) -> str:
-    if (name := pasted.name_in(source)) in typed:
+    if (name := pasted_text.name_in(source)) in typed:
         return f"{source.splitlines()[0]}\n{typed[name]}\n"
     try:
         statements = ast.parse(source).body
