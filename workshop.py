@@ -1693,28 +1693,28 @@ COMMANDS = {
         "Joins the parts in assets/pages/, the two-word model and the reference runs to assets/playground.html and "
         "assets/clinic.html: one file each, which needs no network.",
         ["pages"],
-        module_command("tuning.pages"),
+        module_command("maintain.pages"),
     ),
     "documents": Command(
         "write the tables in the documents again from their sources (for maintainers)",
         "Fills every block between the marks 'figures: NAME begin' and 'figures: NAME end' in the Markdown documents: "
         "dials, rates, minutes, the reference runs. With --check it only says which are out of date.",
         ["documents", "documents --check"],
-        module_command("tuning.documents"),
+        module_command("maintain.markdown_blocks"),
     ),
     "handouts": Command(
         "write the handouts as pages to print",
         "Makes a web page of each handout in my_work/handouts/; print it from a browser on A4. The cheat sheet and the "
         "glossary take one page each.",
         ["handouts"],
-        module_command("tuning.handouts"),
+        module_command("maintain.handouts"),
     ),
     "slides": Command(
         "build the slides of the day from slides/workshop.md (for maintainers)",
         "Writes slides/workshop.pptx, which PowerPoint can edit, the empty group-results slides and their design, and "
         "prints the PDF from the PowerPoint through LibreOffice.",
         ["slides", "slides --no-pdf"],
-        module_command("tuning.deck"),
+        module_command("maintain.deck"),
     ),
     "bench": Command(
         "measure this lab beside common practice and the limit of the machine (for maintainers)",

@@ -11,7 +11,7 @@ from conftest import program
 from matplotlib.text import Text
 from PIL import Image, ImageChops
 
-from tuning import deck, deck_pictures, documents, table_fit
+from maintain import deck, deck_pictures, markdown_blocks, table_fit
 from tuning.errors import DocumentError
 from tuning.notebook import activities
 from tuning.room import board, slide_design
@@ -74,12 +74,12 @@ def test_there_are_as_many_slides_as_the_source_has_and_a_room_can_bear(shown, p
 def test_every_slide_has_its_time_and_a_talk_track_in_its_notes(shown, planned):
     for slide, page in zip(shown, planned, strict=True):
         when, _, track = notes(slide).partition("\n")
-        assert when.startswith(f"{documents.clock(page.begins)}, {page.minutes} minute"), page.title
+        assert when.startswith(f"{markdown_blocks.clock(page.begins)}, {page.minutes} minute"), page.title
         assert len(track.split()) > 40, page.title
 
 
 def test_the_minutes_of_the_slides_are_those_of_the_day(planned):
-    for slot in documents.day():
+    for slot in markdown_blocks.day():
         minutes = [page.minutes for page in planned if page.slot == slot]
         if slot.title in ("Break", "Lunch"):
             assert not minutes
@@ -100,7 +100,7 @@ def test_an_activity_opens_with_its_tasks_and_minutes(shown, planned, name):
         [f"{at}. {task.name}", str(task.minutes)] for at, task in enumerate(activity.tasks, start=1)
     ]
     begins = itertools.accumulate((task.minutes for task in activity.tasks), initial=planned[number].slot.start)
-    assert [row[0] for row in rows] == [documents.clock(minute) for minute in begins][:-1]
+    assert [row[0] for row in rows] == [markdown_blocks.clock(minute) for minute in begins][:-1]
 
 
 def test_every_picture_and_table_has_alt_text(shown):
@@ -274,7 +274,7 @@ def test_the_deck_is_the_one_of_its_source(built):
             assert path.read_bytes() == kept.read_bytes(), told
         else:
             assert members(path) == members(kept), told
-    assert documents.filled(deck.SOURCE.read_text(encoding="utf-8"), deck.SOURCE) == deck.SOURCE.read_text(
+    assert markdown_blocks.filled(deck.SOURCE.read_text(encoding="utf-8"), deck.SOURCE) == deck.SOURCE.read_text(
         encoding="utf-8"
     )
 

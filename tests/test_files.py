@@ -11,7 +11,8 @@ import time
 import pytest
 from filelock import Timeout
 
-from tuning import files, handouts
+from maintain import handouts
+from tuning import files
 from tuning.dials import Dials
 from tuning.evidence import run_tables
 from tuning.files import AS_WRITTEN, free_name, sign

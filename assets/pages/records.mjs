@@ -120,7 +120,7 @@ export function hasLine(source) {
   return /W6W\d/.test(source);
 }
 
-/** Read one share line, however a chat has wrapped or quoted it; `orders` says what stands where (`tuning.pages`). */
+/** Read one share line, however a chat has wrapped or quoted it; `orders` says what stands where (`maintain.pages`). */
 export async function readLine(source, orders) {
   if (source.length > LARGEST_FILE) refuse("This text is too long.");
   const straight = source.replace(/[\u2010-\u2014\u2212]/g, "-");

@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tuning import cases, folders
+from maintain import clinic_cases
+from tuning import folders
 from tuning.cost.estimate import PRICE_PER_HOUR
 from tuning.data import loading as sentences
 from tuning.dials import SgdDials
@@ -99,7 +100,7 @@ def clinic() -> str:
         "clinic.html",
         ["style.css", "clinic.css"],
         modules,
-        cases.facts() | {"price": PRICE_PER_HOUR, "orders": run_codec.orders()},
+        clinic_cases.facts() | {"price": PRICE_PER_HOUR, "orders": run_codec.orders()},
     )
 
 

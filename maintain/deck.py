@@ -20,8 +20,9 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuning import deck_pictures, documents, folders, table_fit
-from tuning.documents import Slot, clock
+from maintain import deck_pictures, markdown_blocks, table_fit
+from maintain.markdown_blocks import Slot, clock
+from tuning import folders
 from tuning.errors import DocumentError, WorkshopError
 from tuning.files import write_whole
 from tuning.notebook.activities import Activity
@@ -191,7 +192,7 @@ def print_deck(deck: Path = DECK, printed: Path = PRINTED) -> Path:
 
 def _source() -> str:
     try:
-        return documents.filled(SOURCE.read_text(encoding="utf-8"), SOURCE)
+        return markdown_blocks.filled(SOURCE.read_text(encoding="utf-8"), SOURCE)
     except OSError as problem:
         raise DocumentError(f"{folders.short(SOURCE)} cannot be read ({problem.strerror}).") from None
 
@@ -244,7 +245,7 @@ def plan(tree: dict[str, Any], words: dict[str, str]) -> list[Page]:
     DocumentError
         If a slide names no slot of the day, has no notes, or minutes do not add up.
     """
-    slots = {slot.activity.name if slot.activity else slot.title: slot for slot in documents.day()}
+    slots = {slot.activity.name if slot.activity else slot.title: slot for slot in markdown_blocks.day()}
     meta = tree["meta"]
     attributes = {key: _plain(meta.pop(key)["c"]) for key in ("slot", "minutes") if key in meta}
     found = [_page(_plain(meta["title"]["c"]), attributes, slots, None)]
