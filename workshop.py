@@ -1722,7 +1722,7 @@ COMMANDS = {
         "tables in benchmarks/README.md. It takes hours and goes on where it was cut off; --quick takes minutes and "
         "changes no file. --list says what is done.",
         ["bench --quick", "bench --only limit 'ours-*' --model embedded", "bench --list"],
-        module_command("tuning.bench"),
+        module_command("benchmarks.bench"),
     ),
     "test": Command(
         "run the project's tests (for maintainers)",

@@ -74,7 +74,7 @@ class Task:
     name : str
         As ``--only`` and the table call it.
     contender : str
-        A name of `tuning.contenders.CONTENDERS`.
+        A name of `benchmarks.baselines.CONTENDERS`.
     model : str
         One of `MODELS`.
     dials : tuple of (str, str)
@@ -162,7 +162,7 @@ def measure(task: Task) -> dict[str, Any]:
     """
     with tempfile.TemporaryDirectory() as scratch:
         settings = [*task.dials, ("MODEL", str(model_folder()) if task.model == DISTILBERT_SIZE else "embedded")]
-        command = [sys.executable, "-m", "tuning.contenders", task.contender, "--validation", str(task.validation)]
+        command = [sys.executable, "-m", "benchmarks.baselines", task.contender, "--validation", str(task.validation)]
         for name, value in settings:
             command += ["--set", f"{name}={value}"]
         own = {"WORKSHOP_RUNS": scratch, "WORKSHOP_WORK": scratch}

@@ -1,7 +1,7 @@
 """What the benchmark compares: several ways of training the same encoder on the same sentences.
 
-Each is measured in a process of its own (``python -m tuning.contenders NAME ...``), so that its peak memory is its own;
-`tuning.bench` starts them in turn. The result is one JSON object on the last line of the output.
+Each is measured in a process of its own (``python -m benchmarks.baselines NAME ...``), so that its peak memory is its own;
+`benchmarks.bench` starts them in turn. The result is one JSON object on the last line of the output.
 """
 
 import argparse
@@ -22,10 +22,10 @@ from IPython.core.interactiveshell import InteractiveShell
 from torch.utils.data import DataLoader
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
 
+from benchmarks.roofline import measure_limit
 from tuning.data.loading import Data, Splits, load, split, subset
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
-from tuning.limit import measure_limit
 from tuning.runs.record import Run
 from tuning.training import fit, machine
 from tuning.training.evaluation import compute_metrics
@@ -281,7 +281,7 @@ def evaluation(dials: Dials, validation: int) -> dict[str, Any]:
 
 
 def limit(dials: Dials, validation: int) -> dict[str, Any]:
-    """The least time that this machine could need: see `tuning.limit`."""
+    """The least time that this machine could need: see `benchmarks.roofline`."""
     _, splits = material(dials, validation)
     model, tokenizer = encoders.build(encoders.find(dials.MODEL), dials.seed)
     tokens = fit.tokenise_splits(splits, tokenizer, dials)
@@ -388,8 +388,8 @@ CONTENDERS: dict[str, Callable[[Dials, int], dict[str, Any]]] = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure one contender; for `tuning.bench`, not for people."""
-    parser = argparse.ArgumentParser(prog="python -m tuning.contenders", description=__doc__.splitlines()[0])
+    """Measure one contender; for `benchmarks.bench`, not for people."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.baselines", description=__doc__.splitlines()[0])
     parser.add_argument("name", choices=CONTENDERS)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--validation", type=int, default=0, help="validation sentences; 0 is all")
