@@ -1672,7 +1672,7 @@ COMMANDS = {
         "--lab backup. What the log has already is not trained again. --set NAME=VALUE fixes a dial. With --search "
         "TRIALS Optuna (or --engine ray) chooses rate and weight decay instead.",
         ["sweep --over LR_PRESET=1e-5,3e-5 --over GROUP=1,2 --set MODEL=embedded", "sweep --search 20"],
-        module_command("tuning.sweep"),
+        module_command("scaling.sweep"),
     ),
     "reference": Command(
         "record the reference runs again (for maintainers and coaches)",

@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from tuning import sweep
+from scaling import sweep
 from tuning.dials import Dials, SgdDials
 from tuning.errors import DialError
 from tuning.runs.record import WEIGHTS_KEPT, finished_runs, readable_runs
