@@ -1253,7 +1253,7 @@ def kernel_variables(python: Path) -> dict[str, str]:
     return {"JUPYTER_PATH": os.pathsep.join([own, others]) if others else own}
 
 
-def call(command: Sequence[str], folder: Path | None = None) -> int:
+def call(command: Sequence[str], folder: Path | None = None, variables: Mapping[str, str] | None = None) -> int:
     """Run a program in this terminal and give its exit code.
 
     On Ctrl-C the terminal tells the program too: it is given the time to save its work or, like JupyterLab,
@@ -1270,7 +1270,7 @@ def call(command: Sequence[str], folder: Path | None = None) -> int:
     # Counted from before the program starts: a Ctrl-C in the moment between would leave it running alone.
     usual = signal.signal(signal.SIGINT, count)
     try:
-        environ = {**child_environment(), **kernel_variables(Path(command[0]))}
+        environ = {**child_environment(), **kernel_variables(Path(command[0])), **(variables or {})}
         process = subprocess.Popen(command, cwd=folder, env=environ)
         try:
             while process.returncode is None:
@@ -1302,7 +1302,9 @@ def module_command(module: str) -> Callable[[argparse.Namespace], int]:
 
 def call_module(python: Path, module: str, arguments: Sequence[str]) -> int:
     """Run one of the package's modules; where it ends in an error of its own, name a package that is damaged."""
-    code = call([str(python), "-m", module, *arguments])
+    # The packages of those who maintain the workshop lie beside this file, not in `lab/`.
+    beside = {} if module.startswith("tuning.") else {"PYTHONPATH": str(ROOT)}
+    code = call([str(python), "-m", module, *arguments], variables=beside)
     if code == EXIT_FAILED:
         name_damage()
     return code
@@ -1680,7 +1682,7 @@ COMMANDS = {
         "keeps their records in assets/reference_runs/. It takes a while: about half an hour with the built-in "
         "encoder.",
         ["reference --model embedded", "reference --model distilbert --only just_right-seed1"],
-        module_command("tuning.runs.reference"),
+        module_command("maintain.reference_runs"),
     ),
     "figures": Command(
         "draw the curve pictures from the reference runs (for maintainers)",

@@ -1,7 +1,7 @@
 """What the benchmark compares: several ways of training the same encoder on the same sentences.
 
-Each is measured in a process of its own (``python -m benchmarks.baselines NAME ...``), so that its peak memory is its own;
-`benchmarks.bench` starts them in turn. The result is one JSON object on the last line of the output.
+Each is measured in a process of its own (``python -m benchmarks.baselines NAME ...``), so that its peak memory is its
+own; `benchmarks.bench` starts them in turn. The result is one JSON object on the last line of the output.
 """
 
 import argparse

@@ -36,6 +36,7 @@ from tuning.files import write_whole
 from tuning.training import machine
 
 FOLDER = folders.ROOT / "benchmarks"
+MODULE, PREVIOUS_MODULE = "benchmarks.baselines", "tuning.contenders"
 RESULTS, TABLE, PICTURE = "results.jsonl", "README.md", "growth.png"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 REPEATS = 3
@@ -162,14 +163,14 @@ def measure(task: Task) -> dict[str, Any]:
     """
     with tempfile.TemporaryDirectory() as scratch:
         settings = [*task.dials, ("MODEL", str(model_folder()) if task.model == DISTILBERT_SIZE else "embedded")]
-        command = [sys.executable, "-m", "benchmarks.baselines", task.contender, "--validation", str(task.validation)]
+        previous = task.name.startswith("previous")
+        module, path = (PREVIOUS_MODULE, previous_code() / "lab") if previous else (MODULE, folders.ROOT)
+        command = [sys.executable, "-m", module, task.contender, "--validation", str(task.validation)]
         for name, value in settings:
             command += ["--set", f"{name}={value}"]
-        own = {"WORKSHOP_RUNS": scratch, "WORKSHOP_WORK": scratch}
+        own = {"WORKSHOP_RUNS": scratch, "WORKSHOP_WORK": scratch, "PYTHONPATH": str(path)}
         # A probe that is remembered, or runs made before, would make the estimate know the answer.
         own |= {"WORKSHOP_CACHE": scratch} if task.contender == "estimate" else {}
-        if task.name.startswith("previous"):
-            own |= {"PYTHONPATH": str(previous_code() / "lab")}
         # As the launcher and the notebooks' kernel set it: threads that spin would disturb whatever runs beside them.
         environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ | own
         began = time.perf_counter()

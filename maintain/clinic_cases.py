@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from maintain import curve_figures
+from maintain import curve_figures, reference_runs
 from tuning.errors import RunError
 from tuning.figures import curves
 from tuning.room import clinic
@@ -63,7 +63,7 @@ def recorded() -> dict[str, Run]:
 
     The backup lab's losses and rates are of another kind.
     """
-    others = (reference.BACKUP, reference.DISTILBERT, reference.BUDGETED)
+    others = (reference_runs.BACKUP, reference_runs.DISTILBERT, reference_runs.BUDGETED)
     return {name: reference.load(name) for name in reference.names() if not name.startswith(others)}
 
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from maintain import reference_runs
 from tuning import folders
 from tuning.dials import PRESETS, Dials, SgdDials
 from tuning.encoder.finding import DISTILBERT, EMBEDDED_NAME, RATES
@@ -444,8 +445,8 @@ _TOLD = {
 def _budget(path: Path) -> str:
     """What three ways to spend the budget of Activity 5 came to, at full size, over the recorded seeds."""
     rows = []
-    for size, epochs in reference.BUDGET:
-        runs = [reference.load(name) for name in reference.names(f"{reference.BUDGETED}{size}x{epochs}-")]
+    for size, epochs in reference_runs.BUDGET:
+        runs = [reference.load(name) for name in reference.names(f"{reference_runs.BUDGETED}{size}x{epochs}-")]
         f1 = [run.final["val_f1_macro"] for run in runs]
         losses = [run.final["val_loss"] for run in runs]
         mean = f"{sum(f1) / len(f1):.2f}" if f1 else "not recorded yet"

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tuning.data.loading import LABELS
+from tuning.data.labels import LABELS
 from tuning.dials import Dials
 from tuning.runs.record import Run, check, finished_order, finite, order_file, save_predictions
 

@@ -10,10 +10,10 @@ from rooms import room_run
 
 from tuning import folders
 from tuning.errors import RunError, ShareError
-from tuning.evidence import run_tables, worksheet
+from tuning.evidence import experiment_log, predictions, run_tables, worksheet
 from tuning.figures import curves
 from tuning.notebook.session import notebook_file
-from tuning.room import board, framing, run_codec, share
+from tuning.room import adoption, board, framing, run_codec, share
 from tuning.runs import diagnosis
 from tuning.runs.diagnosis import diagnose
 from tuning.runs.record import Run, adopted_from, finished_runs, last_run, load_predictions
@@ -25,8 +25,8 @@ def line(make_run) -> str:
 
 
 def test_an_adopted_run_is_in_log_and_worksheet_marked_as_the_groups(line, capsys):
-    run = run_tables.adopt(f"Amira: {line}")
-    row = run_tables.read_log().iloc[0]
+    run = adoption.adopt(f"Amira: {line}")
+    row = experiment_log.read_log().iloc[0]
     assert (row["Run ID"], row["Source"], row["Seed"]) == (run.run_id, "group: Blue 4", "4")
     assert f"| {run.run_id} (group: Blue 4) | JUST_RIGHT |" in worksheet.filled_file().read_text(encoding="utf-8")
     assert "marked as the group's. The sections of notebook 01 show it." in capsys.readouterr().out
@@ -34,18 +34,18 @@ def test_an_adopted_run_is_in_log_and_worksheet_marked_as_the_groups(line, capsy
 
 
 def test_the_cells_after_training_work_on_an_adopted_run(line):
-    run_tables.adopt(line)
+    adoption.adopt(line)
     run = last_run()
     assert diagnosis.convergence(run).state == "still falling"
     assert run_tables.before_after(run).loc["after training", "macro-F1"].startswith("0.7")
     assert curves.loss_curve(run).png()[:4] == b"\x89PNG"
     assert curves.before_after(run).words
     assert run_tables.verdict_text(run).startswith("Verdict: just right")
-    assert run_tables.prediction_and_result(run).loc["predicted", "in one word"] == "moving"
+    assert predictions.prediction_and_result(run).loc["predicted", "in one word"] == "moving"
 
 
 def test_what_needs_predictions_or_weights_says_so_in_one_line(line):
-    run = run_tables.adopt(line)
+    run = adoption.adopt(line)
     for cell in (load_predictions, curves.confusion_matrix):
         with pytest.raises(RunError, match="was adopted from Blue 4: its numbers travelled") as told:
             cell(run)
@@ -53,54 +53,54 @@ def test_what_needs_predictions_or_weights_says_so_in_one_line(line):
 
 
 def test_adopting_again_changes_nothing(line):
-    first = run_tables.adopt(line)
+    first = adoption.adopt(line)
     before = worksheet.filled_file().read_bytes()
-    assert run_tables.adopt(line).run_id == first.run_id
+    assert adoption.adopt(line).run_id == first.run_id
     assert worksheet.filled_file().read_bytes() == before
-    assert len(run_tables.read_log()) == len(finished_runs()) == 1
+    assert len(experiment_log.read_log()) == len(finished_runs()) == 1
 
 
 def test_the_drivers_own_line_is_not_adopted(make_run, keep_run, line):
     own = keep_run(room_run(make_run, 4, "JUST_RIGHT"))
     with pytest.raises(ShareError, match="your own run, recorded here as"):
-        run_tables.adopt(line)
+        adoption.adopt(line)
     assert adopted_from(own) is None
 
 
 def test_two_groups_that_began_in_the_same_second_both_fit(make_run):
     runs = [room_run(make_run, group, "JUST_RIGHT", run_id="same-second") for group in (1, 2)]
-    ids = [run_tables.adopt(share.line(run, f"Group {run.seed}")).run_id for run in runs]
+    ids = [adoption.adopt(share.line(run, f"Group {run.seed}")).run_id for run in runs]
     assert ids == ["same-second", "same-second-2"]
-    assert run_tables.adopt(share.line(runs[1], "Group 2")).run_id == "same-second-2"
-    assert len(run_tables.read_log()) == 2
+    assert adoption.adopt(share.line(runs[1], "Group 2")).run_id == "same-second-2"
+    assert len(experiment_log.read_log()) == 2
 
 
 def test_an_opened_test_part_is_added_to_the_adopted_run(make_run):
     run = room_run(make_run, 4, "JUST_RIGHT")
-    run_tables.adopt(share.line(run, "Blue 4"))
+    adoption.adopt(share.line(run, "Blue 4"))
     opened = dataclasses.replace(run, test={"opened": "2026-01-05T14:00:00+00:00", "accuracy": 0.7, "f1_macro": 0.66})
-    run_tables.adopt(share.line(opened, "Blue 4"))
-    run_tables.adopt(share.line(run, "Blue 4"))
+    adoption.adopt(share.line(opened, "Blue 4"))
+    adoption.adopt(share.line(run, "Blue 4"))
     assert Run.load(folders.runs() / run.run_id).test["f1_macro"] == 0.66
     assert len(finished_runs()) == 1
 
 
 def test_a_bad_line_leaves_no_trace(line):
     with pytest.raises(ShareError, match="truncated"):
-        run_tables.adopt(line[:300])
+        adoption.adopt(line[:300])
     assert not folders.runs().exists() or not list(folders.runs().iterdir())
 
 
 def test_an_adopted_run_is_not_shared_as_ones_own(line):
-    run = run_tables.adopt(line)
+    run = adoption.adopt(line)
     with pytest.raises(ShareError, match="is Blue 4's run"):
-        run_tables.share_line(run, "Red")
+        share.share_line(run, "Red")
 
 
 def test_sharing_needs_a_name_and_writes_the_file(make_run, keep_run):
     run = keep_run(make_run())
-    assert run_tables.share_line(run, "  ").startswith("No line yet")
-    assert share.read(run_tables.share_line(run, "Blue")).run.run_id == run.run_id
+    assert share.share_line(run, "  ").startswith("No line yet")
+    assert share.read(share.share_line(run, "Blue")).run.run_id == run.run_id
     assert (folders.share() / "blue.json").is_file()
 
 
@@ -113,7 +113,7 @@ def forged(run: Run, **changed) -> str:
 def test_a_line_without_the_movement_of_layers_shows_what_it_has(make_run):
     run = make_run(final={"weight_movement": 0.02, "layer_movement": {"embeddings": 0.01, "layer 1": 0.03}})
     run.diagnosis = diagnose(run).as_dict()
-    run_tables.adopt(forged(run, w=[0.02]))
+    adoption.adopt(forged(run, w=[0.02]))
     cells = nbformat.read(notebook_file("01"), as_version=4).cells
     (source,) = [cell.source for cell in cells if cell["id"] == "weight-movement"]
     names: dict = {}
@@ -138,7 +138,7 @@ def test_a_line_with_a_name_or_a_time_that_no_run_has_is_refused_and_stops_nobod
     run.diagnosis = diagnose(run).as_dict()
     good, bad = share.line(run, "Blue 4"), forged(run, **changed)
     with pytest.raises(ShareError, match="was not written by this workshop"):
-        run_tables.adopt(bad)
+        adoption.adopt(bad)
     assert [len(part) for part in (board.collect(f"{bad}\n{good}").compared, board.collect(bad + good).refused)] == [
         1,
         1,

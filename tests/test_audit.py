@@ -11,7 +11,8 @@ from sklearn.metrics import cohen_kappa_score
 from tuning.audit import audit
 from tuning.audit.damaged_signs import damaged
 from tuning.audit.near_copies import candidates, letter_vectors, near_pairs
-from tuning.data.loading import LABELS, load, split
+from tuning.data.labels import LABELS
+from tuning.data.loading import load, split
 
 PHENOMENA = [
     "plain",

@@ -11,9 +11,8 @@ from rooms import GROUPS, RATES, room_lines, room_run
 from tuning import folders
 from tuning.dials import SgdDials
 from tuning.errors import ShareError
-from tuning.evidence import run_tables
+from tuning.room import adoption, board_figures, share
 from tuning.room import board as boards
-from tuning.room import board_figures, share
 from tuning.room.share import Gathered, Shared
 
 
@@ -216,7 +215,7 @@ def test_the_mornings_runs_of_the_backup_lab_are_not_over_the_budget(make_run):
 
 def test_by_default_the_board_shows_this_machines_runs(make_run, keep_run, lines):
     keep_run(room_run(make_run, 12, "JUST_RIGHT"))
-    run_tables.adopt(lines[0])
+    adoption.adopt(lines[0])
     board = boards.collect("  \n ")
     assert sorted(shared.name for shared in board.compared) == ["Group 1", "group 12"]
 

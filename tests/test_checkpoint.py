@@ -7,13 +7,13 @@ import pytest
 
 from tuning import folders
 from tuning.dials import Dials
-from tuning.evidence import run_tables, worksheet
+from tuning.evidence import predictions, worksheet
 from tuning.evidence.worksheet import TEMPLATE
 from tuning.evidence.worksheet_blocks import DIFFERENCE, GO_ON
 from tuning.notebook import activities, progress
 from tuning.notebook.activities import NAMES
 from tuning.notebook.progress import report
-from tuning.room import share
+from tuning.room import adoption, share
 from tuning.runs.record import ADOPTED_FILE
 
 ANSWER = "The loss fell quickly at first, then each further epoch bought us almost nothing."
@@ -65,7 +65,7 @@ def introduce() -> None:
 
 def predicted(run):
     """Store a prediction for the dials of a run and give the run a start after it."""
-    run_tables.predict(Dials(**run.dials), "moving", 0.7, "the rate looks usual")
+    predictions.predict(Dials(**run.dials), "moving", 0.7, "the rate looks usual")
     run.started = "2099-01-01T09:00:00+00:00"
     return run
 
@@ -128,8 +128,8 @@ def test_activity_3_follows_a_group_from_prediction_to_note(make_run, keep_run):
     assert len(missing("activity-3")) == 6
     keep_run(predicted(run))
     assert "A prediction, stored before its run" not in missing("activity-3")
-    run_tables.share_line(run, "Blue 4")
-    run_tables.fill_worksheet()
+    share.share_line(run, "Blue 4")
+    worksheet.fill_worksheet()
     assert missing("activity-3") == [
         "A note of yours on the run (Part B, with its Run ID)",
         "What the difference between prediction and result tells you",
@@ -141,14 +141,14 @@ def test_activity_3_follows_a_group_from_prediction_to_note(make_run, keep_run):
 
 def test_a_prediction_made_after_the_run_does_not_count(make_run, keep_run):
     run = keep_run(make_run())
-    run_tables.predict(Dials(**run.dials), "moving")
+    predictions.predict(Dials(**run.dials), "moving")
     assert "A prediction, stored before its run" in missing("activity-3")
 
 
 def test_a_group_without_a_number_that_shares_its_run_is_a_group(make_run, keep_run):
     run = keep_run(make_run())
     assert "All three presets" in report("activity-3")
-    run_tables.share_line(run, "Blue 4")
+    share.share_line(run, "Blue 4")
     told = report("activity-3")
     assert "All three presets" not in told
     assert "[done]     The run is shared with the room" in told
@@ -164,7 +164,7 @@ def test_a_learner_alone_runs_all_three_presets(make_run, keep_run):
 
 def test_an_adopted_run_counts_as_the_learners(make_run, capsys):
     line = share.line(make_run(dials={"GROUP": 4}), "Blue 4", "moving", 0.7)
-    run_tables.adopt(line)
+    adoption.adopt(line)
     capsys.readouterr()
     introduce()
     assert missing("activity-3") == [
@@ -259,7 +259,7 @@ def test_the_nearest_name_is_offered():
 )
 def test_damage_becomes_a_line(make_run, keep_run, damage, capsys):
     run = keep_run(make_run())
-    run_tables.fill_worksheet()
+    worksheet.fill_worksheet()
     damage(run.folder)
     progress.checkpoint()
     told = capsys.readouterr().out

@@ -11,7 +11,7 @@ import pytest
 
 from tuning import folders
 from tuning.data import loading
-from tuning.data.loading import LABELS
+from tuning.data.labels import LABELS
 from tuning.errors import DataError
 
 FIRMS = ("Norlyd", "Castrum Foods", "Varnhem Tools", "Lumeride", "Halvik", "Sodrel")

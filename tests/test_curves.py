@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from tuning.data.loading import LABELS
+from tuning.data.labels import LABELS
 from tuning.errors import RunError
 from tuning.figures import curves
 

@@ -10,7 +10,8 @@ import pytest
 
 from tuning import folders
 from tuning.data import loading
-from tuning.data.loading import LABELS, PARTS
+from tuning.data.labels import LABELS
+from tuning.data.loading import PARTS
 from tuning.errors import DataError
 
 TRACEBACK_WORDS = ("Traceback", "Error:", "Exception", "pandas", "NaN", "None", "object at", "codec")

@@ -15,7 +15,7 @@ from conftest import step_rows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tuning.data.loading import LABELS
+from tuning.data.labels import LABELS
 from tuning.dials import Dials
 from tuning.runs import reference, symptoms
 from tuning.runs.diagnosis import convergence, diagnose, room_word, tried

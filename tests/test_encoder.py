@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from tuning import folders
-from tuning.data.loading import LABELS
+from tuning.data.labels import LABELS
 from tuning.encoder import finding as encoders
 from tuning.errors import DialError, EncoderError
 

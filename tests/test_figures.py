@@ -2,7 +2,7 @@
 
 import pytest
 
-from maintain import curve_figures
+from maintain import curve_figures, reference_runs
 from tuning.errors import EncoderError
 from tuning.runs import reference
 from tuning.runs.diagnosis import diagnose
@@ -52,13 +52,13 @@ def test_a_picture_for_learners_gives_nothing_away(letter):
 
 def test_distilberts_runs_stand_beside_the_built_in_encoders_and_not_in_their_place():
     own, embedded = (
-        {name for name in reference.plan(model) if not name.startswith(reference.BACKUP)}
+        {name for name in reference_runs.plan(model) if not name.startswith(reference_runs.BACKUP)}
         for model in ("distilbert", "embedded")
     )
-    assert {name.removeprefix(reference.DISTILBERT) for name in own} == embedded
+    assert {name.removeprefix(reference_runs.DISTILBERT) for name in own} == embedded
     assert not own & embedded
-    assert reference.thinning("distilbert-sweep-01") == reference.SWEEP_THINNING
-    assert reference.thinning("distilbert-just_right-seed1") == reference.WHOLE
+    assert reference_runs.thinning("distilbert-sweep-01") == reference_runs.SWEEP_THINNING
+    assert reference_runs.thinning("distilbert-just_right-seed1") == reference_runs.WHOLE
 
 
 def test_no_other_encoder_is_recorded_in_the_place_of_distilbert(tmp_path, monkeypatch):
@@ -68,7 +68,7 @@ def test_no_other_encoder_is_recorded_in_the_place_of_distilbert(tmp_path, monke
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     before = reference.names()
     with pytest.raises(EncoderError, match="one of the encoder that was asked for"):
-        reference.record("distilbert", ["too_low-seed1"])
+        reference_runs.record("distilbert", ["too_low-seed1"])
     assert reference.names() == before
 
 
@@ -87,6 +87,6 @@ def test_the_reference_runs_stay_small():
 
 def test_runs_that_a_curve_is_drawn_from_are_kept_whole():
     drawn = {*curve_figures.CURVES.values(), curve_figures.LIVE}
-    for name in drawn | {name for name in reference.names() if reference.thinning(name) == reference.WHOLE}:
+    for name in drawn | {name for name in reference.names() if reference_runs.thinning(name) == reference_runs.WHOLE}:
         steps = [step["step"] for step in reference.load(name).steps]
         assert steps == list(range(1, len(steps) + 1)), name

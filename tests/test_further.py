@@ -4,19 +4,21 @@ import numpy as np
 import pytest
 
 from tuning.cost import estimate
-from tuning.data.loading import LABELS, load
+from tuning.cost.speed import Speed
+from tuning.data.labels import LABELS
+from tuning.data.loading import load
 from tuning.dials import TRAINED_PARTS, Dials, FrozenDials, FurtherDials
 from tuning.encoder import finding as encoders
 from tuning.errors import RunError
 from tuning.evidence import experiment_log
 from tuning.further import options, schedules
-from tuning.room.adopt import adopt
+from tuning.room.adoption import adopt
 from tuning.room.share import line
 from tuning.runs.record import COMPARISON_FILE, FURTHER_NOTEBOOK, last_run, save_predictions
 from tuning.training import machine
 
 SETUP = FurtherDials()
-SPEED = estimate.Speed(step=0.05, token=2e-4, read=1e-4, fixed=1.0, source="a test")
+SPEED = Speed(step=0.05, token=2e-4, read=1e-4, fixed=1.0, source="a test")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from tuning import folders
-from tuning.evidence import experiment_log, run_tables, worksheet
+from tuning.evidence import experiment_log, predictions, run_tables, worksheet
 from tuning.room import board, share
 from tuning.runs import diagnosis, reference
 from tuning.runs.record import Run, note_finished, save_predictions
@@ -76,7 +76,7 @@ def tables(runs: list[Run]) -> str:
         shown += [
             run_tables.verdict_text(run),
             str(diagnosis.convergence(run)),
-            text(run_tables.prediction_and_result(run)),
+            text(predictions.prediction_and_result(run)),
         ]
         shown += [worksheet.baseline_row(run), worksheet.worksheet_row(run), diagnosis.room_word(run)]
     return "\n".join(shown)

@@ -12,8 +12,8 @@ import pytest
 
 from tuning import folders
 from tuning.errors import RunError
-from tuning.evidence import experiment_log, run_tables
-from tuning.evidence.run_tables import LOG_COLUMNS, WORKSHEET_COLUMNS
+from tuning.evidence import experiment_log, run_tables, worksheet
+from tuning.evidence.experiment_log import LOG_COLUMNS, WORKSHEET_COLUMNS
 from tuning.runs.diagnosis import diagnose
 from tuning.runs.record import Run
 
@@ -22,25 +22,25 @@ PROCESSES = 4
 
 def raw_rows() -> list[list[str]]:
     """The log as a plain CSV reader sees it, header first."""
-    with run_tables.log_file().open(encoding="utf-8", newline="") as file:
+    with experiment_log.log_file().open(encoding="utf-8", newline="") as file:
         return list(csv.reader(file))
 
 
 def ids() -> list[str]:
-    return run_tables.read_log()["Run ID"].tolist()
+    return experiment_log.read_log()["Run ID"].tolist()
 
 
 # The log
 
 
 def test_without_a_run_the_log_is_empty_but_has_its_columns():
-    log = run_tables.read_log()
+    log = experiment_log.read_log()
     assert log.empty
     assert log.columns.tolist() == list(LOG_COLUMNS)
 
 
 def test_the_worksheets_columns_come_first(make_run):
-    run_tables.append(make_run())
+    experiment_log.append(make_run())
     header = raw_rows()[0]
     assert header == list(LOG_COLUMNS)
     assert header[:12] == list(WORKSHEET_COLUMNS)
@@ -50,21 +50,21 @@ def test_the_worksheets_columns_come_first(make_run):
 def test_a_run_is_logged_once_however_often_it_is_appended(make_run):
     run = make_run(run_id="run-1")
     for _ in range(3):
-        run_tables.append(run)
-    run_tables.append(make_run(run_id="run-2"))
+        experiment_log.append(run)
+    experiment_log.append(make_run(run_id="run-2"))
     assert ids() == ["run-1", "run-2"]
 
 
 def test_a_run_that_is_appended_again_has_its_new_numbers(make_run):
-    run_tables.append(make_run(run_id="run-1"))
-    run_tables.append(make_run(run_id="run-1", final={"val_accuracy": 0.9}))
-    assert run_tables.read_log()["Accuracy"].tolist() == ["0.900"]
+    experiment_log.append(make_run(run_id="run-1"))
+    experiment_log.append(make_run(run_id="run-1", final={"val_accuracy": 0.9}))
+    assert experiment_log.read_log()["Accuracy"].tolist() == ["0.900"]
 
 
 def test_a_row_holds_what_is_needed_to_repeat_the_run(make_run):
     run = make_run(dials={"GROUP": 5, "EPOCHS": 3, "SCHEDULER": "cosine"}, diagnosis={"verdict": "just right"})
-    run_tables.append(run)
-    row = run_tables.read_log().iloc[0].to_dict()
+    experiment_log.append(run)
+    row = experiment_log.read_log().iloc[0].to_dict()
     assert (
         row
         | {
@@ -94,23 +94,23 @@ def test_a_row_holds_what_is_needed_to_repeat_the_run(make_run):
 
 
 def test_numbers_that_a_diverged_run_lacks_stay_empty(diverged_run):
-    run_tables.append(diverged_run)
-    row = run_tables.read_log().iloc[0]
+    experiment_log.append(diverged_run)
+    row = experiment_log.read_log().iloc[0]
     assert (row["Train loss (end)"], row["Val loss"]) == ("", "")
     assert (row["Outcome"], row["LR preset"], row["Accuracy"]) == ("diverged", "TOO_HIGH", "0.780")
-    assert "nan" not in run_tables.log_file().read_text().lower()
-    assert "None" not in run_tables.log_file().read_text()
+    assert "nan" not in experiment_log.log_file().read_text().lower()
+    assert "None" not in experiment_log.log_file().read_text()
 
 
 def test_a_note_written_into_the_log_survives_the_next_run(make_run):
-    run_tables.append(make_run(run_id="run-1"))
+    experiment_log.append(make_run(run_id="run-1"))
     rows = raw_rows()
     rows[1][LOG_COLUMNS.index("Notes")] = 'good, "really";\nnot luck'
-    with run_tables.log_file().open("w", encoding="utf-8-sig", newline="") as file:
+    with experiment_log.log_file().open("w", encoding="utf-8-sig", newline="") as file:
         csv.writer(file).writerows(rows)
-    run_tables.append(make_run(run_id="run-2"))
+    experiment_log.append(make_run(run_id="run-2"))
     assert ids() == ["run-1", "run-2"]
-    assert run_tables.read_log()["Notes"].tolist() == ['good, "really";\nnot luck', ""]
+    assert experiment_log.read_log()["Notes"].tolist() == ['good, "really";\nnot luck', ""]
 
 
 EDITS = {
@@ -137,11 +137,11 @@ STILL_READ = {
 
 @pytest.mark.parametrize("name", EDITS)
 def test_a_file_that_was_edited_is_kept_aside_and_what_can_be_read_goes_on(make_run, capsys, name):
-    run_tables.append(make_run(run_id="20260105-090000-just-right"))
-    edited = EDITS[name](run_tables.log_file().read_text()).encode("utf-8", "surrogateescape")
-    run_tables.log_file().write_bytes(edited)
-    run_tables.append(make_run(run_id="run-2"))
-    aside = run_tables.log_file().with_name("experiment_log_kept_aside_1.csv")
+    experiment_log.append(make_run(run_id="20260105-090000-just-right"))
+    edited = EDITS[name](experiment_log.log_file().read_text()).encode("utf-8", "surrogateescape")
+    experiment_log.log_file().write_bytes(edited)
+    experiment_log.append(make_run(run_id="run-2"))
+    aside = experiment_log.log_file().with_name("experiment_log_kept_aside_1.csv")
     assert aside.read_bytes() == edited
     assert ids() == [*filter(None, [STILL_READ.get(name)]), "run-2"]
     (said,) = capsys.readouterr().out.splitlines()
@@ -151,13 +151,13 @@ def test_a_file_that_was_edited_is_kept_aside_and_what_can_be_read_goes_on(make_
 
 @pytest.mark.parametrize("name", [name for name in EDITS if name not in STILL_READ])
 def test_reading_a_file_edited_beyond_recognition_is_one_line(make_run, name):
-    run_tables.append(make_run(run_id="20260105-090000-just-right"))
-    edited = EDITS[name](run_tables.log_file().read_text()).encode("utf-8", "surrogateescape")
-    run_tables.log_file().write_bytes(edited)
+    experiment_log.append(make_run(run_id="20260105-090000-just-right"))
+    edited = EDITS[name](experiment_log.log_file().read_text()).encode("utf-8", "surrogateescape")
+    experiment_log.log_file().write_bytes(edited)
     with pytest.raises(RunError, match="cannot be read as a log") as told:
-        run_tables.read_log()
+        experiment_log.read_log()
     assert "\n" not in str(told.value)
-    assert run_tables.log_file().read_bytes() == edited
+    assert experiment_log.log_file().read_bytes() == edited
 
 
 NOTES = {"run-1": 'good, "really"; 5 £ well spent\nand not luck', "run-2": "- 0.02 lower; why?", "run-3": "=1+1"}
@@ -200,18 +200,18 @@ FORMS = {
 @pytest.mark.parametrize("name", FORMS)
 def test_notes_survive_every_form_in_which_a_spreadsheet_saves_the_log(make_run, keep_run, name):
     for run_id in NOTES:
-        run_tables.append(keep_run(make_run(run_id=run_id, data=make_run().data | {"sha256": "1" * 64})))
-    before = run_tables.read_log().drop(columns="Notes")
+        experiment_log.append(keep_run(make_run(run_id=run_id, data=make_run().data | {"sha256": "1" * 64})))
+    before = experiment_log.read_log().drop(columns="Notes")
     rows = raw_rows()
     for row in rows[1:]:
         row[LOG_COLUMNS.index("Notes")] = NOTES[row[0]]
     form, separator, encoding = FORMS[name]
-    with run_tables.log_file().open("w", encoding=encoding, newline="") as file:
+    with experiment_log.log_file().open("w", encoding=encoding, newline="") as file:
         csv.writer(file, delimiter=separator).writerows(form(rows))
-    shown = run_tables.read_log().set_index("Run ID")["Notes"].to_dict()
+    shown = experiment_log.read_log().set_index("Run ID")["Notes"].to_dict()
     assert {run_id: shown[run_id] for run_id in NOTES} == NOTES
-    run_tables.append(make_run(run_id="run-4"))
-    after = run_tables.read_log().set_index("Run ID")
+    experiment_log.append(make_run(run_id="run-4"))
+    after = experiment_log.read_log().set_index("Run ID")
     assert {run_id: after.loc[run_id, "Notes"] for run_id in NOTES} == NOTES
     kept = after.loc[before["Run ID"], [column for column in before if column != "Run ID"]].reset_index()
     assert kept[before.columns.tolist()].equals(before)
@@ -219,7 +219,7 @@ def test_notes_survive_every_form_in_which_a_spreadsheet_saves_the_log(make_run,
         assert after.loc[[*NOTES], "mine 0"].tolist() == ["mine 1", "mine 2", "mine 3"]
     assert ("Mean of all" in after.index) == (name == "a line below the table")
     # From now on it is our form again, and nothing more is set aside.
-    run_tables.append(make_run(run_id="run-5"))
+    experiment_log.append(make_run(run_id="run-5"))
     assert len(list(folders.runs().glob("experiment_log_kept_aside_*"))) == (name != "a column added at the end")
     raw = {row[0]: row[LOG_COLUMNS.index("Notes")] for row in raw_rows()[1:]}
     assert (raw["run-2"], raw["run-3"]) == ("'- 0.02 lower; why?", "'=1+1")
@@ -227,30 +227,30 @@ def test_notes_survive_every_form_in_which_a_spreadsheet_saves_the_log(make_run,
 
 @pytest.mark.parametrize("note", ["good, but slow", "one, two, three", ", and", "a;b,c"])
 def test_a_note_with_commas_and_no_quotation_marks_is_kept_whole(make_run, keep_run, note):
-    run_tables.append(keep_run(make_run()))
-    run_tables.log_file().write_text(run_tables.log_file().read_text().replace("+0.040,,", f"+0.040,{note},"))
-    run_tables.append(make_run(run_id="run-2"))
-    assert run_tables.read_log()["Notes"].tolist() == [note, ""]
+    experiment_log.append(keep_run(make_run()))
+    experiment_log.log_file().write_text(experiment_log.log_file().read_text().replace("+0.040,,", f"+0.040,{note},"))
+    experiment_log.append(make_run(run_id="run-2"))
+    assert experiment_log.read_log()["Notes"].tolist() == [note, ""]
 
 
 def test_a_rebuilt_log_that_cannot_be_written_leaves_the_one_that_is_there(make_run, keep_run, monkeypatch):
     for number in range(6):
-        run_tables.append(keep_run(make_run(run_id=f"run-{number}")))
-    edited = run_tables.log_file().read_text().replace(",", ";").replace("Run ID", "Which")
-    run_tables.log_file().write_text(edited)
+        experiment_log.append(keep_run(make_run(run_id=f"run-{number}")))
+    edited = experiment_log.log_file().read_text().replace(",", ";").replace("Run ID", "Which")
+    experiment_log.log_file().write_text(edited)
     written = experiment_log.write_whole
 
     def full(path, content):
-        if path == run_tables.log_file():
+        if path == experiment_log.log_file():
             raise OSError(28, "No space left on device")
         written(path, content)
 
     monkeypatch.setattr(experiment_log, "write_whole", full)
     with pytest.raises(RunError, match="No space"):
-        run_tables.append(keep_run(make_run(run_id="run-6")))
-    assert run_tables.log_file().read_text() == edited
+        experiment_log.append(keep_run(make_run(run_id="run-6")))
+    assert experiment_log.log_file().read_text() == edited
     monkeypatch.setattr(experiment_log, "write_whole", written)
-    run_tables.append(make_run(run_id="run-6"))
+    experiment_log.append(make_run(run_id="run-6"))
     assert sorted(ids()) == [f"run-{number}" for number in range(7)]
 
 
@@ -258,41 +258,41 @@ def test_a_rebuilt_log_that_cannot_be_written_leaves_the_one_that_is_there(make_
     "raw", [b"\x89PNG\r\n\x00\xff", b"\x00" * 2_000, b'"' + b"x" * 200_000, "Run ID".encode("utf-16")]
 )
 def test_reading_any_bytes_is_one_line(raw):
-    run_tables.log_file().parent.mkdir()
-    run_tables.log_file().write_bytes(raw)
+    experiment_log.log_file().parent.mkdir()
+    experiment_log.log_file().write_bytes(raw)
     with pytest.raises(RunError, match="cannot be read as a log"):
-        run_tables.read_log()
+        experiment_log.read_log()
 
 
 def test_a_log_of_its_header_alone_is_empty(make_run):
-    run_tables.log_file().parent.mkdir()
-    run_tables.log_file().write_text(",".join(LOG_COLUMNS) + "\n")
-    assert run_tables.read_log().empty
-    run_tables.append(make_run(run_id="run-1"))
+    experiment_log.log_file().parent.mkdir()
+    experiment_log.log_file().write_text(",".join(LOG_COLUMNS) + "\n")
+    assert experiment_log.read_log().empty
+    experiment_log.append(make_run(run_id="run-1"))
     assert ids() == ["run-1"]
 
 
 def test_a_log_that_cannot_be_opened_is_one_line():
-    run_tables.log_file().mkdir(parents=True)
+    experiment_log.log_file().mkdir(parents=True)
     with pytest.raises(RunError, match="cannot be opened"):
-        run_tables.read_log()
+        experiment_log.read_log()
 
 
 def test_a_new_log_begins_with_the_runs_on_this_machine(make_run, keep_run, capsys):
     for number in (1, 2):
         keep_run(make_run(run_id=f"run-{number}"), minutes=10 - number)
     (folders.runs() / "run-1" / "run.json").write_text("damaged")
-    run_tables.log_file().write_text("edited")
-    run_tables.append(make_run(run_id="run-3"))
+    experiment_log.log_file().write_text("edited")
+    experiment_log.append(make_run(run_id="run-3"))
     assert ids() == ["run-2", "run-3"]
     assert "begins with the 1 runs on this machine" in capsys.readouterr().out
 
 
 def test_a_second_edited_file_does_not_replace_the_first(make_run):
     for number in (1, 2, 3):
-        run_tables.log_file().parent.mkdir(parents=True, exist_ok=True)
-        run_tables.log_file().write_text(f"edited {number}")
-        run_tables.append(make_run())
+        experiment_log.log_file().parent.mkdir(parents=True, exist_ok=True)
+        experiment_log.log_file().write_text(f"edited {number}")
+        experiment_log.append(make_run())
     kept = sorted(folders.runs().glob("experiment_log_kept_aside_*.csv"))
     assert [path.read_text() for path in kept] == ["edited 1", "edited 2", "edited 3"]
 
@@ -305,24 +305,24 @@ def test_a_cell_that_a_spreadsheet_would_run_is_defused(make_run, text):
     run = make_run()
     run.data["path"] = text
     for _ in range(2):
-        run_tables.append(run)
-        run_tables.append(make_run(run_id="run-2"))
+        experiment_log.append(run)
+        experiment_log.append(make_run(run_id="run-2"))
     rows = raw_rows()
     assert {row[LOG_COLUMNS.index("Data")] for row in rows[1:]} == {"'" + text, "sentences.csv"}
 
 
 @pytest.mark.parametrize("gap", [-0.25, 0.04])
 def test_a_signed_number_is_no_formula(make_run, gap):
-    run_tables.append(make_run(final={"gap_accuracy": gap}))
-    assert run_tables.read_log()["Gen. gap"].tolist() == [f"{gap:+.3f}"]
+    experiment_log.append(make_run(final={"gap_accuracy": gap}))
+    assert experiment_log.read_log()["Gen. gap"].tolist() == [f"{gap:+.3f}"]
 
 
 def test_a_log_that_was_begun_before_there_were_departures_goes_on(make_run):
-    run_tables.append(make_run())
-    table = run_tables.read_log().drop(columns=list(experiment_log._ADDED_LATER)).assign(Notes="mine")
-    table.to_csv(run_tables.log_file(), index=False)
-    run_tables.append(make_run(run_id="second", departures=["optim: adamw_torch_fused, sgd"]))
-    rows = run_tables.read_log()
+    experiment_log.append(make_run())
+    table = experiment_log.read_log().drop(columns=list(experiment_log._ADDED_LATER)).assign(Notes="mine")
+    table.to_csv(experiment_log.log_file(), index=False)
+    experiment_log.append(make_run(run_id="second", departures=["optim: adamw_torch_fused, sgd"]))
+    rows = experiment_log.read_log()
     assert rows["Notes"].tolist() == ["mine", ""]
     assert rows["Departures"].tolist() == ["", "optim: adamw_torch_fused, sgd"]
     assert [path.name for path in folders.runs().glob("*kept_aside*")] == []
@@ -331,7 +331,7 @@ def test_a_log_that_was_begun_before_there_were_departures_goes_on(make_run):
 def append_many(record: dict, name: str, rows: int, barrier) -> None:
     barrier.wait()
     for number in range(rows):
-        run_tables.append(Run(**record | {"run_id": f"{name}-{number}"}))
+        experiment_log.append(Run(**record | {"run_id": f"{name}-{number}"}))
 
 
 @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ def test_four_processes_at_once_lose_no_row(make_run, rows):
 def keep_appending(record: dict, name: str, finished: int) -> None:
     """Append rows until somebody kills this process; say each finished row's id through a pipe."""
     for number in itertools.count():
-        run_tables.append(Run(**record | {"run_id": f"{name}-{number}"}))
+        experiment_log.append(Run(**record | {"run_id": f"{name}-{number}"}))
         os.write(finished, f"{name}-{number}\n".encode())
 
 
@@ -367,13 +367,13 @@ def keep_appending(record: dict, name: str, finished: int) -> None:
 def test_a_kill_at_any_moment_costs_no_finished_row(make_run, kills):
     rng, record, finished = random.Random(3), vars(make_run()), set()
     began = time.perf_counter()
-    run_tables.append(make_run())
+    experiment_log.append(make_run())
     # On a busy machine a row takes longer, and some must be finished before the kill.
     longest = min(0.1 + 5 * (time.perf_counter() - began), 1.0)
     for number in range(kills):
         if number % 50 == 0:
             # A longer log makes a kill in the middle of writing likelier; one without end only makes it slow.
-            run_tables.log_file().unlink(missing_ok=True)
+            experiment_log.log_file().unlink(missing_ok=True)
             finished.clear()
         reader, writer = os.pipe()
         child = multiprocessing.get_context("fork").Process(
@@ -391,49 +391,51 @@ def test_a_kill_at_any_moment_costs_no_finished_row(make_run, kills):
         # The last row may have got in just before its name was told.
         assert len(found) == len(set(found)) <= len(finished) + 1 + number
     assert finished
-    run_tables.append(make_run(run_id="afterwards"))
+    experiment_log.append(make_run(run_id="afterwards"))
     assert {path.name for path in folders.runs().iterdir()} == {"experiment_log.csv", "experiment_log.lock"}
 
 
 @pytest.mark.parametrize(("number", "text"), [(28, "No space left on device"), (13, "Permission denied")])
 def test_a_log_that_cannot_be_written_is_one_line_and_stays_as_it_was(make_run, monkeypatch, number, text):
-    run_tables.append(make_run(run_id="run-1"))
-    before = run_tables.log_file().read_bytes()
+    experiment_log.append(make_run(run_id="run-1"))
+    before = experiment_log.log_file().read_bytes()
 
     def refuse(path, content):
         raise OSError(number, text)
 
     monkeypatch.setattr(experiment_log, "write_whole", refuse)
     with pytest.raises(RunError, match=text) as told:
-        run_tables.append(make_run(run_id="run-2"))
+        experiment_log.append(make_run(run_id="run-2"))
     assert "journal.append(run.last_run('run-2'))" in str(told.value)
-    assert run_tables.log_file().read_bytes() == before
+    assert experiment_log.log_file().read_bytes() == before
 
 
 def test_every_dial_of_a_run_is_in_its_row(make_run):
     run = make_run(dials={"AGREEMENT": "75"})
-    run_tables.append(run)
-    assert run_tables.read_log()["Other dials"].tolist() == ["AGREEMENT=75 LABEL_NOISE=0.0 PRECISION=auto SPEED=fast"]
+    experiment_log.append(run)
+    assert experiment_log.read_log()["Other dials"].tolist() == [
+        "AGREEMENT=75 LABEL_NOISE=0.0 PRECISION=auto SPEED=fast"
+    ]
 
 
 def test_a_note_survives_when_its_run_is_logged_again(make_run):
-    run_tables.append(make_run(run_id="run-1"))
+    experiment_log.append(make_run(run_id="run-1"))
     rows = raw_rows()
     rows[1][LOG_COLUMNS.index("Notes")] = "mine"
-    with run_tables.log_file().open("w", encoding="utf-8", newline="") as file:
+    with experiment_log.log_file().open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(rows)
-    run_tables.append(make_run(run_id="run-1", final={"val_accuracy": 0.9}))
-    assert run_tables.read_log().loc[0, ["Accuracy", "Notes"]].tolist() == ["0.900", "mine"]
+    experiment_log.append(make_run(run_id="run-1", final={"val_accuracy": 0.9}))
+    assert experiment_log.read_log().loc[0, ["Accuracy", "Notes"]].tolist() == ["0.900", "mine"]
 
 
 def test_the_log_lies_where_the_runs_lie(workshop_folders: Path):
-    assert run_tables.log_file() == workshop_folders / "runs" / "experiment_log.csv"
+    assert experiment_log.log_file() == workshop_folders / "runs" / "experiment_log.csv"
 
 
 # The worksheet's row
 
 
-@pytest.mark.parametrize("row", [run_tables.worksheet_row, run_tables.baseline_row])
+@pytest.mark.parametrize("row", [worksheet.worksheet_row, worksheet.baseline_row])
 def test_a_worksheet_row_has_a_cell_for_every_column(make_run, diverged_run, row):
     for run in (make_run(), diverged_run, make_run(losses=[], epochs=[], final=None, baseline={}, majority={})):
         text = row(run)
@@ -443,19 +445,19 @@ def test_a_worksheet_row_has_a_cell_for_every_column(make_run, diverged_run, row
 
 
 def test_a_worksheet_row_says_what_the_run_did(make_run):
-    cells = [cell.strip() for cell in run_tables.worksheet_row(make_run()).strip("|").split("|")]
+    cells = [cell.strip() for cell in worksheet.worksheet_row(make_run()).strip("|").split("|")]
     assert cells[1:] == [
         "JUST_RIGHT", "0.0001", "constant", "2", "800", "0.450", "0.600", "0.780", "0.760", "+0.040", "",
     ]  # fmt: skip
 
 
 def test_empty_numbers_stay_empty_in_the_row_of_a_diverged_run(diverged_run):
-    cells = [cell.strip() for cell in run_tables.worksheet_row(diverged_run).strip("|").split("|")]
+    cells = [cell.strip() for cell in worksheet.worksheet_row(diverged_run).strip("|").split("|")]
     assert cells[6:8] == ["", ""]
 
 
 def test_the_baseline_row_says_that_the_head_is_untrained(make_run):
-    cells = [cell.strip() for cell in run_tables.baseline_row(make_run()).strip("|").split("|")]
+    cells = [cell.strip() for cell in worksheet.baseline_row(make_run()).strip("|").split("|")]
     assert (cells[0], cells[6], cells[-1]) == ("Baseline", "1.100", "untrained head; tiny")
     assert cells[1:6] == [""] * 5
 

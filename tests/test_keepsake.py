@@ -16,7 +16,7 @@ from tuning import folders
 from tuning.dials import Dials
 from tuning.errors import KeepsakeError
 from tuning.evidence import archive as keepsake
-from tuning.evidence import archive_merging, experiment_log, predictions, run_tables, worksheet
+from tuning.evidence import archive_merging, experiment_log, predictions, worksheet
 from tuning.evidence.worksheet import read_template
 from tuning.notebook.session import notebook_file
 from tuning.runs.record import finished_runs, last_run
@@ -127,14 +127,14 @@ def test_a_worksheet_that_nobody_has_written_into_gives_way(morning, another_mac
 
 
 def test_logs_predictions_and_the_order_of_runs_are_joined(morning, another_machine, make_run, keep_run):
-    run_tables.predict(Dials(), "stalled")
+    predictions.predict(Dials(), "stalled")
     experiment_log.amend(make_run(run_id=morning[0]), note="saved")
     saved = keepsake.save()
     another_machine()
     here = keep_run(make_run(run_id="20260105-130000-too-high"))
     experiment_log.append(here)
     experiment_log.amend(make_run(run_id=morning[0]), note="here")
-    run_tables.predict(Dials(), "moving")
+    predictions.predict(Dials(), "moving")
     for _ in range(2):
         keepsake.bring_back(saved)
         rows = experiment_log.read_log().set_index("Run ID")

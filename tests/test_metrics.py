@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
 
-from tuning.data.loading import LABELS
+from tuning.data.labels import LABELS
 from tuning.errors import RunError
 from tuning.runs import metrics
 from tuning.runs.metrics import Scores

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tuning.data.loading import LABELS, load, split
+from tuning.data.labels import LABELS
+from tuning.data.loading import load, split
 from tuning.errors import RunError
 from tuning.further import error_analysis
 from tuning.runs.record import save_predictions

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tuning.cost import estimate, planning
-from tuning.cost.estimate import Speed
 from tuning.cost.planning import LearningCurve, estimate_and_actual, learning_curve, plan
+from tuning.cost.speed import Speed
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
 from tuning.errors import RunError

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info
 
 from tuning import folders
 from tuning.data import loading as sentences
-from tuning.data.loading import LABELS
+from tuning.data.labels import LABELS
 from tuning.dials import PRESETS, SgdDials
 from tuning.runs import metrics, reference
 from tuning.runs.record import last_run, load_predictions
@@ -226,7 +226,8 @@ def test_the_goal_of_the_dial_is_reached_by_a_range_of_rates_and_lost_by_doublin
 
 
 def test_the_backup_lab_imports_no_torch():
-    code = "import sys, tuning.sgd.classifier, tuning.sgd.surface, tuning.figures.curves, tuning.notebook.headless; print(sorted(sys.modules))"
+    modules = "tuning.sgd.classifier, tuning.sgd.surface, tuning.figures.curves, tuning.notebook.headless"
+    code = f"import sys, {modules}; print(sorted(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(folders.LAB)}, capture_output=True, text=True
     )

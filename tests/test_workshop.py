@@ -1371,8 +1371,9 @@ def installed_versions(python: Path) -> dict[str, str]:
 def test_real_installation(tmp_path):
     for name in ("workshop.py", "constraints.txt", *(kit.requirements for kit in (MAIN, BACKUP))):
         shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / "lab" / "tuning").mkdir(parents=True)
-    (tmp_path / "lab" / "tuning" / "headless.py").write_text("import torch, transformers\n", encoding="utf-8")
+    (tmp_path / "lab" / "tuning" / "notebook").mkdir(parents=True)
+    headless = tmp_path / "lab" / "tuning" / "notebook" / "headless.py"
+    headless.write_text("import torch, transformers\n", encoding="utf-8")
     for arguments in ([], ["--notebook", "02"]):
         subprocess.run([sys.executable, tmp_path / "workshop.py", "run", *arguments], check=True)
     environment = Environment(tmp_path, MAIN, "own")
@@ -1387,8 +1388,9 @@ def test_real_installation(tmp_path):
 def test_real_installation_of_the_backup_environment(tmp_path):
     for name in ("workshop.py", "constraints.txt", BACKUP.requirements, MAIN.requirements):
         shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / "lab" / "tuning").mkdir(parents=True)
-    (tmp_path / "lab" / "tuning" / "headless.py").write_text("import sklearn, pandas, papermill\n", encoding="utf-8")
+    (tmp_path / "lab" / "tuning" / "notebook").mkdir(parents=True)
+    headless = tmp_path / "lab" / "tuning" / "notebook" / "headless.py"
+    headless.write_text("import sklearn, pandas, papermill\n", encoding="utf-8")
     subprocess.run([sys.executable, tmp_path / "workshop.py", "run", "--notebook", "02"], check=True)
     environment = Environment(tmp_path, BACKUP, "own")
     assert "torch" not in installed_versions(environment.python)

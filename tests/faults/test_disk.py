@@ -16,7 +16,7 @@ from tuning import folders
 from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
 from tuning.errors import WorksheetError, WorkshopError
-from tuning.evidence import experiment_log, run_tables, worksheet
+from tuning.evidence import experiment_log, worksheet
 from tuning.runs.record import Run, readable_runs
 from tuning.sgd import classifier
 from tuning.training import fit, resume
@@ -82,29 +82,29 @@ def test_installing_is_refused_before_anything_is_written(small_disk):
 
 def test_the_log_stays_whole(small_disk, make_run, monkeypatch):
     monkeypatch.setenv("WORKSHOP_RUNS", str(small_disk(1)))
-    run_tables.append(make_run(run_id="run-1"))
+    experiment_log.append(make_run(run_id="run-1"))
     before = content(folders.runs())
     filler = fill(folders.runs())
-    told = line_of(run_tables.append, make_run(run_id="run-2"))
+    told = line_of(experiment_log.append, make_run(run_id="run-2"))
     assert "No space left on device" in told
     assert content(folders.runs()) == before
     filler.unlink()
-    run_tables.append(make_run(run_id="run-2"))
+    experiment_log.append(make_run(run_id="run-2"))
     assert experiment_log.read_log()["Run ID"].tolist() == ["run-1", "run-2"]
 
 
 def test_the_worksheet_stays_whole(small_disk, make_run, keep_run, monkeypatch):
     monkeypatch.setenv("WORKSHOP_WORK", str(small_disk(1)))
     keep_run(make_run(run_id="run-1"))
-    run_tables.fill_worksheet()
+    worksheet.fill_worksheet()
     before = content(folders.work())
     keep_run(make_run(run_id="run-2"))
     filler = fill(folders.work())
     with pytest.raises(WorksheetError, match="No space left on device"):
-        run_tables.fill_worksheet()
+        worksheet.fill_worksheet()
     assert content(folders.work()) == before
     filler.unlink()
-    assert "run-2" in run_tables.fill_worksheet()
+    assert "run-2" in worksheet.fill_worksheet()
     assert "| run-2 |" in worksheet.filled_file().read_text(encoding="utf-8")
 
 

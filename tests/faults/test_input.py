@@ -18,11 +18,10 @@ from hypothesis import strategies as st
 from rooms import room_run
 
 from tuning.data import loading
-from tuning.data.labels import NOTHING
-from tuning.data.loading import LABELS
+from tuning.data.labels import LABELS, NOTHING
 from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
 from tuning.errors import DataError, DialError, RunError, ShareError, WorksheetError, WorkshopError
-from tuning.evidence import markdown_tables, run_tables, worksheet
+from tuning.evidence import experiment_log, markdown_tables, run_tables, worksheet
 from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
 from tuning.evidence.markdown_tables import bare
 from tuning.room import board, share
@@ -361,8 +360,8 @@ def test_a_record_with_any_value_anywhere_is_refused_or_fit_for_every_reader(tmp
         check(finite(vars(run)), "again")
         for read in (
             run_tables.before_after,
-            run_tables.worksheet_row,
-            run_tables.baseline_row,
+            worksheet.worksheet_row,
+            worksheet.baseline_row,
             run_tables.labs_compared,
         ):
             read(run) if read is not run_tables.labs_compared else read()
@@ -451,7 +450,7 @@ def test_a_worksheet_of_any_bytes_is_filled_or_left_alone(make_run, keep_run, ra
     path.parent.mkdir(parents=True)
     path.write_bytes(raw)
     try:
-        assert isinstance(run_tables.fill_worksheet(), str)
+        assert isinstance(worksheet.fill_worksheet(), str)
     except WorksheetError as problem:
         one_line(problem)
     assert path.read_bytes() == raw
@@ -459,9 +458,9 @@ def test_a_worksheet_of_any_bytes_is_filled_or_left_alone(make_run, keep_run, ra
 
 def test_the_log_edited_by_a_spreadsheet_loses_nothing(make_run, keep_run):
     """Formula cells in notes are text again, and a log that is none any more is kept aside."""
-    run_tables.append(keep_run(make_run()))
-    frame = pd.read_csv(run_tables.log_file(), dtype=str)
+    experiment_log.append(keep_run(make_run()))
+    frame = pd.read_csv(experiment_log.log_file(), dtype=str)
     frame["Notes"] = "=1+1"
-    frame.to_csv(run_tables.log_file(), index=False)
-    run_tables.append(make_run(run_id="run-2"))
-    assert run_tables.read_log()["Notes"].tolist()[0].lstrip("'") == "=1+1"
+    frame.to_csv(experiment_log.log_file(), index=False)
+    experiment_log.append(make_run(run_id="run-2"))
+    assert experiment_log.read_log()["Notes"].tolist()[0].lstrip("'") == "=1+1"

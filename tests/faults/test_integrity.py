@@ -25,13 +25,13 @@ from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
 from tuning.encoder import finding as encoders
 from tuning.errors import EncoderError
-from tuning.evidence import run_tables, worksheet
+from tuning.evidence import worksheet, worksheet_export
 from tuning.notebook.session import notebook_file
 from tuning.room import share
 from tuning.runs.record import Run
 from tuning.training import fit
 
-SOURCES = [folders.ROOT / "workshop.py", *sorted((folders.LAB / "tuning").glob("*.py"))]
+SOURCES = [folders.ROOT / "workshop.py", *sorted((folders.LAB / "tuning").rglob("*.py"))]
 TOKENS = {
     "HF_TOKEN": "hf_" + "Z" * 34,
     "WANDB_API_KEY": "0123456789abcdef" * 2 + "deadbeef",
@@ -313,12 +313,12 @@ def test_a_share_line_holds_no_sentence_no_path_and_no_user(make_run, monkeypatc
 
 def test_an_exported_worksheet_has_nothing_that_runs(make_run, keep_run):
     keep_run(make_run())
-    run_tables.fill_worksheet()
+    worksheet.fill_worksheet()
     path = worksheet.worksheet_file()
     bad = """<script>alert(1)</script> <img src=x onerror=alert(2)> [x](javascript:alert(3)) `<script>`{=html}
 <iframe src="//x">"""
     path.write_text(path.read_text(encoding="utf-8") + f"\n\n{bad}\n", encoding="utf-8")
-    run_tables.export_worksheet()
+    worksheet_export.export_worksheet()
     html = path.with_suffix(".html").read_text(encoding="utf-8")
     tags = set(re.findall(r"<([a-zA-Z]+)", html))
     assert not tags & {"script", "iframe", "object", "embed", "form", "link", "base"}

@@ -28,7 +28,8 @@ from tuning import folders
 from tuning.audit.damaged_signs import damaged
 from tuning.audit.near_copies import NEAR, near_pairs
 from tuning.data.duplicates import duplicates
-from tuning.data.loading import LABELS, PARTS, Data, label_counts, load
+from tuning.data.labels import LABELS
+from tuning.data.loading import PARTS, Data, label_counts, load
 from tuning.data.splits import part_of_each
 from tuning.data.words import SIGNS, token_pattern
 from tuning.errors import WorkshopError

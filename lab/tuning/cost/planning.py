@@ -1,7 +1,7 @@
 """Plan a run under a limit of time or money, and hold the plan against what happened.
 
-Two things are needed: what a run costs on this machine (`tuning.cost.estimate`), and what it brings. The second comes from a
-learning curve, fitted by least squares to every epoch of every run with a working rate that is known::
+Two things are needed: what a run costs on this machine (`tuning.cost.estimate`), and what it brings. The second comes
+from a learning curve, fitted by least squares to every epoch of every run with a working rate that is known::
 
     log(1 - macro-F1) = level - sentences' share x log2(sentences) - epochs' share x log2(epochs)
 

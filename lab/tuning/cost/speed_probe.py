@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset
 from transformers import BatchEncoding, DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
-from tuning.cost.estimate import Speed
+from tuning.cost.speed import Speed
 from tuning.data.loading import load, split, subset
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuning import folders
 from tuning.data import download
-from tuning.data.loading import LABELS
+from tuning.data.labels import LABELS
 from tuning.encoder import model_folder
 from tuning.errors import DialError, EncoderError, nearest
 
@@ -156,8 +156,8 @@ def find(model: str = "distilbert", on_progress: download.Progress | None = None
 def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """Load the encoder and put a fresh three-label head on it.
 
-    The embedded encoder's head reads the mean of the tokens (:mod:`tuning.encoder.pooling_head`); every other encoder has the
-    head that transformers gives it.
+    The embedded encoder's head reads the mean of the tokens (:mod:`tuning.encoder.pooling_head`); every other encoder
+    has the head that transformers gives it.
 
     Parameters
     ----------

@@ -1,49 +1,12 @@
-"""From a run to evidence: what the notebooks call.
-
-The work is done elsewhere, one idea per module: the experiment log (`tuning.evidence.experiment_log`), predictions (`tuning.evidence.predictions`),
-the worksheet (`tuning.evidence.worksheet`) and its export (`tuning.evidence.worksheet_export`), the share line (`tuning.room.share`), adopting
-(`tuning.room.adopt`), repeating (`tuning.notebook.repeat`) and the check for Task 6 (`tuning.evidence.task6`). The tables of single runs
-are here.
-"""
+"""Tables of recorded runs, as the notebooks show them."""
 
 from pathlib import Path
 
 import pandas as pd
 
-from tuning import folders
-from tuning.errors import ShareError
-from tuning.evidence.experiment_log import LOG_COLUMNS, WORKSHEET_COLUMNS, append, log_file, number, read_log, signed
-from tuning.evidence.predictions import predict, prediction_and_result, prediction_of
-from tuning.evidence.task6 import evidence
-from tuning.evidence.worksheet import baseline_row, fill_worksheet, worksheet_row
-from tuning.evidence.worksheet_export import export_worksheet
-from tuning.notebook.repeat import reproduce
-from tuning.room import share
-from tuning.room.adopt import adopt
+from tuning.evidence.experiment_log import number, signed
 from tuning.runs import diagnosis
-from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
-
-__all__ = [
-    "LOG_COLUMNS",
-    "WORKSHEET_COLUMNS",
-    "adopt",
-    "append",
-    "baseline_row",
-    "before_after",
-    "evidence",
-    "export_worksheet",
-    "fill_worksheet",
-    "labs_compared",
-    "log_file",
-    "predict",
-    "prediction_and_result",
-    "read_log",
-    "reproduce",
-    "share_line",
-    "validation_and_test",
-    "verdict_text",
-    "worksheet_row",
-]
+from tuning.runs.record import BACKUP_NOTEBOOK, Run, readable_runs
 
 
 def before_after(run: Run) -> pd.DataFrame:
@@ -145,38 +108,3 @@ def verdict_text(run: Run) -> str:
     found = run.diagnosis
     next_dial = f"Next dial: {found['next_dial']} {diagnosis.tried(run, readable_runs()[0])}".rstrip()
     return "\n".join([f"Verdict: {found['verdict']}", *found["reasons"], next_dial])
-
-
-def share_line(run: Run, group_name: str) -> str:
-    """A run as one line for the chat, with the group's prediction; the same goes to a file in ``share/``.
-
-    Parameters
-    ----------
-    run : Run
-    group_name : str
-        What your group calls itself on the board; empty for no line.
-
-    Returns
-    -------
-    str
-        The line, or what to do.
-
-    Raises
-    ------
-    ShareError
-        If the name cannot be used, or the run is adopted: its own group shares it.
-    """
-    if not group_name.strip():
-        return (
-            "No line yet. Write your group's name between the quotes. Nothing leaves this machine until you paste it."
-        )
-    if (group := adopted_from(run)) is not None:
-        raise ShareError(f"{run.run_id} is {group}'s run, adopted here. Its own group shares it.")
-    made = prediction_of(run) or {"word": None, "f1": None}
-    line = share.line(run, group_name, made["word"], made["f1"])
-    try:
-        share.save(run, group_name, made["word"], made["f1"])
-    except OSError as problem:
-        # The line is what the room waits for.
-        print(f"The file in {folders.short(folders.share())} cannot be written ({problem.strerror}). Post the line.")
-    return line

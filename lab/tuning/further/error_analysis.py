@@ -9,7 +9,8 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from tuning.data.loading import LABELS, load
+from tuning.data.labels import LABELS
+from tuning.data.loading import load
 from tuning.errors import RunError
 from tuning.figures.curves import BLUE, GREY, ORANGE, RED, STYLE, Picture, new_figure
 from tuning.runs import metrics

@@ -261,7 +261,8 @@ def introduction(run_1: Run) -> str:
     lines = [
         f"Run 1 is {run_1.run_id}: {run_1.preset} ({run_1.learning_rate:g}), {dials['SCHEDULER']},"
         f" {sentences} sentences, EPOCHS = {dials['EPOCHS']}, seed {run_1.seed}, {run_1.encoder['name']}.",
-        f"Macro-F1 {experiment_log.number(final.get('val_f1_macro'), 3)}, accuracy {experiment_log.number(final.get('val_accuracy'), 3)},"
+        f"Macro-F1 {experiment_log.number(final.get('val_f1_macro'), 3)},"
+        f" accuracy {experiment_log.number(final.get('val_accuracy'), 3)},"
         f" verdict: {run_1.diagnosis.get('verdict', 'none')}.",
     ]
     if run_1.diagnosis.get("verdict") not in LEARNED:

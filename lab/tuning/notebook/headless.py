@@ -425,14 +425,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def report(folder: Path) -> None:
     """Print the before/after table, the verdict and the worksheet's row of the run in a folder."""
-    from tuning.evidence import run_tables
+    from tuning.evidence import baseline_row, before_after, verdict_text, worksheet_row
 
     if (folder / "run.json").is_file():
         run = Run.load(folder)
         print(f"Encoder: {run.encoder['name']} ({run.encoder['source']})")
-        print(run_tables.before_after(run).to_string())
-        print(run_tables.verdict_text(run))
-        print(run_tables.baseline_row(run), run_tables.worksheet_row(run), sep="\n")
+        print(before_after(run).to_string())
+        print(verdict_text(run))
+        print(baseline_row(run), worksheet_row(run), sep="\n")
     if (folder / COMPARISON_FILE).is_file():
         print((folder / COMPARISON_FILE).read_text(encoding="utf-8").rstrip())
     print(f"Everything is in {folders.short(folder)}")

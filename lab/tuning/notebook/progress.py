@@ -1,7 +1,8 @@
 """Where a learner stands: what of an activity is done and what is missing, from what lies on disk.
 
 `checkpoint` looks at the runs, the predictions, the lines to share and the learner's worksheet. It judges nothing that
-was written: a text counts as there when it has enough words of the learner's own, by the rule of `tuning.evidence.task6`.
+was written: a text counts as there when it has enough words of the learner's own, by the rule of
+`tuning.evidence.task6`.
 """
 
 import dataclasses

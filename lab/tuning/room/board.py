@@ -2,7 +2,8 @@
 
 Every table takes the runs as `collect` gives them. Only runs that differ in nothing but learning rate and seed are
 compared with each other; the others are named with what is different, and runs of the backup lab stand apart, unless
-the whole room has used it. Pictures are in `tuning.room.board_figures`, the clinic's answers in `tuning.room.clinic_board`.
+the whole room has used it. Pictures are in `tuning.room.board_figures`, the clinic's answers in
+`tuning.room.clinic_board`.
 """
 
 import dataclasses

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
-from tuning.data.loading import LABELS
+from tuning.data.labels import LABELS
 from tuning.figures import curves
 from tuning.figures.curves import BLUE, GREEN, GREY, RED, STYLE, Picture, moving_average, new_figure, window_words
 from tuning.room.board import OWN_RATE, Board, by_preset, by_rate

@@ -25,7 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from tuning.data.loading import LABELS, PARTS
+from tuning.data.labels import LABELS
+from tuning.data.loading import PARTS
 from tuning.dials import EVERYTHING, Dials, FrozenDials, SgdDials
 from tuning.room.validators import LARGEST_NUMBER, count, integer, item, mapping, number, text
 from tuning.runs.diagnosis import diagnose

@@ -21,13 +21,14 @@ from typing import Any
 
 from tuning import folders
 from tuning.errors import DialError, RunError, ShareError
+from tuning.evidence.predictions import prediction_of
 from tuning.files import write_whole
 from tuning.room import clinic, framing, run_codec
 from tuning.room.clinic import Score
 from tuning.room.framing import MOST_LINES, RUN, SCORE
 from tuning.room.run_codec import pack, short, unpack
 from tuning.room.validators import clean_name, file_stem, name, number, parse
-from tuning.runs.record import Run
+from tuning.runs.record import Run, adopted_from
 from tuning.runs.symptoms import CALL_WORDS
 
 LONGEST_RECORD = 60_000
@@ -168,6 +169,41 @@ def save(run: Run, group_name: str, word: str | None = None, f1: float | None = 
         path = path.with_name(f"{stem}-{copy}.json")
     write_whole(path, json.dumps(content, indent=1) + "\n")
     return path
+
+
+def share_line(run: Run, group_name: str) -> str:
+    """A run as one line for the chat, with the group's prediction; the same goes to a file in ``share/``.
+
+    Parameters
+    ----------
+    run : Run
+    group_name : str
+        What your group calls itself on the board; empty for no line.
+
+    Returns
+    -------
+    str
+        The line, or what to do.
+
+    Raises
+    ------
+    ShareError
+        If the name cannot be used, or the run is adopted: its own group shares it.
+    """
+    if not group_name.strip():
+        return (
+            "No line yet. Write your group's name between the quotes. Nothing leaves this machine until you paste it."
+        )
+    if (group := adopted_from(run)) is not None:
+        raise ShareError(f"{run.run_id} is {group}'s run, adopted here. Its own group shares it.")
+    made = prediction_of(run) or {"word": None, "f1": None}
+    made_line = line(run, group_name, made["word"], made["f1"])
+    try:
+        save(run, group_name, made["word"], made["f1"])
+    except OSError as problem:
+        # The line is what the room waits for.
+        print(f"The file in {folders.short(folders.share())} cannot be written ({problem.strerror}). Post the line.")
+    return made_line
 
 
 def read(text: str) -> Shared:

@@ -1,7 +1,7 @@
 """Judge a run from its record: the verdict with its reasons, the next dial, and the convergence check.
 
-What counts is in `tuning.runs.symptoms`, one table and one tree; here it is put into words. Only the record counts, never
-the preset's name. An *unclear* run is told what speaks for each reading.
+What counts is in `tuning.runs.symptoms`, one table and one tree; here it is put into words. Only the record counts,
+never the preset's name. An *unclear* run is told what speaks for each reading.
 """
 
 import dataclasses

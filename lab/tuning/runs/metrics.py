@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import scipy  # and not its parts: scipy.stats is loaded when it is used, which keeps the first cell quick
 
-from tuning.data.loading import LABELS
+from tuning.data.labels import LABELS
 from tuning.errors import RunError
 from tuning.runs.record import Run, load_predictions
 

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from tuning import folders
-from tuning.data.loading import LABELS
+from tuning.data.labels import LABELS
 from tuning.dials import Dials
 from tuning.errors import RunError, nearest
 from tuning.files import append_line, clear_parts, write_whole
@@ -39,6 +39,8 @@ COMPARISON_FILE = "comparison.md"
 ADOPTED_FILE = "adopted.json"
 # A run's name is its folder's: a full stop stands between two digits only, as in a rate, and never before an ending.
 RUN_ID = re.compile(r"(?=.{1,81}\Z)[A-Za-z0-9][A-Za-z0-9_-]*(?:(?<=[0-9])\.[0-9][A-Za-z0-9_-]*)?")
+# Folder of the states in the middle of a training inside a run, and the file that says that one of them is whole.
+CHECKPOINTS, MARK = "checkpoints", "whole.json"
 # What the main lab's runs were made with before there was a dial for it.
 FIRST_DIALS = {"LABEL_NOISE": 0.0, "SPEED": "fast"}
 

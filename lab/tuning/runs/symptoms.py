@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from tuning.data.loading import LABELS
+from tuning.data.labels import LABELS
 from tuning.runs.record import Run
 
 

@@ -18,12 +18,13 @@ from sklearn.linear_model import SGDClassifier
 from threadpoolctl import threadpool_limits
 
 from tuning import folders
-from tuning.data.loading import LABELS, Data, Splits, check_parts, flip_labels, label_counts, training_part
+from tuning.data.labels import LABELS
+from tuning.data.loading import Data, Splits, check_parts, flip_labels, label_counts, training_part
 from tuning.data.splits import scored
 from tuning.data.words import SIGNS, token_pattern
 from tuning.dials import SgdDials
 from tuning.errors import RunError
-from tuning.evidence import run_tables
+from tuning.evidence import experiment_log
 from tuning.evidence.predictions import note_start
 from tuning.runs import metrics
 from tuning.runs.diagnosis import diagnose
@@ -210,7 +211,7 @@ def train(features: Features, data: Data, splits: Splits, notebook: str = "02") 
             f"{folders.short(run.folder)} cannot be written ({problem.strerror}). Free some space, then run this cell"
             " again."
         ) from None
-    run_tables.append(run)
+    experiment_log.append(run)
     return run
 
 

@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 from scipy import optimize, special
 
-from tuning.data.loading import LABELS
+from tuning.data.labels import LABELS
 from tuning.sgd.classifier import Features
 
 STEPS = 40

@@ -7,7 +7,7 @@ import evaluate
 import numpy as np
 from transformers import EvalPrediction
 
-from tuning.data.loading import LABELS
+from tuning.data.labels import LABELS
 from tuning.runs import metrics
 
 

@@ -41,13 +41,14 @@ from transformers import (
 )
 
 from tuning import folders
-from tuning.data.loading import LABELS, Data, Splits, check_parts, label_counts, load, split, subset, training_part
+from tuning.data.labels import LABELS
+from tuning.data.loading import Data, Splits, check_parts, label_counts, load, split, subset, training_part
 from tuning.data.splits import MOST_AFTER_EPOCH, scored, scored_sizes
 from tuning.dials import Dials, parse_settings
 from tuning.encoder import finding as encoders
 from tuning.encoder import freezing
 from tuning.errors import DialError, EncoderError, RunError, WorkshopError
-from tuning.evidence import run_tables
+from tuning.evidence import experiment_log, run_tables
 from tuning.evidence.predictions import note_start
 from tuning.runs import metrics
 from tuning.runs.diagnosis import diagnose
@@ -654,7 +655,7 @@ class Recording:
             run.timing["energy_wh"] = watt_hours
         # In this order a kill between the two does no harm: the run is continued, and the log replaces its row.
         try:
-            run_tables.append(run)
+            experiment_log.append(run)
         finally:
             run.save(self.folder)
 
@@ -859,7 +860,7 @@ def open_test(run: Run) -> pd.DataFrame:
         }
         run.save()
         # Its row in the log shows the scores too.
-        run_tables.append(run)
+        experiment_log.append(run)
     return run_tables.validation_and_test(run)
 
 

@@ -15,10 +15,8 @@ from filelock import Timeout
 from tuning import folders
 from tuning.errors import RunError
 from tuning.files import Lock, write_whole
-from tuning.runs.record import Run, finished_runs, last_run
+from tuning.runs.record import CHECKPOINTS, MARK, Run, finished_runs, last_run
 
-MARK = "whole.json"
-CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
 # Seconds after which a run on another computer counts as dead, on a disk without file locks: no lesson is longer.
 LONGEST_TRAINING = 12 * 3600
