@@ -10,12 +10,14 @@ import pytest
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from tuning import folders, headless, journal, pasted
-from tuning.diagnosis import diagnose
+from tuning import folders
 from tuning.dials import Dials, FurtherDials, SgdDials
 from tuning.errors import DialError
-from tuning.run import Run, finished_runs
-from tuning.session import notebook_file
+from tuning.evidence import predictions
+from tuning.notebook import headless, pasted_text
+from tuning.notebook.session import notebook_file
+from tuning.runs.diagnosis import diagnose
+from tuning.runs.record import Run, finished_runs
 
 
 def set_in(path) -> dict[str, object]:
@@ -24,7 +26,7 @@ def set_in(path) -> dict[str, object]:
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type != "code" or "parameters" in cell.metadata.get("tags", []) or cell.id == "place":
             continue
-        if (name := pasted.name_in(cell.source)) is not None:
+        if (name := pasted_text.name_in(cell.source)) is not None:
             found[name] = "".join(cell.source.splitlines()[1:])
             continue
         for one in ast.parse(cell.source.replace("%pip", "# ")).body:
@@ -146,7 +148,7 @@ def test_the_report_of_a_run_shows_the_prediction_beside_the_result(make_run, ke
     run.diagnosis = diagnose(run).as_dict()
     headless.report(keep_run(run).folder)
     assert "predicted" not in capsys.readouterr().out
-    journal.predict(Dials(**run.dials), "crashed", 0.3, "so far up")
+    predictions.predict(Dials(**run.dials), "crashed", 0.3, "so far up")
     headless.report(run.folder)
     told = capsys.readouterr().out
     assert re.search(r"predicted +crashed +0\.30 .*so far up", told)
