@@ -375,7 +375,7 @@ def test_what_was_typed_into_an_exported_file_stays():
     document.write_bytes(document.read_bytes() + b"typed in Word")
     typed = document.read_bytes()
     second, again = worksheet_export.export_worksheet()
-    assert (second.name, again) == ("Activity_Worksheet-2.docx", page)
+    assert (second.name, again) == ("Activity_Worksheet_filled-2.docx", page)
     assert document.read_bytes() == typed
 
 
