@@ -59,7 +59,7 @@ def test_what_a_learner_typed_gives_way_and_the_rest_of_the_cell_stays():
         assert all(line in cells[cell.id] for line in kept)
     prediction = next(cell.source for cell in again if cell.id == "prediction")
     assert "PREDICTION = ''" in prediction
-    assert "print(predict(dials, PREDICTION, PREDICTED_F1, BECAUSE)" in prediction
+    assert "predict(dials, PREDICTION, PREDICTED_F1, BECAUSE)" in prediction
 
 
 @pytest.fixture

@@ -284,7 +284,7 @@ def test_on_a_busy_machine_the_curve_grows_and_after_a_closed_tab_the_next_cell_
 def fill_worksheet(root: Path) -> None:
     """What the cell "Fill your worksheet" does, in the lab's copy of the workshop."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WORKSHOP_")}
-    code = "from tuning import journal; print(journal.fill_worksheet())"
+    code = "from tuning.evidence import fill_worksheet; print(fill_worksheet())"
     subprocess.run([sys.executable, "-c", code], env=kept | {"PYTHONPATH": str(root / "lab")}, check=True)
 
 

@@ -90,5 +90,5 @@ def test_a_run_of_the_backup_lab_repeats_exactly():
 
 def test_the_journal_loads_no_torch():
     """The backup lab has none."""
-    code = "import sys; from tuning import journal, board; sys.exit('torch' in sys.modules or 'pptx' in sys.modules)"
+    code = "import sys; from tuning.notebook import repeat; from tuning import evidence; from tuning.room import board; sys.exit('torch' in sys.modules or 'pptx' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=folders.LAB).returncode == 0
