@@ -169,7 +169,7 @@ def test_the_record_says_which_sentences_were_used(stored, monkeypatch, tiny_dis
 
 
 def test_it_can_be_fetched_ahead_of_the_day(stored, monkeypatch, capsys):
-    monkeypatch.setattr(fetch.encoder, "DISTILBERT", dataclasses.replace(fetch.encoder.DISTILBERT, files=()))
+    monkeypatch.setattr(fetch.finding, "DISTILBERT", dataclasses.replace(fetch.finding.DISTILBERT, files=()))
     with serving(stored, "503") as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         assert fetch.main(["--phrasebank"]) == 2

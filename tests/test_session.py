@@ -23,7 +23,8 @@ def small_notebook() -> nbformat.NotebookNode:
     return new_notebook(
         cells=[
             new_code_cell(
-                "from tuning import data as sentences\nfrom tuning.notebook import session\nimport numpy.linalg\nbegan = 1"
+                "from tuning import data as sentences\nfrom tuning.notebook import session\n"
+                "import numpy.linalg\nbegan = 1"
             ),
             new_markdown_cell("# A title\n\nSome words.\n\n## Dials\n\nMore words."),
             new_code_cell("%matplotlib inline\n!ls\nEPOCHS, GROUP = 2, None\nbegan = 2"),
@@ -369,11 +370,12 @@ def test_a_kernel_stores_the_line_as_the_cells_error(lab, monkeypatch):
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
-    monkeypatch.setenv("PYTHONPATH", str(Path(session.__file__).parents[1]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(session.__file__).parents[2]))
     notebook = new_notebook(
         cells=[
             new_code_cell(
-                f"import pathlib\nfrom tuning import folders\nfrom tuning.notebook import session\nfolders.LAB = pathlib.Path({str(lab)!r})\n"
+                "import pathlib\nfrom tuning import folders\nfrom tuning.notebook import session\n"
+                f"folders.LAB = pathlib.Path({str(lab)!r})\n"
                 "session.start('01')"
             ),
             new_code_cell("from tuning.runs.record import last_run\nlast_run()"),
