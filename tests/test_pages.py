@@ -371,7 +371,7 @@ def test_the_limit_shows_once_a_ball_has_left(visit):
     page = visit("playground.html")
     seen = ("#share", "#limit-words", "#limits", "#presets", "#think", "#rate-slider")
     before = " ".join(page.inner_text(part) for part in seen)
-    assert not re.search(r"% of|×|Limit =|curvature", before)
+    assert not re.search(r"% of|\d . limit|Limit =|curvature", before)
     assert page.locator("#limits span").count() == 0
     leave_for_good(page)
     assert page.locator("#limits span").count() == 1
@@ -699,7 +699,7 @@ def test_an_answer_tells_the_records_reasons_and_what_speaks_against_a_wrong_cau
             page.click("#open-round")
         assert not page.is_visible("#answer")
         # Before Activity 2 nobody has said what an epoch or a schedule is.
-        assert page.locator("#dials .plain-words").is_visible() == (when == "Activity 1")
+        assert page.locator("#questions .plain-words").is_visible() == (when == "Activity 1")
         said = item % len(clinic_cases.OFFERED)
         answer(page, said, 0, 0)
         assert page.locator("#reasons li").all_inner_texts() == run.diagnosis["reasons"]
