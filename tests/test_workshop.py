@@ -26,7 +26,7 @@ from pathlib import Path
 import pytest
 
 import workshop
-from workshop import BACKUP, MAIN, Environment, WorkshopError
+from workshop import BACKUP, MAIN, PARALLEL, Environment, WorkshopError
 
 ROOT = Path(workshop.__file__).resolve().parent
 OWNERS_NINE = {
@@ -964,7 +964,9 @@ def test_test_command_installs_its_tools_and_chooses_the_tests(ready, options, m
     done = ready.run("test", *options, "-k", "a and b", "tests/x.py")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [str(ready.folder), *marks, "-k", "a and b", "tests/x.py"]
-    assert ready.run("test", *options).stderr == ""
+    done = ready.run("test", *options, "--durations=9")
+    assert done.stderr == ""
+    assert json.loads(done.stdout) == [str(ready.folder), *marks, *PARALLEL, "--durations=9"]
 
 
 def test_lab_opens_the_first_notebook_for_this_machine_only(ready):
