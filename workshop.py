@@ -1253,7 +1253,7 @@ def kernel_variables(python: Path) -> dict[str, str]:
     return {"JUPYTER_PATH": os.pathsep.join([own, others]) if others else own}
 
 
-def call(command: Sequence[str], folder: Path | None = None) -> int:
+def call(command: Sequence[str], folder: Path | None = None, variables: Mapping[str, str] | None = None) -> int:
     """Run a program in this terminal and give its exit code.
 
     On Ctrl-C the terminal tells the program too: it is given the time to save its work or, like JupyterLab,
@@ -1270,7 +1270,7 @@ def call(command: Sequence[str], folder: Path | None = None) -> int:
     # Counted from before the program starts: a Ctrl-C in the moment between would leave it running alone.
     usual = signal.signal(signal.SIGINT, count)
     try:
-        environ = {**child_environment(), **kernel_variables(Path(command[0]))}
+        environ = {**child_environment(), **kernel_variables(Path(command[0])), **(variables or {})}
         process = subprocess.Popen(command, cwd=folder, env=environ)
         try:
             while process.returncode is None:
@@ -1302,7 +1302,9 @@ def module_command(module: str) -> Callable[[argparse.Namespace], int]:
 
 def call_module(python: Path, module: str, arguments: Sequence[str]) -> int:
     """Run one of the package's modules; where it ends in an error of its own, name a package that is damaged."""
-    code = call([str(python), "-m", module, *arguments])
+    # The packages of those who maintain the workshop lie beside this file, not in `lab/`.
+    beside = {} if module.startswith("tuning.") else {"PYTHONPATH": str(ROOT)}
+    code = call([str(python), "-m", module, *arguments], variables=beside)
     if code == EXIT_FAILED:
         name_damage()
     return code
@@ -1331,7 +1333,7 @@ def name_damage() -> bool:
 
 def audit_command(options: argparse.Namespace) -> int:
     """Look at a CSV; the backup lab's small environment is enough for that."""
-    return call_module(python_for_notebook("02"), "tuning.audit", options.typed)
+    return call_module(python_for_notebook("02"), "tuning.audit.audit", options.typed)
 
 
 def check_command(options: argparse.Namespace) -> int:
@@ -1339,12 +1341,12 @@ def check_command(options: argparse.Namespace) -> int:
     python = ensure(MAIN)
     if name_damage():
         return EXIT_FAILED
-    return call([str(python), "-m", "tuning.preflight", *options.typed])
+    return call([str(python), "-m", "tuning.notebook.preflight", *options.typed])
 
 
 def run_command(options: argparse.Namespace) -> int:
     """Execute a notebook without a screen."""
-    return call_module(python_for_notebook(options.notebook), "tuning.headless", options.typed)
+    return call_module(python_for_notebook(options.notebook), "tuning.notebook.headless", options.typed)
 
 
 PACK = "pack.json"
@@ -1387,7 +1389,7 @@ def pack_command(options: argparse.Namespace) -> int:
     if (ROOT / "lab" / "models").is_dir():
         shutil.copytree(ROOT / "lab" / "models", models, ignore=pattern, dirs_exist_ok=True)
     fetched = subprocess.run(
-        [str(python), "-m", "tuning.fetch"],
+        [str(python), "-m", "tuning.encoder.fetch"],
         env={**child_environment(), "WORKSHOP_MODELS": str(models), "PYTHONPATH": str(ROOT / "lab")},
     )
     if fetched.returncode:
@@ -1568,7 +1570,7 @@ def test_command(options: argparse.Namespace) -> int:
 
 
 def run_options(parser: argparse.ArgumentParser) -> None:
-    """Describe the options of ``run``, which ``tuning.headless`` gets as they were typed."""
+    """Describe the options of ``run``, which ``tuning.notebook.headless`` gets as they were typed."""
     add = parser.add_argument
     add("--notebook", choices=["01", "02", "03", "04"], default="01", help="which notebook (default: 01)")
     add("--preset", metavar="P", help="learning rate: TOO_LOW, JUST_RIGHT, TOO_HIGH, or a number")
@@ -1670,7 +1672,7 @@ COMMANDS = {
         "Downloads the pinned files from the Hugging Face Hub into lab/models/, checks them, and goes on where an "
         "earlier try broke off. Without it the notebooks ask the Hub themselves, or use the built-in encoder.",
         ["fetch-model", "fetch-model --phrasebank"],
-        module_command("tuning.fetch"),
+        module_command("tuning.encoder.fetch"),
     ),
     "sweep": Command(
         "train many runs at once: a grid over any dials, or a search for a learning rate",
@@ -1678,7 +1680,7 @@ COMMANDS = {
         "--lab backup. What the log has already is not trained again. --set NAME=VALUE fixes a dial. With --search "
         "TRIALS Optuna (or --engine ray) chooses rate and weight decay instead.",
         ["sweep --over LR_PRESET=1e-5,3e-5 --over GROUP=1,2 --set MODEL=embedded", "sweep --search 20"],
-        module_command("tuning.sweep"),
+        module_command("scaling.sweep"),
     ),
     "reference": Command(
         "record the reference runs again (for maintainers and coaches)",
@@ -1686,41 +1688,41 @@ COMMANDS = {
         "keeps their records in assets/reference_runs/. It takes a while: about half an hour with the built-in "
         "encoder.",
         ["reference --model embedded", "reference --model distilbert --only just_right-seed1"],
-        module_command("tuning.reference"),
+        module_command("maintain.reference_runs"),
     ),
     "figures": Command(
         "draw the curve pictures from the reference runs (for maintainers)",
         "Writes the neutral pictures of Activity 1 to assets/ and the explained ones to assets/coach_only/.",
         ["figures"],
-        module_command("tuning.figures"),
+        module_command("maintain.curve_figures"),
     ),
     "pages": Command(
         "write the playground and the clinic again from their parts (for maintainers)",
         "Joins the parts in assets/pages/, the two-word model and the reference runs to assets/playground.html and "
         "assets/clinic.html: one file each, which needs no network.",
         ["pages"],
-        module_command("tuning.pages"),
+        module_command("maintain.pages"),
     ),
     "documents": Command(
         "write the tables in the documents again from their sources (for maintainers)",
         "Fills every block between the marks 'figures: NAME begin' and 'figures: NAME end' in the Markdown documents: "
         "dials, rates, minutes, the reference runs. With --check it only says which are out of date.",
         ["documents", "documents --check"],
-        module_command("tuning.documents"),
+        module_command("maintain.markdown_blocks"),
     ),
     "handouts": Command(
         "write the handouts as pages to print",
         "Makes a web page of each handout in my_work/handouts/; print it from a browser on A4. The cheat sheet and the "
         "glossary take one page each.",
         ["handouts"],
-        module_command("tuning.handouts"),
+        module_command("maintain.handouts"),
     ),
     "slides": Command(
         "build the slides of the day from slides/workshop.md (for maintainers)",
         "Writes slides/workshop.pptx, which PowerPoint can edit, the empty group-results slides and their design, and "
         "prints the PDF from the PowerPoint through LibreOffice.",
         ["slides", "slides --no-pdf"],
-        module_command("tuning.deck"),
+        module_command("maintain.deck"),
     ),
     "bench": Command(
         "measure this lab beside common practice and the limit of the machine (for maintainers)",
@@ -1728,7 +1730,7 @@ COMMANDS = {
         "tables in benchmarks/README.md. It takes hours and goes on where it was cut off; --quick takes minutes and "
         "changes no file. --list says what is done.",
         ["bench --quick", "bench --only limit 'ours-*' --model embedded", "bench --list"],
-        module_command("tuning.bench"),
+        module_command("benchmarks.bench"),
     ),
     "test": Command(
         "run the project's tests (for maintainers)",

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tuning.data import LABELS
+from tuning.data.labels import LABELS
 from tuning.dials import Dials
-from tuning.run import Run, check, finished_order, finite, order_file, save_predictions
+from tuning.runs.record import Run, check, finished_order, finite, order_file, save_predictions
 
 FEW = {"train": 60, "validation": 45, "test": 12}
 
@@ -230,7 +230,7 @@ def keep_run() -> Callable[..., Run]:
 @pytest.fixture(scope="session")
 def few(tmp_path_factory) -> Path:
     """A CSV of few bundled sentences with their tags, so that an evaluation takes no time."""
-    from tuning import data as sentences
+    from tuning.data import loading as sentences
 
     splits = sentences.split(sentences.load())
     parts = [sentences.subset(getattr(splits, part), size) for part, size in FEW.items()]
@@ -245,7 +245,7 @@ def tiny_distilbert(tmp_path_factory) -> Path:
     import torch
     from transformers import DistilBertConfig, DistilBertModel
 
-    from tuning import encoder as encoders
+    from tuning.encoder import finding as encoders
 
     folder = tmp_path_factory.mktemp("tiny-distilbert")
     config = DistilBertConfig(dim=32, hidden_dim=64, n_layers=2, n_heads=2)

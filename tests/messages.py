@@ -76,7 +76,7 @@ class Sources:
 
 def messages() -> list[Message]:
     """Every message of the code, with the place where it is raised."""
-    sources = Sources([folders.ROOT / "workshop.py", *sorted((folders.LAB / "tuning").glob("*.py"))])
+    sources = Sources([folders.ROOT / "workshop.py", *sorted((folders.LAB / "tuning").rglob("*.py"))])
     found = []
     for path, tree in sources.trees.items():
         for node in ast.walk(tree):

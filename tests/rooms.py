@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tuning import share
-from tuning.diagnosis import diagnose
-from tuning.run import Run
+from tuning.room import share
+from tuning.runs.diagnosis import diagnose
+from tuning.runs.record import Run
 
 GROUPS = 10
 STEPS = 200

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tuning import processes, training
-from tuning.batching import LengthGroupedTrainer
 from tuning.dials import Dials
+from tuning.training import fit, processes
+from tuning.training.speed.batching import LengthGroupedTrainer
 
-ROOT = Path(training.__file__).parents[2]
+ROOT = Path(fit.__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs" / "accelerate").glob("*.yaml"))
 DIALS = ("TRAIN_SUBSET=40", "EPOCHS=2", "MAX_LENGTH=24", "PRECISION=fp32", "LR_PRESET=1e-3")
 
@@ -24,7 +24,7 @@ def still_encoder(tmp_path_factory) -> Path:
     import torch
     from transformers import DistilBertConfig, DistilBertModel
 
-    from tuning import encoder as encoders
+    from tuning.encoder import finding as encoders
 
     folder = tmp_path_factory.mktemp("still-encoder")
     torch.manual_seed(0)
@@ -71,14 +71,15 @@ def batches(trainer: LengthGroupedTrainer, share: int, of: int) -> list[list[lis
 def test_two_shares_make_up_the_doubled_batch(still_encoder, monkeypatch):
     from transformers import DataCollatorWithPadding, TrainingArguments
 
-    from tuning import data, encoder
+    from tuning.data import loading
+    from tuning.encoder import finding
 
     dials = Dials(MODEL=str(still_encoder), TRAIN_SUBSET=48, MAX_LENGTH=24)
-    model, tokenizer = encoder.build(encoder.find(dials.MODEL), 1)
-    tokens = training.tokenise_splits(data.split(data.load()), tokenizer, dials)
+    model, tokenizer = finding.build(finding.find(dials.MODEL), 1)
+    tokens = fit.tokenise_splits(loading.split(loading.load()), tokenizer, dials)
 
     def trainer(batch_size: int) -> LengthGroupedTrainer:
-        args = training.arguments(Dials(BATCH_SIZE=batch_size), 1e-4, "fp32")
+        args = fit.arguments(Dials(BATCH_SIZE=batch_size), 1e-4, "fp32")
         return LengthGroupedTrainer(
             model=model,
             args=args,
@@ -100,7 +101,7 @@ def start(command: list[str], still_encoder: Path, folder: Path, *dials: str) ->
     environment = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE")}
     environment |= {"WORKSHOP_RUNS": str(folder / "runs"), "PYTHONPATH": str(ROOT / "lab"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", *command, "tuning.training", *settings, "--out", str(folder / "out")],
+        [sys.executable, "-m", *command, "tuning.training.fit", *settings, "--out", str(folder / "out")],
         env=environment,
         capture_output=True,
         text=True,

@@ -8,11 +8,15 @@ import nbformat
 import pytest
 from rooms import room_run
 
-from tuning import board, curves, diagnosis, folders, journal, lines, share, travelling_run, worksheet
-from tuning.diagnosis import diagnose
+from tuning import folders
 from tuning.errors import RunError, ShareError
-from tuning.run import Run, adopted_from, finished_runs, last_run, load_predictions
-from tuning.session import notebook_file
+from tuning.evidence import experiment_log, predictions, run_tables, worksheet
+from tuning.figures import curves
+from tuning.notebook.session import notebook_file
+from tuning.room import adoption, board, framing, run_codec, share
+from tuning.runs import diagnosis
+from tuning.runs.diagnosis import diagnose
+from tuning.runs.record import Run, adopted_from, finished_runs, last_run, load_predictions
 
 
 @pytest.fixture
@@ -21,8 +25,8 @@ def line(make_run) -> str:
 
 
 def test_an_adopted_run_is_in_log_and_worksheet_marked_as_the_groups(line, capsys):
-    run = journal.adopt(f"Amira: {line}")
-    row = journal.read_log().iloc[0]
+    run = adoption.adopt(f"Amira: {line}")
+    row = experiment_log.read_log().iloc[0]
     assert (row["Run ID"], row["Source"], row["Seed"]) == (run.run_id, "group: Blue 4", "4")
     assert f"| {run.run_id} (group: Blue 4) | JUST_RIGHT |" in worksheet.filled_file().read_text(encoding="utf-8")
     assert "marked as the group's. The sections of notebook 01 show it." in capsys.readouterr().out
@@ -30,18 +34,18 @@ def test_an_adopted_run_is_in_log_and_worksheet_marked_as_the_groups(line, capsy
 
 
 def test_the_cells_after_training_work_on_an_adopted_run(line):
-    journal.adopt(line)
+    adoption.adopt(line)
     run = last_run()
     assert diagnosis.convergence(run).state == "still falling"
-    assert journal.before_after(run).loc["after training", "macro-F1"].startswith("0.7")
+    assert run_tables.before_after(run).loc["after training", "macro-F1"].startswith("0.7")
     assert curves.loss_curve(run).png()[:4] == b"\x89PNG"
     assert curves.before_after(run).words
-    assert journal.verdict_text(run).startswith("Verdict: just right")
-    assert journal.prediction_and_result(run).loc["predicted", "in one word"] == "moving"
+    assert run_tables.verdict_text(run).startswith("Verdict: just right")
+    assert predictions.prediction_and_result(run).loc["predicted", "in one word"] == "moving"
 
 
 def test_what_needs_predictions_or_weights_says_so_in_one_line(line):
-    run = journal.adopt(line)
+    run = adoption.adopt(line)
     for cell in (load_predictions, curves.confusion_matrix):
         with pytest.raises(RunError, match="was adopted from Blue 4: its numbers travelled") as told:
             cell(run)
@@ -49,67 +53,67 @@ def test_what_needs_predictions_or_weights_says_so_in_one_line(line):
 
 
 def test_adopting_again_changes_nothing(line):
-    first = journal.adopt(line)
+    first = adoption.adopt(line)
     before = worksheet.filled_file().read_bytes()
-    assert journal.adopt(line).run_id == first.run_id
+    assert adoption.adopt(line).run_id == first.run_id
     assert worksheet.filled_file().read_bytes() == before
-    assert len(journal.read_log()) == len(finished_runs()) == 1
+    assert len(experiment_log.read_log()) == len(finished_runs()) == 1
 
 
 def test_the_drivers_own_line_is_not_adopted(make_run, keep_run, line):
     own = keep_run(room_run(make_run, 4, "JUST_RIGHT"))
     with pytest.raises(ShareError, match="your own run, recorded here as"):
-        journal.adopt(line)
+        adoption.adopt(line)
     assert adopted_from(own) is None
 
 
 def test_two_groups_that_began_in_the_same_second_both_fit(make_run):
     runs = [room_run(make_run, group, "JUST_RIGHT", run_id="same-second") for group in (1, 2)]
-    ids = [journal.adopt(share.line(run, f"Group {run.seed}")).run_id for run in runs]
+    ids = [adoption.adopt(share.line(run, f"Group {run.seed}")).run_id for run in runs]
     assert ids == ["same-second", "same-second-2"]
-    assert journal.adopt(share.line(runs[1], "Group 2")).run_id == "same-second-2"
-    assert len(journal.read_log()) == 2
+    assert adoption.adopt(share.line(runs[1], "Group 2")).run_id == "same-second-2"
+    assert len(experiment_log.read_log()) == 2
 
 
 def test_an_opened_test_part_is_added_to_the_adopted_run(make_run):
     run = room_run(make_run, 4, "JUST_RIGHT")
-    journal.adopt(share.line(run, "Blue 4"))
+    adoption.adopt(share.line(run, "Blue 4"))
     opened = dataclasses.replace(run, test={"opened": "2026-01-05T14:00:00+00:00", "accuracy": 0.7, "f1_macro": 0.66})
-    journal.adopt(share.line(opened, "Blue 4"))
-    journal.adopt(share.line(run, "Blue 4"))
+    adoption.adopt(share.line(opened, "Blue 4"))
+    adoption.adopt(share.line(run, "Blue 4"))
     assert Run.load(folders.runs() / run.run_id).test["f1_macro"] == 0.66
     assert len(finished_runs()) == 1
 
 
 def test_a_bad_line_leaves_no_trace(line):
     with pytest.raises(ShareError, match="truncated"):
-        journal.adopt(line[:300])
+        adoption.adopt(line[:300])
     assert not folders.runs().exists() or not list(folders.runs().iterdir())
 
 
 def test_an_adopted_run_is_not_shared_as_ones_own(line):
-    run = journal.adopt(line)
+    run = adoption.adopt(line)
     with pytest.raises(ShareError, match="is Blue 4's run"):
-        journal.share_line(run, "Red")
+        share.share_line(run, "Red")
 
 
 def test_sharing_needs_a_name_and_writes_the_file(make_run, keep_run):
     run = keep_run(make_run())
-    assert journal.share_line(run, "  ").startswith("No line yet")
-    assert share.read(journal.share_line(run, "Blue")).run.run_id == run.run_id
+    assert share.share_line(run, "  ").startswith("No line yet")
+    assert share.read(share.share_line(run, "Blue")).run.run_id == run.run_id
     assert (folders.share() / "blue.json").is_file()
 
 
 def forged(run: Run, **changed) -> str:
     """A line with other values at some keys, as another program could write it."""
-    record = {"n": "Blue 4", "p": ["moving", 0.5]} | travelling_run.pack(run) | changed
-    return lines.frame(lines.RUN, share.to_base62(zlib.compress(json.dumps(record).encode(), 9)))
+    record = {"n": "Blue 4", "p": ["moving", 0.5]} | run_codec.pack(run) | changed
+    return framing.frame(framing.RUN, share.to_base62(zlib.compress(json.dumps(record).encode(), 9)))
 
 
 def test_a_line_without_the_movement_of_layers_shows_what_it_has(make_run):
     run = make_run(final={"weight_movement": 0.02, "layer_movement": {"embeddings": 0.01, "layer 1": 0.03}})
     run.diagnosis = diagnose(run).as_dict()
-    journal.adopt(forged(run, w=[0.02]))
+    adoption.adopt(forged(run, w=[0.02]))
     cells = nbformat.read(notebook_file("01"), as_version=4).cells
     (source,) = [cell.source for cell in cells if cell["id"] == "weight-movement"]
     names: dict = {}
@@ -134,7 +138,7 @@ def test_a_line_with_a_name_or_a_time_that_no_run_has_is_refused_and_stops_nobod
     run.diagnosis = diagnose(run).as_dict()
     good, bad = share.line(run, "Blue 4"), forged(run, **changed)
     with pytest.raises(ShareError, match="was not written by this workshop"):
-        journal.adopt(bad)
+        adoption.adopt(bad)
     assert [len(part) for part in (board.collect(f"{bad}\n{good}").compared, board.collect(bad + good).refused)] == [
         1,
         1,

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from tuning import audit
-from tuning.damaged_signs import damaged
-from tuning.data import LABELS, load, split
-from tuning.near_copies import candidates, letter_vectors, near_pairs
+from tuning.audit import audit
+from tuning.audit.damaged_signs import damaged
+from tuning.audit.near_copies import candidates, letter_vectors, near_pairs
+from tuning.data.labels import LABELS
+from tuning.data.loading import load, split
 
 PHENOMENA = [
     "plain",

@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tuning import bench, contenders, limit, training
-from tuning import data as sentences
-from tuning import encoder as encoders
-from tuning.batching import LengthGroupedTrainer
+from benchmarks import baselines, bench, roofline
+from tuning.data import loading as sentences
 from tuning.dials import Dials
+from tuning.encoder import finding as encoders
 from tuning.errors import RunError
+from tuning.training import fit
+from tuning.training.speed.batching import LengthGroupedTrainer
 
 MACHINE = {
     "platform": "Linux x86_64",
@@ -28,12 +29,12 @@ MACHINE = {
 
 
 def test_operations_of_distilbert_by_hand():
-    shape = limit.Shape(layers=6, hidden=768, inner=3072)
+    shape = roofline.Shape(layers=6, hidden=768, inner=3072)
     # 7,077,888 weights in the products of a layer; one token attends to itself: 2 x 768 products; the head.
     by_hand = 2 * (6 * (7_077_888 + 2 * 768) + 768 * 771)
-    assert limit.forward_operations(shape, [1]) == by_hand
-    assert limit.forward_operations(shape, [30, 30]) == 2 * limit.forward_operations(shape, [30])
-    assert limit.forward_operations(shape, [60]) > 2 * limit.forward_operations(shape, [30]) - 4 * 768 * 771
+    assert roofline.forward_operations(shape, [1]) == by_hand
+    assert roofline.forward_operations(shape, [30, 30]) == 2 * roofline.forward_operations(shape, [30])
+    assert roofline.forward_operations(shape, [60]) > 2 * roofline.forward_operations(shape, [30]) - 4 * 768 * 771
 
 
 def test_operations_are_those_that_torch_counts(tiny_distilbert):
@@ -42,7 +43,7 @@ def test_operations_are_those_that_torch_counts(tiny_distilbert):
     batch = torch.ones((3, 17), dtype=torch.long)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(input_ids=batch)
-    assert limit.forward_operations(limit.Shape.of(model.config), [17] * 3) == counter.get_total_flops()
+    assert roofline.forward_operations(roofline.Shape.of(model.config), [17] * 3) == counter.get_total_flops()
 
 
 @pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
@@ -58,7 +59,7 @@ def test_growth_in_tokens_is_fitted_beyond_the_longest_sentence():
 
 
 def test_a_part_inside_a_part_is_counted_once():
-    clock = contenders.Clock()
+    clock = baselines.Clock()
     with clock.part("evaluation"), clock.part("evaluation"), clock.part("checkpoint"):
         pass
     assert list(clock.seconds) == ["evaluation"]
@@ -74,7 +75,7 @@ def test_the_plan_interleaves_its_repeats():
         assert part == once * bench.REPEATS
         assert len(set(once)) == len(once)
     assert len({task.key for task in bench.plan()}) == len(bench.plan())
-    assert all(task.contender in contenders.CONTENDERS for task in [*bench.plan(), *bench.quick_plan()])
+    assert all(task.contender in baselines.CONTENDERS for task in [*bench.plan(), *bench.quick_plan()])
 
 
 @pytest.mark.parametrize(
@@ -99,23 +100,23 @@ def test_all_ways_train_on_the_same_sentences_and_ours_and_the_bare_loop_on_the_
 
     dials = Dials(MODEL=str(tiny_distilbert), TRAIN_SUBSET=52, MAX_LENGTH=24, GROUP=3)
     model, tokenizer = encoders.build(encoders.find(dials.MODEL), dials.seed)
-    _, splits = contenders.material(dials, validation=24)
-    tokens = training.tokenise_splits(splits, tokenizer, dials)
+    _, splits = baselines.material(dials, validation=24)
+    tokens = fit.tokenise_splits(splits, tokenizer, dials)
     trainer = LengthGroupedTrainer(
         model=model,
-        args=training.arguments(dials, 1e-4, "fp32"),
+        args=fit.arguments(dials, 1e-4, "fp32"),
         train_dataset=tokens.train,
         eval_dataset=tokens.evaluation(),
         data_collator=DataCollatorWithPadding(tokenizer),
     )
-    ours, bare = trainer.get_train_dataloader(), contenders.batches(tokens, tokenizer)
+    ours, bare = trainer.get_train_dataloader(), baselines.batches(tokens, tokenizer)
     for epoch in range(2):
         ours.set_epoch(epoch)
         bare.sampler.set_epoch(epoch)
         both = list(zip(ours, bare, strict=True))
         assert len(both) == 7
         assert all(torch.equal(one[name], other[name]) for one, other in both for name in other)
-    padded = contenders._padded(sentences.subset(splits.train, dials.TRAIN_SUBSET), tokenizer, dials)
+    padded = baselines._padded(sentences.subset(splits.train, dials.TRAIN_SUBSET), tokenizer, dials)
     assert {len(row) for row in padded["input_ids"]} == {24}
     kept = [
         [token for token, seen in zip(row, mask, strict=True) if seen]

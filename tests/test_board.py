@@ -8,11 +8,12 @@ import pytest
 from matplotlib.text import Text
 from rooms import GROUPS, RATES, room_lines, room_run
 
-from tuning import board as boards
-from tuning import board_pictures, folders, journal, share
+from tuning import folders
 from tuning.dials import SgdDials
 from tuning.errors import ShareError
-from tuning.share import Gathered, Shared
+from tuning.room import adoption, board_figures, share
+from tuning.room import board as boards
+from tuning.room.share import Gathered, Shared
 
 
 @pytest.fixture
@@ -214,7 +215,7 @@ def test_the_mornings_runs_of_the_backup_lab_are_not_over_the_budget(make_run):
 
 def test_by_default_the_board_shows_this_machines_runs(make_run, keep_run, lines):
     keep_run(room_run(make_run, 12, "JUST_RIGHT"))
-    journal.adopt(lines[0])
+    adoption.adopt(lines[0])
     board = boards.collect("  \n ")
     assert sorted(shared.name for shared in board.compared) == ["Group 1", "group 12"]
 
@@ -270,7 +271,7 @@ def test_an_empty_board_has_empty_tables_and_says_so_in_its_pictures():
         boards.budget,
     ):
         assert table(board).empty
-    for picture in (board_pictures.overlay, board_pictures.small_multiples, board_pictures.scores_and_gaps):
+    for picture in (board_figures.overlay, board_figures.small_multiples, board_figures.scores_and_gaps):
         assert picture(board).words.endswith("No runs yet.")
         assert picture(board).png()[:4] == b"\x89PNG"
 
@@ -283,11 +284,11 @@ def test_nothing_of_a_chat_reaches_a_table_as_html(chat):
 
 def test_the_pictures_say_in_words_what_they_show(chat, diverged_run):
     board = boards.collect(chat + "\n" + line_of(diverged_run, "Gone"))
-    assert "TOO_HIGH: 11 runs" in board_pictures.overlay(board).words
-    axes = board_pictures.overlay(board).figure.axes[0]
+    assert "TOO_HIGH: 11 runs" in board_figures.overlay(board).words
+    axes = board_figures.overlay(board).figure.axes[0]
     assert (axes.get_ylim()[1], axes.get_ylabel()) == (3.0, "loss (nats), cut off at 3")
     assert len(axes.lines) == 31 + 1
-    assert len(board_pictures.small_multiples(board).figure.axes) == 3
+    assert len(board_figures.small_multiples(board).figure.axes) == 3
 
 
 # Very many runs
@@ -304,16 +305,16 @@ def many(make_run, count: int) -> boards.Board:
 
 def test_pictures_of_many_runs_show_their_middle_and_their_range(make_run):
     board = many(make_run, 60)
-    one = board_pictures.overlay(board)
+    one = board_figures.overlay(board)
     axes = one.figure.axes[0]
     assert (len(axes.lines), len(axes.collections)) == (3 + 1, 3)
     assert "their middle, and the range of 8 in 10" in axes.get_title(loc="left")
     assert "JUST_RIGHT: 20 runs" in one.words and "range of 8 in 10" in one.words
     low, middle = axes.collections[1].get_paths()[0].vertices[:, 1].min(), axes.lines[1].get_ydata()
     assert low <= middle.min() and np.isfinite(middle).all()
-    panels = board_pictures.small_multiples(board).figure.axes
+    panels = board_figures.small_multiples(board).figure.axes
     assert [panel.get_xlabel() for panel in panels] == ["step\n20 runs"] * 3
-    assert len(board_pictures.scores_and_gaps(board).figure.axes[0].lines) == 1 + 3 * 3
+    assert len(board_figures.scores_and_gaps(board).figure.axes[0].lines) == 1 + 3 * 3
 
 
 def test_many_runs_of_different_lengths_are_drawn_on_one_axis(make_run):
@@ -321,16 +322,14 @@ def test_many_runs_of_different_lengths_are_drawn_on_one_axis(make_run):
     runs = [shared.run for shared in board.compared if shared.run.preset == "JUST_RIGHT"]
     runs[0].steps = runs[0].steps[:50]
     runs[1].steps = []
-    steps, losses = board_pictures._on_one_grid(runs)
+    steps, losses = board_figures._on_one_grid(runs)
     assert (len(steps), losses.shape) == (200, (len(runs) - 1, 200))
     assert np.isnan(losses[0, 50:]).all() and np.isfinite(losses[1:]).all()
 
 
 def test_points_of_a_rate_stand_apart_from_those_of_the_next(make_run):
     board = boards.collect("\n".join(room_lines(make_run)))
-    points = [
-        line for line in board_pictures.scores_and_gaps(board).figure.axes[0].lines if line.get_marker() != "None"
-    ]
+    points = [line for line in board_figures.scores_and_gaps(board).figure.axes[0].lines if line.get_marker() != "None"]
     reach = [(min(line.get_xdata()), max(line.get_xdata())) for line in points]
     assert all(one[1] < other[0] for one, other in itertools.pairwise(sorted(reach)))
 
@@ -356,7 +355,7 @@ def test_a_board_reads_a_folder_of_a_thousand_runs(make_run, keep_run, tmp_path)
     board = boards.collect(str(tmp_path))
     for table in (boards.results, boards.predictions, boards.luck, boards.budget, boards.not_comparable):
         table(board)
-    for picture in (board_pictures.overlay, board_pictures.small_multiples, board_pictures.scores_and_gaps):
+    for picture in (board_figures.overlay, board_figures.small_multiples, board_figures.scores_and_gaps):
         assert picture(board).png()
     assert len(board.compared) == 1_000
 
@@ -364,6 +363,6 @@ def test_a_board_reads_a_folder_of_a_thousand_runs(make_run, keep_run, tmp_path)
 def test_a_name_that_the_pictures_font_lacks_is_named_by_its_script(make_run):
     names = ["हिन्दी टीम", "Équipe 2", "青"]
     found = [Shared(name, room_run(make_run, at, "JUST_RIGHT")) for at, name in enumerate(names, start=1)]
-    parts = board_pictures.small_multiples(boards.sort(Gathered(found))).figure.findobj(Text)
+    parts = board_figures.small_multiples(boards.sort(Gathered(found))).figure.findobj(Text)
     drawn = " ".join(" ".join(part.get_text() for part in parts).split())
     assert "Équipe 2, (name in Devanagari), (name in Cjk)" in drawn

@@ -5,13 +5,16 @@ import re
 
 import pytest
 
-from tuning import activities, checkpoint, folders, journal, share, worksheet
-from tuning.activities import NAMES
-from tuning.checkpoint import report
+from tuning import folders
 from tuning.dials import Dials
-from tuning.run import ADOPTED_FILE
-from tuning.worksheet import TEMPLATE
-from tuning.worksheet_blocks import DIFFERENCE, GO_ON
+from tuning.evidence import predictions, worksheet
+from tuning.evidence.worksheet import TEMPLATE
+from tuning.evidence.worksheet_blocks import DIFFERENCE, GO_ON
+from tuning.notebook import activities, progress
+from tuning.notebook.activities import NAMES
+from tuning.notebook.progress import report
+from tuning.room import adoption, share
+from tuning.runs.record import ADOPTED_FILE
 
 ANSWER = "The loss fell quickly at first, then each further epoch bought us almost nothing."
 RUN_ID = "20260105-090000-just-right"
@@ -62,7 +65,7 @@ def introduce() -> None:
 
 def predicted(run):
     """Store a prediction for the dials of a run and give the run a start after it."""
-    journal.predict(Dials(**run.dials), "moving", 0.7, "the rate looks usual")
+    predictions.predict(Dials(**run.dials), "moving", 0.7, "the rate looks usual")
     run.started = "2099-01-01T09:00:00+00:00"
     return run
 
@@ -125,8 +128,8 @@ def test_activity_3_follows_a_group_from_prediction_to_note(make_run, keep_run):
     assert len(missing("activity-3")) == 6
     keep_run(predicted(run))
     assert "A prediction, stored before its run" not in missing("activity-3")
-    journal.share_line(run, "Blue 4")
-    journal.fill_worksheet()
+    share.share_line(run, "Blue 4")
+    worksheet.fill_worksheet()
     assert missing("activity-3") == [
         "A note of yours on the run (Part B, with its Run ID)",
         "What the difference between prediction and result tells you",
@@ -138,14 +141,14 @@ def test_activity_3_follows_a_group_from_prediction_to_note(make_run, keep_run):
 
 def test_a_prediction_made_after_the_run_does_not_count(make_run, keep_run):
     run = keep_run(make_run())
-    journal.predict(Dials(**run.dials), "moving")
+    predictions.predict(Dials(**run.dials), "moving")
     assert "A prediction, stored before its run" in missing("activity-3")
 
 
 def test_a_group_without_a_number_that_shares_its_run_is_a_group(make_run, keep_run):
     run = keep_run(make_run())
     assert "All three presets" in report("activity-3")
-    journal.share_line(run, "Blue 4")
+    share.share_line(run, "Blue 4")
     told = report("activity-3")
     assert "All three presets" not in told
     assert "[done]     The run is shared with the room" in told
@@ -161,7 +164,7 @@ def test_a_learner_alone_runs_all_three_presets(make_run, keep_run):
 
 def test_an_adopted_run_counts_as_the_learners(make_run, capsys):
     line = share.line(make_run(dials={"GROUP": 4}), "Blue 4", "moving", 0.7)
-    journal.adopt(line)
+    adoption.adopt(line)
     capsys.readouterr()
     introduce()
     assert missing("activity-3") == [
@@ -256,9 +259,9 @@ def test_the_nearest_name_is_offered():
 )
 def test_damage_becomes_a_line(make_run, keep_run, damage, capsys):
     run = keep_run(make_run())
-    journal.fill_worksheet()
+    worksheet.fill_worksheet()
     damage(run.folder)
-    checkpoint.checkpoint()
+    progress.checkpoint()
     told = capsys.readouterr().out
     assert all(activities.load(name).heading in told for name in NAMES)
     assert "Traceback" not in told
@@ -298,7 +301,7 @@ def test_without_the_activities_the_name_is_the_title(tmp_path, monkeypatch):
 
 
 def test_several_checkpoints_are_printed_one_after_the_other(capsys):
-    checkpoint.checkpoint("activity-1", "activity-2")
+    progress.checkpoint("activity-1", "activity-2")
     told = capsys.readouterr().out
     assert told.count(" done.") == 2
     assert told.index("Activity 1:") < told.index("Activity 2:")
@@ -309,4 +312,4 @@ def test_a_shared_line_of_another_run_does_not_count(make_run, keep_run):
     folders.share().mkdir()
     (folders.share() / "blue.json").write_text(json.dumps({"run_id": "other", "line": "W6W"}), encoding="utf-8")
     assert any("shared with the room" in item for item in missing("activity-3"))
-    assert RUN_ID in {run.run_id for run in checkpoint.Desk().runs}
+    assert RUN_ID in {run.run_id for run in progress.Desk().runs}

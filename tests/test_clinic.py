@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rooms import room_run
 
-from tuning import board as boards
-from tuning import clinic, clinic_board, lines, share
-from tuning.clinic import CAUSES, DIALS, ROUNDS, Answer, Score
 from tuning.errors import ShareError
+from tuning.room import board as boards
+from tuning.room import clinic, clinic_board, framing, share
+from tuning.room.clinic import CAUSES, DIALS, ROUNDS, Answer, Score
 
 # As the page writes it: the page is the other half of this contract.
 WRITTEN_BY_THE_PAGE = (
@@ -28,7 +28,7 @@ def answer(item: int, cause: str, truth: str, when: str = ROUNDS[0], confidence:
 
 
 def forged(record: dict) -> str:
-    return lines.frame(lines.SCORE, json.dumps(record).encode().hex())
+    return framing.frame(framing.SCORE, json.dumps(record).encode().hex())
 
 
 RECORD = {"k": "9f03a1c7", "n": "Blue 4", "a": [[7, 0, 2, 1, 80, 2, 1]]}
@@ -121,7 +121,7 @@ def test_a_forged_line_is_refused_and_not_repeated(name):
 
 @pytest.mark.parametrize("content", ["[]", "null", "{}", "[" * 900, "NaN", "9" * 900, "not json", "\x00"])
 def test_a_body_that_is_no_score_is_refused(content):
-    assert len(share.gather(lines.frame(lines.SCORE, content.encode().hex())).refused) == 1
+    assert len(share.gather(framing.frame(framing.SCORE, content.encode().hex())).refused) == 1
 
 
 @settings(max_examples=150, deadline=None)
@@ -205,6 +205,6 @@ def test_the_board_takes_the_answers_out_of_the_chat(scores):
 
 
 def test_the_words_of_cause_are_those_of_the_diagnosis():
-    from tuning.travelling_run import VERDICTS
+    from tuning.room.run_codec import VERDICTS
 
     assert set(CAUSES) == set(VERDICTS) - {"unclear"}

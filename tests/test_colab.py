@@ -17,7 +17,7 @@ import pytest
 from machines import Session, copy_of_the_workshop
 from test_workshop import make_wheel
 
-from tuning.session import notebook_file
+from tuning.notebook.session import notebook_file
 
 ADDRESS = "https://github.com/Corndel/AI6-W6.git"
 PRESENT = {"tiny_old": "1.0", "tiny_new": "3.0", "tiny_busy": "1.0"}

@@ -8,11 +8,14 @@ import types
 import numpy as np
 import pytest
 
-from tuning import cost, energy, machine, preflight
-from tuning import encoder as encoders
-from tuning.cost import Counter, Speed, Work
+from tuning.cost import estimate
+from tuning.cost.estimate import Counter, Speed, Work
 from tuning.dials import Dials
-from tuning.energy import Meter, footprint
+from tuning.encoder import finding as encoders
+from tuning.notebook import preflight
+from tuning.runs import energy
+from tuning.runs.energy import Meter, footprint
+from tuning.training import machine
 
 SPEED = Speed(step=0.05, token=2e-4, read=1e-4, fixed=1.0, source="a test")
 
@@ -42,32 +45,32 @@ def test_the_work_grows_as_the_dials_say(embedded):
 
 
 def test_tokens_are_counted_as_training_counts_them(embedded):
-    from tuning import training
-    from tuning.data import load, split
+    from tuning.data.loading import load, split
+    from tuning.training import fit
 
     chosen = dials(TRAIN_SUBSET=120, MAX_LENGTH=20)
-    tokens = training.tokenise_splits(split(load()), encoders.tokenizer(embedded), chosen)
-    found = cost.work(chosen, embedded)
+    tokens = fit.tokenise_splits(split(load()), encoders.tokenizer(embedded), chosen)
+    found = estimate.work(chosen, embedded)
     assert found.tokens == 2 * sum(map(len, tokens.train["input_ids"]))
     read = sum(map(len, tokens.validation["input_ids"])) + sum(map(len, tokens.train_check["input_ids"]))
     assert found.read == pytest.approx(read, rel=0.01)
 
 
 def test_a_large_validation_part_is_scored_in_part_after_each_epoch_and_counted_so(embedded, monkeypatch):
-    from tuning import splits as cuts
-    from tuning import training
-    from tuning.data import load, split
+    from tuning.data import splits as cuts
+    from tuning.data.loading import load, split
+    from tuning.training import fit
 
-    for module in (cost, training, cuts):
+    for module in (estimate, fit, cuts):
         monkeypatch.setattr(module, "MOST_AFTER_EPOCH", 60)
     parts = split(load())
     chosen = dials(TRAIN_SUBSET=120, MAX_LENGTH=20)
-    tokens, again = (training.tokenise_splits(parts, encoders.tokenizer(embedded), chosen) for _ in range(2))
+    tokens, again = (fit.tokenise_splits(parts, encoders.tokenizer(embedded), chosen) for _ in range(2))
     assert (len(tokens.validation_check), len(tokens.validation)) == (60, len(parts.validation))
     assert tokens.evaluation()["validation"]["id"] == again.validation_check["id"], "the same sentences every time"
     shares = [np.bincount(part["labels"]) / len(part) for part in (tokens.validation_check, tokens.validation)]
     assert shares[0] == pytest.approx(shares[1], abs=0.02)
-    found = cost.work(chosen, embedded)
+    found = estimate.work(chosen, embedded)
     few, whole, check = (
         sum(map(len, part["input_ids"])) for part in (tokens.validation_check, tokens.validation, tokens.train_check)
     )
@@ -78,7 +81,7 @@ def test_a_large_validation_part_is_scored_in_part_after_each_epoch_and_counted_
 def test_all_of_a_validation_part_is_scored_up_to_a_bound():
     import pandas as pd
 
-    from tuning import splits as cuts
+    from tuning.data import splits as cuts
 
     labels = ["negative", "neutral", "neutral", "positive"]
     frame = pd.DataFrame({"id": range(12_000), "sentence": "x", "label": labels * 3_000})
@@ -93,7 +96,7 @@ def test_all_of_a_validation_part_is_scored_up_to_a_bound():
 
 
 def test_an_estimate_shows_what_it_assumes(embedded):
-    found = cost.estimate(dials(), SPEED, embedded, watts=36, price_per_hour=0.5)
+    found = estimate.estimate(dials(), SPEED, embedded, watts=36, price_per_hour=0.5)
     assert found.watt_hours == pytest.approx(found.seconds / 100)
     assert found.money == pytest.approx(found.seconds / 7200)
     assert f"{found.watt_hours:.2f} Wh at 36 W" in str(found)
@@ -107,7 +110,7 @@ def timed_run(make_run, keep_run, embedded):
 
     def write(name: str, speed: Speed, minutes: float = 0, **changed):
         chosen = dials(**changed)
-        work = cost.work(chosen, embedded)
+        work = estimate.work(chosen, embedded)
         losses = np.linspace(1, 0.5, work.steps)
         evaluation = speed.read * work.read
         training = speed.step * work.steps + speed.token * work.tokens + evaluation * work.epochs
@@ -140,12 +143,12 @@ def timed_run(make_run, keep_run, embedded):
 
 
 def test_the_log_teaches_the_speed(timed_run, embedded):
-    assert cost.known(dials(), embedded) is None
+    assert estimate.known(dials(), embedded) is None
     timed_run("run-1", dataclasses.replace(SPEED, fixed=0.0))
-    found = cost.known(dials(), embedded)
+    found = estimate.known(dials(), embedded)
     assert found.source == "your last run here"
     for changed in ({"EPOCHS": 4}, {"TRAIN_SUBSET": 200}, {"TRAIN_SUBSET": 1600, "EPOCHS": 1}):
-        work = cost.work(dials(**changed), embedded)
+        work = estimate.work(dials(**changed), embedded)
         assert found.seconds(work) == pytest.approx(dataclasses.replace(SPEED, fixed=0.0).seconds(work), rel=0.1)
 
 
@@ -154,9 +157,9 @@ def test_one_run_that_slept_over_lunch_does_not_spoil_the_estimate(timed_run, em
     for number in range(3):
         timed_run(f"run-{number}", usual, minutes=10 - number)
     timed_run("run-9", dataclasses.replace(usual, step=30.0))
-    found = cost.known(dials(), embedded)
+    found = estimate.known(dials(), embedded)
     assert found.source == "your last 4 runs here"
-    work = cost.work(dials(), embedded)
+    work = estimate.work(dials(), embedded)
     assert found.seconds(work) == pytest.approx(usual.seconds(work), rel=0.1)
 
 
@@ -166,47 +169,47 @@ def test_one_run_that_slept_over_lunch_does_not_spoil_the_estimate(timed_run, em
 )
 def test_runs_made_otherwise_teach_nothing(timed_run, embedded, change):
     timed_run("run-1", SPEED)
-    assert cost.known(dials(**change), embedded) is None
+    assert estimate.known(dials(**change), embedded) is None
 
 
 def test_a_run_of_another_machine_teaches_nothing(timed_run, embedded):
     run = timed_run("run-1", SPEED)
     run.machine["processor"] = "another one"
     run.save()
-    assert cost.known(dials(), embedded) is None
+    assert estimate.known(dials(), embedded) is None
 
 
 @pytest.mark.slow
 def test_a_probe_is_remembered_until_a_run_knows_better(embedded, few):
-    from tuning import training
+    from tuning.training import fit
 
     chosen = dials(DATA=str(few), TRAIN_SUBSET=32, EPOCHS=1, PRECISION="fp32")
-    assert cost.known(chosen, embedded) is None
-    speed = cost.probe(chosen, embedded)
+    assert estimate.known(chosen, embedded) is None
+    speed = estimate.probe(chosen, embedded)
     assert min(speed.step, speed.token, speed.read, speed.fixed) > 0
-    assert dataclasses.replace(cost.known(chosen, embedded), source=speed.source) == speed
-    assert cost.known(chosen, embedded).source == "an earlier probe here"
-    training.fit(chosen, quiet=True)
-    assert cost.known(chosen, embedded).source == "your last run here"
+    assert dataclasses.replace(estimate.known(chosen, embedded), source=speed.source) == speed
+    assert estimate.known(chosen, embedded).source == "an earlier probe here"
+    fit.fit(chosen, quiet=True)
+    assert estimate.known(chosen, embedded).source == "your last run here"
 
 
 @pytest.mark.full
 def test_estimates_are_within_a_quarter_of_the_clock(embedded):
     """On a machine that does nothing else."""
-    from tuning import training
+    from tuning.training import fit
 
     first = dials(TRAIN_SUBSET=400, EPOCHS=1)
     for chosen in (first, dials(TRAIN_SUBSET=400, EPOCHS=2), dials(TRAIN_SUBSET=800, EPOCHS=1)):
-        speed = cost.known(chosen, embedded) or cost.probe(chosen, embedded)
-        run = training.fit(chosen, quiet=True)
-        assert run.timing["total_seconds"] == pytest.approx(speed.seconds(cost.work(chosen, embedded)), rel=0.25)
+        speed = estimate.known(chosen, embedded) or estimate.probe(chosen, embedded)
+        run = fit.fit(chosen, quiet=True)
+        assert run.timing["total_seconds"] == pytest.approx(speed.seconds(estimate.work(chosen, embedded)), rel=0.25)
 
 
 def test_a_damaged_memory_is_measured_anew(embedded):
-    cost._memory_file().parent.mkdir(parents=True)
+    estimate._memory_file().parent.mkdir(parents=True)
     for text in ("{", '{"a": [1, 2]}', "[]", '{"a": "fast"}'):
-        cost._memory_file().write_text(text)
-        assert cost.known(dials(), embedded) is None
+        estimate._memory_file().write_text(text)
+        assert estimate.known(dials(), embedded) is None
 
 
 # Energy and money of a finished run
@@ -232,16 +235,16 @@ def test_a_run_without_its_time_has_no_footprint(make_run):
 
 
 def test_the_log_has_the_same_figures_with_their_assumptions(make_run):
-    from tuning import log
+    from tuning.evidence import experiment_log
 
     run = make_run()
-    row = log.log_values(run)
+    row = experiment_log.log_values(run)
     took = footprint(run)
     assert (row["Energy (Wh)"], row["Cost"]) == (f"{took.watt_hours:.3f}", f"{took.money:.5f}")
     assert row["Energy from"] == f"{energy.WATTS:g} W assumed"
     assert row["Cost from"] == f"{energy.PRICE_PER_HOUR:g} an hour assumed"
     run.timing["energy_wh"] = 0.5
-    assert log.log_values(run)["Energy from"] == "a meter"
+    assert experiment_log.log_values(run)["Energy from"] == "a meter"
 
 
 def test_a_machine_without_a_meter_measures_nothing(monkeypatch):

@@ -9,8 +9,9 @@ import zipfile
 
 import pytest
 
-from tuning import data, folders
-from tuning.data import LABELS
+from tuning import folders
+from tuning.data import loading
+from tuning.data.labels import LABELS
 from tuning.errors import DataError
 
 FIRMS = ("Norlyd", "Castrum Foods", "Varnhem Tools", "Lumeride", "Halvik", "Sodrel")
@@ -29,14 +30,14 @@ def table(rows=ROWS, header: str = "sentence,label", separator: str = ",", end: 
 
 @pytest.fixture
 def load(tmp_path):
-    def write_and_read(content: str | bytes, name: str = "mine.csv") -> data.Data:
+    def write_and_read(content: str | bytes, name: str = "mine.csv") -> loading.Data:
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-        return data.load(str(tmp_path / name))
+        return loading.load(str(tmp_path / name))
 
     return write_and_read
 
 
-def pairs(found: data.Data) -> list[tuple[str, str]]:
+def pairs(found: loading.Data) -> list[tuple[str, str]]:
     return list(zip(found.frame["sentence"], found.frame["label"], strict=True))
 
 
@@ -409,9 +410,9 @@ def test_a_file_beside_the_clone_is_found_as_colab_puts_it_there(tmp_path, monke
     monkeypatch.setattr(folders, "ROOT", lab.parent)
     monkeypatch.chdir(lab)
     (tmp_path / "uploaded.csv").write_text(table(), encoding="utf-8")
-    assert pairs(data.load("uploaded.csv")) == ROWS
-    assert "Did you mean uploaded.csv?" in refusal(data.load, "Uploded.csv")
-    assert "It is a folder, and holds uploaded.csv." in refusal(data.load, str(tmp_path))
+    assert pairs(loading.load("uploaded.csv")) == ROWS
+    assert "Did you mean uploaded.csv?" in refusal(loading.load, "Uploded.csv")
+    assert "It is a folder, and holds uploaded.csv." in refusal(loading.load, str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -419,18 +420,18 @@ def test_a_file_beside_the_clone_is_found_as_colab_puts_it_there(tmp_path, monke
 )
 def test_a_path_as_windows_people_type_it_is_found_or_shown_as_typed(tmp_path, monkeypatch, typed):
     monkeypatch.chdir(tmp_path)
-    line = refusal(data.load, typed)
+    line = refusal(loading.load, typed)
     if "\\" in repr(typed):
         shown = typed if typed.isprintable() else repr(typed)
         assert line.startswith(f"{shown}: there is no such file. Write the path with / in place of each backslash.")
     (tmp_path / "data").mkdir()
     for name in ("news", "tweets", "mine"):
         (tmp_path / "data" / f"{name}.csv").write_text(table(), encoding="utf-8")
-    assert pairs(data.load(typed)) == ROWS
+    assert pairs(loading.load(typed)) == ROWS
 
 
 @pytest.mark.parametrize(
     "address", ["https://example.invalid/mine.csv", "HTTP://x.invalid/a", "s3://a/b.csv", "www.x.invalid/a.csv"]
 )
 def test_an_address_is_refused_and_nothing_is_fetched(address):
-    assert "download it first" in refusal(data.load, address)
+    assert "download it first" in refusal(loading.load, address)

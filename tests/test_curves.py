@@ -6,9 +6,9 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from tuning import curves
-from tuning.data import LABELS
+from tuning.data.labels import LABELS
 from tuning.errors import RunError
+from tuning.figures import curves
 
 PNG = b"\x89PNG\r\n\x1a\n"
 NOTHING = math.nan

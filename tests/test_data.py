@@ -8,8 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tuning import data, folders
-from tuning.data import LABELS, PARTS
+from tuning import folders
+from tuning.data import loading
+from tuning.data.labels import LABELS
+from tuning.data.loading import PARTS
 from tuning.errors import DataError
 
 TRACEBACK_WORDS = ("Traceback", "Error:", "Exception", "pandas", "NaN", "None", "object at", "codec")
@@ -30,10 +32,10 @@ GOOD = table(*rows())
 def load(tmp_path):
     """Write a file and read it."""
 
-    def write_and_read(content: str | bytes, name: str = "mine.csv") -> data.Data:
+    def write_and_read(content: str | bytes, name: str = "mine.csv") -> loading.Data:
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return data.load(str(path))
+        return loading.load(str(path))
 
     return write_and_read
 
@@ -165,19 +167,19 @@ def test_a_split_column_must_give_every_part_all_labels(load, part):
 
 def test_copies_leave_too_few_different_sentences(load):
     copies = load(table(*rows(form="Firm is {label}.,{label}")))
-    text = line_of(data.split, copies)
+    text = line_of(loading.split, copies)
     assert text.startswith("mine.csv: too few different sentences are labelled negative or neutral or positive")
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "x" * 300 + ".csv", "~nobody-of-this-name/mine.csv"])
 def test_a_missing_file_is_named(name):
-    text = line_of(data.load, name)
+    text = line_of(loading.load, name)
     assert text.startswith(f"{name}: there is no such file.")
     assert 'Set DATA to "bundled"' in text
 
 
 def test_a_folder_is_no_file(tmp_path):
-    assert line_of(data.load, str(tmp_path)).startswith(f"{tmp_path}: there is no such file.")
+    assert line_of(loading.load, str(tmp_path)).startswith(f"{tmp_path}: there is no such file.")
 
 
 # Files that can be used
@@ -226,7 +228,7 @@ def test_a_harmless_difference_changes_nothing(load, name):
 @pytest.mark.parametrize("label", ["label", "Sentiment", "CLASS", "polarity"])
 def test_headers_may_have_their_usual_other_names(load, sentence, label):
     found = load(table(*rows(), header=f"{sentence},{label}"))
-    assert data.label_counts(found.frame) == dict.fromkeys(LABELS, 12)
+    assert loading.label_counts(found.frame) == dict.fromkeys(LABELS, 12)
 
 
 @pytest.mark.parametrize(
@@ -264,17 +266,17 @@ def test_ids_are_kept_if_no_two_are_alike(load):
 def test_a_relative_path_is_looked_up_here_then_in_lab_and_then_in_the_workshops_folder(tmp_path, monkeypatch):
     (tmp_path / "here.csv").write_text(GOOD)
     monkeypatch.chdir(tmp_path)
-    assert data.load("here.csv").path == (tmp_path / "here.csv").resolve()
-    assert data.load("data/financial_sentiment.csv").path == data.BUNDLED.resolve()
-    assert data.load("lab/data/financial_sentiment.csv").path == data.BUNDLED.resolve()
+    assert loading.load("here.csv").path == (tmp_path / "here.csv").resolve()
+    assert loading.load("data/financial_sentiment.csv").path == loading.BUNDLED.resolve()
+    assert loading.load("lab/data/financial_sentiment.csv").path == loading.BUNDLED.resolve()
 
 
 def test_the_bundled_file_needs_no_notice():
-    found = data.load()
+    found = loading.load()
     assert found.path == folders.DATA / "financial_sentiment.csv"
     assert found.notices == ()
-    assert min(data.label_counts(found.frame).values()) >= 100
-    assert sum(data.split(found).sizes().values()) == len(found.frame)
+    assert min(loading.label_counts(found.frame).values()) >= 100
+    assert sum(loading.split(found).sizes().values()) == len(found.frame)
 
 
 # The three parts
@@ -288,17 +290,17 @@ def uneven(copies: int = 1) -> str:
 
 
 def test_the_cut_is_seventy_fifteen_fifteen_and_stratified(load):
-    parts = data.split(load(uneven()))
+    parts = loading.split(load(uneven()))
     assert parts.sizes() == {"train": 210, "validation": 45, "test": 45}
     for part in PARTS:
         frame = getattr(parts, part)
-        shares = [count / len(frame) for count in data.label_counts(frame).values()]
+        shares = [count / len(frame) for count in loading.label_counts(frame).values()]
         assert shares == pytest.approx([0.2, 0.5, 0.3], abs=0.02)
 
 
 def test_the_cut_depends_on_the_seed_alone(load):
     found = load(uneven())
-    first, again, other = data.split(found), data.split(found), data.split(found, seed=1)
+    first, again, other = loading.split(found), loading.split(found), loading.split(found, seed=1)
     for part in PARTS:
         pd.testing.assert_frame_equal(getattr(first, part), getattr(again, part))
     assert first.test["sentence"].tolist() != other.test["sentence"].tolist()
@@ -306,14 +308,14 @@ def test_the_cut_depends_on_the_seed_alone(load):
 
 def test_no_sentence_is_lost_or_doubled(load):
     found = load(uneven())
-    parts = data.split(found)
+    parts = loading.split(found)
     together = pd.concat([parts.train, parts.validation, parts.test])
     assert sorted(together["id"]) == sorted(found.frame["id"])
 
 
 def test_copies_of_a_sentence_lie_on_one_side(load):
     text = uneven(copies=2).replace("Firm 1 is", "FIRM  1   IS", 1)
-    parts = data.split(load(text))
+    parts = loading.split(load(text))
     seen = {part: {" ".join(line.lower().split()) for line in getattr(parts, part)["sentence"]} for part in PARTS}
     assert not seen["train"] & seen["validation"]
     assert not seen["train"] & seen["test"]
@@ -322,14 +324,14 @@ def test_copies_of_a_sentence_lie_on_one_side(load):
 
 
 def test_the_smallest_file_has_all_labels_in_all_parts(load):
-    parts = data.split(load(table(*rows(data.FEWEST_PER_LABEL))))
-    assert all(min(data.label_counts(getattr(parts, part)).values()) > 0 for part in PARTS)
+    parts = loading.split(load(table(*rows(loading.FEWEST_PER_LABEL))))
+    assert all(min(loading.label_counts(getattr(parts, part)).values()) > 0 for part in PARTS)
 
 
 def test_the_files_own_split_decides(load):
     words = {"train": "Train", "validation": "dev", "test": "TEST"}
     lines = [f"{row},{word}" for word in words.values() for row in rows(4, "Firm {i} is {label}.,{label}")]
-    parts = data.split(load(table(*lines, header="sentence,label,fold")))
+    parts = loading.split(load(table(*lines, header="sentence,label,fold")))
     assert parts.sizes() == {"train": 12, "validation": 12, "test": 12}
 
 
@@ -338,40 +340,40 @@ def test_the_files_own_split_decides(load):
 
 @pytest.fixture
 def train(load) -> pd.DataFrame:
-    return data.split(load(uneven())).train
+    return loading.split(load(uneven())).train
 
 
 def test_a_subset_has_the_size_asked_for_and_no_sentence_twice(train):
     for size in (24, 50, 209):
-        assert data.subset(train, size)["id"].nunique() == size
+        assert loading.subset(train, size)["id"].nunique() == size
 
 
 @pytest.mark.parametrize("size", [0, 210, 5000])
 def test_zero_or_too_many_means_all(train, size):
-    assert sorted(data.subset(train, size)["id"]) == sorted(train["id"])
+    assert sorted(loading.subset(train, size)["id"]) == sorted(train["id"])
 
 
 @pytest.mark.parametrize("size", [24, 50, 100, 200])
 def test_a_subset_is_stratified(train, size):
-    counts = data.label_counts(data.subset(train, size))
-    whole = data.label_counts(train)
+    counts = loading.label_counts(loading.subset(train, size))
+    whole = loading.label_counts(train)
     assert all(abs(counts[label] - size * whole[label] / len(train)) <= 1 for label in LABELS)
 
 
 def test_a_smaller_subset_begins_a_larger_one(train):
     sizes = [24, 30, 100, 200, 0]
-    drawn = [data.subset(train, size)["id"].tolist() for size in sizes]
+    drawn = [loading.subset(train, size)["id"].tolist() for size in sizes]
     for small, large in itertools.pairwise(drawn):
         assert large[: len(small)] == small
 
 
 def test_a_subset_depends_on_the_seed_alone(train):
-    assert data.subset(train, 50)["id"].tolist() == data.subset(train, 50)["id"].tolist()
-    assert Counter(data.subset(train, 50)["id"]) != Counter(data.subset(train, 50, seed=1)["id"])
+    assert loading.subset(train, 50)["id"].tolist() == loading.subset(train, 50)["id"].tolist()
+    assert Counter(loading.subset(train, 50)["id"]) != Counter(loading.subset(train, 50, seed=1)["id"])
 
 
 def test_label_counts_name_all_labels_even_of_nothing():
-    assert data.label_counts(pd.DataFrame({"label": ["neutral"]})) == {"negative": 0, "neutral": 1, "positive": 0}
+    assert loading.label_counts(pd.DataFrame({"label": ["neutral"]})) == {"negative": 0, "neutral": 1, "positive": 0}
 
 
 def test_a_file_that_may_not_be_read_is_named(tmp_path):
@@ -381,6 +383,6 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path):
     try:
         path.read_bytes()
     except PermissionError:
-        assert line_of(data.load, str(path)).startswith("secret.csv: the file cannot be opened (Permission denied).")
+        assert line_of(loading.load, str(path)).startswith("secret.csv: the file cannot be opened (Permission denied).")
     else:
         pytest.skip("this user may read every file")

@@ -11,8 +11,10 @@ from conftest import program
 from matplotlib.text import Text
 from PIL import Image, ImageChops
 
-from tuning import activities, board, deck, deck_design, deck_pictures, documents, table_fit
+from maintain import deck, deck_pictures, markdown_blocks, table_fit
 from tuning.errors import DocumentError
+from tuning.notebook import activities
+from tuning.room import board, slide_design
 
 pptx = pytest.importorskip("pptx")
 CAUSES = ("too high", "too low", "about right", "just right", "overfit", "collaps", "diverg", "too few", "too many")
@@ -72,12 +74,12 @@ def test_there_are_as_many_slides_as_the_source_has_and_a_room_can_bear(shown, p
 def test_every_slide_has_its_time_and_a_talk_track_in_its_notes(shown, planned):
     for slide, page in zip(shown, planned, strict=True):
         when, _, track = notes(slide).partition("\n")
-        assert when.startswith(f"{documents.clock(page.begins)}, {page.minutes} minute"), page.title
+        assert when.startswith(f"{markdown_blocks.clock(page.begins)}, {page.minutes} minute"), page.title
         assert len(track.split()) > 40, page.title
 
 
 def test_the_minutes_of_the_slides_are_those_of_the_day(planned):
-    for slot in documents.day():
+    for slot in markdown_blocks.day():
         minutes = [page.minutes for page in planned if page.slot == slot]
         if slot.title in ("Break", "Lunch"):
             assert not minutes
@@ -98,7 +100,7 @@ def test_an_activity_opens_with_its_tasks_and_minutes(shown, planned, name):
         [f"{at}. {task.name}", str(task.minutes)] for at, task in enumerate(activity.tasks, start=1)
     ]
     begins = itertools.accumulate((task.minutes for task in activity.tasks), initial=planned[number].slot.start)
-    assert [row[0] for row in rows] == [documents.clock(minute) for minute in begins][:-1]
+    assert [row[0] for row in rows] == [markdown_blocks.clock(minute) for minute in begins][:-1]
 
 
 def test_every_picture_and_table_has_alt_text(shown):
@@ -113,7 +115,7 @@ def test_no_letter_is_smaller_than_the_smallest(shown):
     xml = [slide._element for slide in shown]
     xml += [slide.slide_layout._element for slide in shown] + [shown[0].slide_layout.slide_master._element]
     sizes = [int(size) for part in xml for size in part.xpath(".//a:rPr/@sz | .//a:defRPr/@sz | .//a:endParaRPr/@sz")]
-    assert min(sizes) == 100 * deck_design.SMALLEST
+    assert min(sizes) == 100 * slide_design.SMALLEST
     scales = [part.xpath(".//a:normAutofit") for part in xml]
     assert not any(scales), "a box that shrinks its text would hide that the text does not fit"
 
@@ -124,14 +126,14 @@ def test_no_letter_in_a_picture_is_smaller_than_the_smallest(name):
     figure.draw_without_rendering()
     assert tuple(figure.get_size_inches()) == deck_pictures.SIZE, "the sizes of its letters are those on the slide"
     sizes = {text.get_fontsize() for text in figure.findobj(Text) if text.get_text() and text.get_visible()}
-    assert min(sizes) >= deck_design.SMALLEST
+    assert min(sizes) >= slide_design.SMALLEST
 
 
 def test_text_stays_text(shown):
     tables = [shape for slide in shown for shape in slide.shapes if shape.has_table]
     assert len(tables) > 12
-    assert {table._element.xpath(".//a:tableStyleId")[0].text for table in tables} == {deck_design.TABLE_STYLE}
-    assert {slide.slide_layout.name for slide in shown} < set(deck_design.LAYOUTS)
+    assert {table._element.xpath(".//a:tableStyleId")[0].text for table in tables} == {slide_design.TABLE_STYLE}
+    assert {slide.slide_layout.name for slide in shown} < set(slide_design.LAYOUTS)
     for slide in shown:
         # An empty placeholder would ask for a click in front of the room.
         assert all(holder.has_text_frame is False or holder.text_frame.text for holder in slide.placeholders)
@@ -162,7 +164,7 @@ def test_the_budget_is_the_boards(shown, planned):
 def test_the_group_results_have_the_same_design():
     group, day = (members(deck.FOLDER / name) for name in ("Group_Results.pptx", "workshop.pptx"))
     assert group["ppt/theme/theme1.xml"].count(b"Workshop 6W") == 1
-    for colour in deck_design.THEME.values():
+    for colour in slide_design.THEME.values():
         assert colour.encode() in group["ppt/theme/theme1.xml"]
         assert colour.encode() in day["ppt/theme/theme1.xml"]
 
@@ -233,7 +235,7 @@ def test_boxes_stand_beside_each_other(shown):
     for slide in shown:
         # The accent lies on the band of the takeaway on purpose.
         own = [box for shape, box in zip(slide.shapes, boxes(slide), strict=True) if shape.name != "Accent"]
-        assert all(box[0] >= 0 and box[2] <= deck_design.WIDTH and box[3] <= deck_design.HEIGHT for box in own)
+        assert all(box[0] >= 0 and box[2] <= slide_design.WIDTH and box[3] <= slide_design.HEIGHT for box in own)
         tall = [box for shape, box in zip(slide.shapes, boxes(slide), strict=True) if shape.has_table]
         for table, other in itertools.product(tall, own):
             if table != other:
@@ -272,14 +274,14 @@ def test_the_deck_is_the_one_of_its_source(built):
             assert path.read_bytes() == kept.read_bytes(), told
         else:
             assert members(path) == members(kept), told
-    assert documents.filled(deck.SOURCE.read_text(encoding="utf-8"), deck.SOURCE) == deck.SOURCE.read_text(
+    assert markdown_blocks.filled(deck.SOURCE.read_text(encoding="utf-8"), deck.SOURCE) == deck.SOURCE.read_text(
         encoding="utf-8"
     )
 
 
 def test_the_pdf_was_printed_from_this_deck(tmp_path):
     assert deck.printed_from(deck.DECK, deck.PRINTED), "workshop.pdf is out of date: python3 workshop.py slides"
-    assert not deck.printed_from(deck_design.FILE, deck.PRINTED)
+    assert not deck.printed_from(slide_design.FILE, deck.PRINTED)
     assert not deck.printed_from(deck.DECK, tmp_path / "none.pdf")
 
 

@@ -13,16 +13,18 @@ from transformers import (
     TrainingArguments,
 )
 
-from tuning import board, departures, share, training, worksheet
-from tuning import data as sentences
-from tuning import encoder as encoders
-from tuning.checkpoint import Desk
+from tuning.data import loading as sentences
 from tuning.dials import Dials
+from tuning.encoder import finding as encoders
 from tuning.errors import RunError
-from tuning.evaluation import compute_metrics
-from tuning.run import Run, last_run
-from tuning.speed import FastTrainer
-from tuning.travelling_run import ANOTHER_DEPARTURE
+from tuning.evidence import worksheet
+from tuning.notebook.progress import Desk
+from tuning.room import board, share
+from tuning.room.run_codec import ANOTHER_DEPARTURE
+from tuning.runs.record import Run, last_run
+from tuning.training import departures, fit
+from tuning.training.evaluation import compute_metrics
+from tuning.training.speed.tricks import FastTrainer
 
 
 @pytest.fixture
@@ -35,10 +37,10 @@ def prepare(few, tiny_distilbert):
         dials = Dials(MODEL=str(tiny_distilbert), DATA=str(few), TRAIN_SUBSET=24, PRECISION="fp32")
         encoder = encoders.find(dials.MODEL)
         model, tokenizer = encoders.build(encoder, dials.seed)
-        tokens = training.tokenise_splits(splits, tokenizer, dials)
-        recording = training.Recording(dials, data, splits, encoder, "fp32")
-        promised = training.settings(dials, recording.run.learning_rate)
-        plumbing = training.plumbing(dials, "fp32", recording.folder)
+        tokens = fit.tokenise_splits(splits, tokenizer, dials)
+        recording = fit.Recording(dials, data, splits, encoder, "fp32")
+        promised = fit.settings(dials, recording.run.learning_rate)
+        plumbing = fit.plumbing(dials, "fp32", recording.folder)
         usual = {
             "model": model,
             "train_dataset": tokens.train,
@@ -127,7 +129,7 @@ def test_an_argument_that_a_dial_turns_is_refused(prepare, arguments):
 
 def test_micro_batches_are_accepted_where_their_loss_stays_a_mean(prepare):
     class Mean(FastTrainer):
-        __module__ = "tuning.speed"
+        __module__ = "tuning.training.speed.tricks"
         loss_is_scaled_for_ga = False
 
     found = departures_of(*prepare({"gradient_accumulation_steps": 4}, kind=Mean))

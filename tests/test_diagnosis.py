@@ -15,12 +15,12 @@ from conftest import step_rows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tuning import reference, symptoms
-from tuning.data import LABELS
-from tuning.diagnosis import convergence, diagnose, room_word, tried
+from tuning.data.labels import LABELS
 from tuning.dials import Dials
-from tuning.run import Run
-from tuning.symptoms import CALL_WORDS, LIMITS, OUTCOMES, THRESHOLDS, VERDICTS, WORKSHEET_DELTA
+from tuning.runs import reference, symptoms
+from tuning.runs.diagnosis import convergence, diagnose, room_word, tried
+from tuning.runs.record import Run
+from tuning.runs.symptoms import CALL_WORDS, LIMITS, OUTCOMES, THRESHOLDS, VERDICTS, WORKSHEET_DELTA
 
 NOTHING = math.nan
 FLAT = np.full(60, 1.10)
@@ -311,9 +311,9 @@ ALLOWED = {
 
 
 def test_the_words_are_those_of_the_room_the_clinic_and_the_share_line():
-    from tuning import clinic, travelling_run
+    from tuning.room import clinic, run_codec
 
-    assert set(VERDICTS) == set(travelling_run.VERDICTS) == {*clinic.CAUSES, "unclear"}
+    assert set(VERDICTS) == set(run_codec.VERDICTS) == {*clinic.CAUSES, "unclear"}
     assert {row.word for row in OUTCOMES} == {*CALL_WORDS, "cannot tell"}
     assert not ALLOWED["just right"] & {"stalled", "rising", "collapsed"}
     assert not ALLOWED["too high"] & {"converged"} and not ALLOWED["too low"] & {"converged", "rising"}
@@ -747,7 +747,7 @@ def test_a_record_that_never_saw_the_schema_gets_a_verdict_too():
 
 @pytest.mark.full
 def test_24_rates_from_too_low_to_too_high_are_named_in_order(capsys):
-    from tuning.training import fit
+    from tuning.training.fit import fit
 
     rates = [float(f"{rate:.3g}") for rate in np.logspace(-7, -1, 24)]
     dials = {"MODEL": "embedded", "GROUP": 2}

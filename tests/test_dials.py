@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from tuning import preflight
 from tuning.dials import PRESETS, Dials, FrozenDials, FurtherDials, parse_settings
 from tuning.errors import DialError, WorkshopError, nearest
+from tuning.notebook import preflight
 
 NAN, INF = math.nan, math.inf
 RATE = "TOO_LOW, JUST_RIGHT, TOO_HIGH or a number above 0 and up to 10"

@@ -18,15 +18,17 @@ from markdown_it import MarkdownIt
 from messages import messages
 
 import workshop
-from tuning import activities, documents, folders, headless
+from maintain import markdown_blocks
+from tuning import folders
 from tuning.dials import PRESETS, Dials, FurtherDials, SgdDials
-from tuning.encoder import RATES
-from tuning.keepsake import TAKE_HOME
-from tuning.log import WORKSHEET_COLUMNS
-from tuning.sgd import RATES as SGD_RATES
+from tuning.encoder.finding import RATES
+from tuning.evidence.archive import TAKE_HOME
+from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
+from tuning.notebook import activities, headless
+from tuning.sgd.classifier import RATES as SGD_RATES
 
 ROOT = folders.ROOT
-PAGES = [folders.short(path) for path in documents.documents()]
+PAGES = [folders.short(path) for path in markdown_blocks.documents()]
 SLIDES = [name for name in PAGES if name.startswith("slides/")]
 # The data card's figures are compared with the file by tests/test_audit.py; slides by the deck's own tests.
 PROSE = [name for name in PAGES if name not in SLIDES and name != "lab/data/README.md"]
@@ -272,12 +274,12 @@ def test_what_to_take_home_is_one_sentence(name):
 
 
 def test_clock_times_in_the_playbook_and_the_readme_are_those_of_the_day():
-    known = {documents.clock(documents.day()[-1].end)}
-    for slot in documents.day():
-        known |= {documents.clock(slot.start), documents.clock(slot.end)}
+    known = {markdown_blocks.clock(markdown_blocks.day()[-1].end)}
+    for slot in markdown_blocks.day():
+        known |= {markdown_blocks.clock(slot.start), markdown_blocks.clock(slot.end)}
         now = slot.start
         for task in slot.activity.tasks if slot.activity else ():
-            known.add(documents.clock(now))
+            known.add(markdown_blocks.clock(now))
             now += task.minutes
     for name in ("coach/COACH_PLAYBOOK.md", "README.md", "handouts/Fine_Tuning_in_Plain_English.md"):
         times = set(re.findall(r"\b(?:09|1[0-6]):\d\d\b", plain(name)))
@@ -286,7 +288,7 @@ def test_clock_times_in_the_playbook_and_the_readme_are_those_of_the_day():
 
 def test_minutes_in_the_playbook_are_those_of_the_day():
     spelt = {5: "five", 10: "ten", 15: "fifteen", 20: "twenty", 30: "thirty", 60: "sixty"}
-    minutes = {documents.clock(slot.start): slot.minutes for slot in documents.day()}
+    minutes = {markdown_blocks.clock(slot.start): slot.minutes for slot in markdown_blocks.day()}
     named = re.findall(r"\*\*(\d\d:\d\d), (?:[^,*]+, )?([a-z]+) minutes", text("coach/COACH_PLAYBOOK.md"))
     assert len(named) == 4
     for start, word in named:

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tuning import activities, board, documents, folders, reference
-from tuning.activities import NAMES
+from maintain import markdown_blocks
+from tuning import folders
 from tuning.dials import Dials
 from tuning.errors import DocumentError
+from tuning.notebook import activities
+from tuning.notebook.activities import NAMES
+from tuning.room import board
+from tuning.runs import reference
 
 CAUSES = (
     "too high",
@@ -35,16 +39,16 @@ def text(name: str) -> str:
 
 
 def test_every_block_is_up_to_date():
-    assert [folders.short(path) for path in documents.stale()] == []
+    assert [folders.short(path) for path in markdown_blocks.stale()] == []
 
 
 def test_a_block_is_filled_and_its_surroundings_stay():
     old = "Before.\n<!-- figures: ksbs begin -->\nold\n<!-- figures: ksbs end -->\nAfter.\n"
-    new = documents.filled(old, HERE)
+    new = markdown_blocks.filled(old, HERE)
     assert new.startswith("Before.\n<!-- figures: ksbs begin -->\n| code |")
     assert new.endswith("|\n<!-- figures: ksbs end -->\nAfter.\n")
     assert "old" not in new
-    assert documents.filled(new, HERE) == new
+    assert markdown_blocks.filled(new, HERE) == new
 
 
 @pytest.mark.parametrize(
@@ -57,11 +61,11 @@ def test_a_block_is_filled_and_its_surroundings_stay():
 )
 def test_a_wrong_mark_is_named(marks, told):
     with pytest.raises(DocumentError, match=told):
-        documents.filled(marks, HERE)
+        markdown_blocks.filled(marks, HERE)
 
 
 def test_the_dials_table_has_every_dial_with_its_default():
-    block = documents.BLOCKS["dials"](HERE)
+    block = markdown_blocks.BLOCKS["dials"](HERE)
     for name in Dials.settable():
         default = getattr(Dials(), name)
         shown = '""' if default == "" else f"{default:g}" if isinstance(default, float) else default
@@ -69,11 +73,11 @@ def test_the_dials_table_has_every_dial_with_its_default():
 
 
 def test_the_room_holds_the_presets_at_default_dials_only():
-    found = documents.room()
+    found = markdown_blocks.room()
     runs = [run for presets in found.values() for members in presets.values() for run in members]
     assert {run.preset for run in runs} == {"TOO_LOW", "JUST_RIGHT", "TOO_HIGH"}
     assert reference.load("over-training").run_id not in {run.run_id for run in runs}
-    block = documents.BLOCKS["room"](HERE)
+    block = markdown_blocks.BLOCKS["room"](HERE)
     for lab, presets in found.items():
         assert f"**{lab}**" in block
         assert presets or "not recorded yet" in block
@@ -91,25 +95,25 @@ def test_the_room_holds_the_presets_at_default_dials_only():
     ],
 )
 def test_a_range_is_written_from_lowest_to_highest(values, form, unit, shown):
-    assert documents.spread(values, form, unit) == shown
+    assert markdown_blocks.spread(values, form, unit) == shown
 
 
 def test_a_bar_in_a_cell_makes_no_new_cell():
-    assert documents.table(["a"], [["x | y"]]).splitlines()[2] == r"| x \| y |"
+    assert markdown_blocks.table(["a"], [["x | y"]]).splitlines()[2] == r"| x \| y |"
 
 
 # The day
 
 
 def test_the_day_fits_its_fixed_hours():
-    begins = {slot.title: documents.clock(slot.start) for slot in documents.day()}
+    begins = {slot.title: markdown_blocks.clock(slot.start) for slot in markdown_blocks.day()}
     assert begins["Lunch"] == "12:00"
     assert begins["Activity 1: Curve Diagnosis"] == "09:30"
-    assert documents.clock(documents.day()[-1].end) == "16:00"
+    assert markdown_blocks.clock(markdown_blocks.day()[-1].end) == "16:00"
 
 
 def test_every_activity_stands_in_the_day_once():
-    assert sorted(slot.activity.name for slot in documents.day() if slot.activity) == sorted(NAMES)
+    assert sorted(slot.activity.name for slot in markdown_blocks.day() if slot.activity) == sorted(NAMES)
 
 
 # The activities
@@ -200,9 +204,9 @@ def test_an_activity_that_is_gone_is_named(tmp_path, monkeypatch):
 def test_the_command_says_what_is_out_of_date_and_writes_it(tmp_path, monkeypatch, capsys):
     page = tmp_path / "page.md"
     page.write_text("<!-- figures: emoji begin -->\n<!-- figures: emoji end -->\n", encoding="utf-8")
-    monkeypatch.setattr(documents, "documents", lambda: [page])
-    assert documents.main(["--check"]) == 1
+    monkeypatch.setattr(markdown_blocks, "documents", lambda: [page])
+    assert markdown_blocks.main(["--check"]) == 1
     assert "out of date" in capsys.readouterr().out
-    assert documents.main([]) == 0
+    assert markdown_blocks.main([]) == 0
     assert "| 🎯 | learning objective |" in page.read_text(encoding="utf-8")
-    assert documents.main(["--check"]) == 0
+    assert markdown_blocks.main(["--check"]) == 0

@@ -9,9 +9,9 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from tuning import encoder as encoders
 from tuning import folders
-from tuning.data import LABELS
+from tuning.data.labels import LABELS
+from tuning.encoder import finding as encoders
 from tuning.errors import DialError, EncoderError
 
 
@@ -115,7 +115,7 @@ def test_a_saved_model_opens_again_and_fails_in_words_where_its_head_is_unknown(
         "try:\n    pipeline('text-classification', r'{folder}')\n"
         "except ValueError as problem:\n    assert 'bert-mean-pooling' in str(problem)\n"
         "else:\n    raise SystemExit('opened as something else')\n"
-        "import tuning.pooling_head\n"
+        "import tuning.encoder.pooling_head\n"
         "print(pipeline('text-classification', r'{folder}')('Profit rose.')[0]['label'])\n"
     ).format(folder=tmp_path / "model")
     done = subprocess.run([sys.executable, "-c", stranger], capture_output=True, text=True, cwd=folders.LAB)

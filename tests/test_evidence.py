@@ -4,10 +4,11 @@ import textwrap
 
 import pytest
 
-from tuning import folders, journal, worksheet
+from tuning import folders
 from tuning.errors import WorksheetError
-from tuning.evidence import own_words, sections
-from tuning.worksheet import TEMPLATE
+from tuning.evidence import task6, worksheet
+from tuning.evidence.task6 import own_words, sections
+from tuning.evidence.worksheet import TEMPLATE
 
 TEXT = TEMPLATE.read_text(encoding="utf-8")
 ANSWER = "The loss fell quickly at first, then each further epoch bought us almost nothing."
@@ -15,7 +16,7 @@ WRITTEN = ("A4", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "D", "E")
 
 
 def states() -> dict[str, str]:
-    return journal.evidence()["state"].to_dict()
+    return task6.evidence()["state"].to_dict()
 
 
 def write(text: str) -> None:
@@ -44,12 +45,12 @@ def noted(text: str, note: str, run_id: str = "just-right") -> str:
 def filled(make_run, keep_run) -> str:
     """A worksheet filled by the code alone."""
     keep_run(make_run())
-    journal.fill_worksheet()
+    worksheet.fill_worksheet()
     return worksheet.worksheet_file().read_text(encoding="utf-8")
 
 
 def test_without_a_worksheet_everything_is_missing():
-    found = journal.evidence()
+    found = task6.evidence()
     assert list(found.index) == [
         "Before and after", "Metrics", "Horizon scan", "Maths link", "Initiative", "Data quality", "Communication",
     ]  # fmt: skip
@@ -59,12 +60,12 @@ def test_without_a_worksheet_everything_is_missing():
 
 def test_a_worksheet_filled_by_the_code_is_not_evidence(filled):
     assert set(states().values()) == {"missing"}
-    assert "a note of your own" in journal.evidence().loc["Before and after", "to do"]
+    assert "a note of your own" in task6.evidence().loc["Before and after", "to do"]
 
 
 def test_with_notes_and_answers_everything_is_ready(filled):
     write(noted(answered(filled), "rate good, more sentences next"))
-    found = journal.evidence()
+    found = task6.evidence()
     assert set(found["state"]) == {"ready"}
     assert set(found["to do"]) == {""}
 
@@ -73,18 +74,18 @@ def test_without_the_code_typed_numbers_count_and_words_in_their_place_do_not():
     told = "to do"
     text = noted(TEXT, "rate good, more sentences next", "a run on paper")
     write(text)
-    assert journal.evidence().loc["Before and after", told] == (
+    assert task6.evidence().loc["Before and after", told] == (
         "Part B needs the baseline's numbers, a run's numbers, a note of your own on a run"
     )
     write(text.replace("- Accuracy:", "- Accuracy: it rose"))
-    assert "a run's numbers" in journal.evidence().loc["Before and after", told]
+    assert "a run's numbers" in task6.evidence().loc["Before and after", told]
     write(text.replace("- Accuracy:", "- Accuracy: 0.3", 2))
     assert states()["Before and after"] == "ready"
 
 
 def test_an_item_needs_all_its_places(filled):
     write(answered(filled, ["C1"]))
-    assert journal.evidence().loc["Maths link", "to do"] == "write C4 (0 words of your own so far)"
+    assert task6.evidence().loc["Maths link", "to do"] == "write C4 (0 words of your own so far)"
 
 
 def test_the_extension_adds_but_is_not_needed(filled):
@@ -128,7 +129,7 @@ def test_an_answer_behind_its_prompt_counts(filled):
 
 def test_a_heading_that_is_gone_is_named(filled):
     write(filled.replace("### C5. Two limits of the data, and next month", ""))
-    assert 'the heading of C5 is gone: put "C5." back' in journal.evidence().loc["Data quality", "to do"]
+    assert 'the heading of C5 is gone: put "C5." back' in task6.evidence().loc["Data quality", "to do"]
 
 
 @pytest.mark.parametrize(
@@ -143,10 +144,10 @@ def test_an_empty_form_without_its_mapping_is_one_line(monkeypatch, tmp_path, ch
     form.write_text(change(TEXT), encoding="utf-8")
     monkeypatch.setattr(worksheet, "TEMPLATE", form)
     with pytest.raises(WorksheetError, match=told):
-        journal.evidence()
+        task6.evidence()
     form.unlink()
     with pytest.raises(WorksheetError, match="cannot be opened"):
-        journal.evidence()
+        task6.evidence()
 
 
 def test_own_words_are_those_that_the_template_has_not():

@@ -2,9 +2,10 @@
 
 import pytest
 
-from tuning import figures, reference
-from tuning.diagnosis import diagnose
+from maintain import curve_figures, reference_runs
 from tuning.errors import EncoderError
+from tuning.runs import reference
+from tuning.runs.diagnosis import diagnose
 
 SPOILERS = (
     "too_high",
@@ -36,28 +37,28 @@ def test_a_reference_run_is_named_right_by_the_rules_of_today(name):
 
 
 def test_the_pictures_are_the_same_bytes_each_time_and_those_that_are_stored(tmp_path):
-    for path in figures.write(tmp_path):
-        stored = figures.ASSETS / path.relative_to(tmp_path)
+    for path in curve_figures.write(tmp_path):
+        stored = curve_figures.ASSETS / path.relative_to(tmp_path)
         assert path.read_bytes() == stored.read_bytes(), path.name
 
 
-@pytest.mark.parametrize("letter", figures.CURVES)
+@pytest.mark.parametrize("letter", curve_figures.CURVES)
 def test_a_picture_for_learners_gives_nothing_away(letter):
-    text = (figures.ASSETS / f"curve_{letter}.svg").read_text(encoding="utf-8").casefold()
+    text = (curve_figures.ASSETS / f"curve_{letter}.svg").read_text(encoding="utf-8").casefold()
     assert not [word for word in SPOILERS if word in text]
-    words = figures.neutral(reference.load(figures.CURVES[letter]), letter).words.casefold()
+    words = curve_figures.neutral(reference.load(curve_figures.CURVES[letter]), letter).words.casefold()
     assert not [word for word in SPOILERS if word in words]
 
 
 def test_distilberts_runs_stand_beside_the_built_in_encoders_and_not_in_their_place():
     own, embedded = (
-        {name for name in reference.plan(model) if not name.startswith(reference.BACKUP)}
+        {name for name in reference_runs.plan(model) if not name.startswith(reference_runs.BACKUP)}
         for model in ("distilbert", "embedded")
     )
-    assert {name.removeprefix(reference.DISTILBERT) for name in own} == embedded
+    assert {name.removeprefix(reference_runs.DISTILBERT) for name in own} == embedded
     assert not own & embedded
-    assert reference.thinning("distilbert-sweep-01") == reference.SWEEP_THINNING
-    assert reference.thinning("distilbert-just_right-seed1") == reference.WHOLE
+    assert reference_runs.thinning("distilbert-sweep-01") == reference_runs.SWEEP_THINNING
+    assert reference_runs.thinning("distilbert-just_right-seed1") == reference_runs.WHOLE
 
 
 def test_no_other_encoder_is_recorded_in_the_place_of_distilbert(tmp_path, monkeypatch):
@@ -67,17 +68,17 @@ def test_no_other_encoder_is_recorded_in_the_place_of_distilbert(tmp_path, monke
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     before = reference.names()
     with pytest.raises(EncoderError, match="one of the encoder that was asked for"):
-        reference.record("distilbert", ["too_low-seed1"])
+        reference_runs.record("distilbert", ["too_low-seed1"])
     assert reference.names() == before
 
 
 def test_the_readmes_picture_is_of_a_run_under_way_without_its_preset():
-    run = reference.load(figures.LIVE)
-    picture = figures.live(run)
+    run = reference.load(curve_figures.LIVE)
+    picture = curve_figures.live(run)
     top = picture.figure.axes[0]
     assert top.get_title(loc="left") == ""
     assert max(top.lines[0].get_xdata()) < run.steps[-1]["step"] <= top.get_xlim()[1]
-    assert figures.LIVE not in figures.CURVES.values()
+    assert curve_figures.LIVE not in curve_figures.CURVES.values()
 
 
 def test_the_reference_runs_stay_small():
@@ -85,7 +86,7 @@ def test_the_reference_runs_stay_small():
 
 
 def test_runs_that_a_curve_is_drawn_from_are_kept_whole():
-    drawn = {*figures.CURVES.values(), figures.LIVE}
-    for name in drawn | {name for name in reference.names() if reference.thinning(name) == reference.WHOLE}:
+    drawn = {*curve_figures.CURVES.values(), curve_figures.LIVE}
+    for name in drawn | {name for name in reference.names() if reference_runs.thinning(name) == reference_runs.WHOLE}:
         steps = [step["step"] for step in reference.load(name).steps]
         assert steps == list(range(1, len(steps) + 1)), name

@@ -11,8 +11,10 @@ import time
 import pytest
 from filelock import Timeout
 
-from tuning import files, handouts, journal
+from maintain import handouts
+from tuning import files
 from tuning.dials import Dials
+from tuning.evidence import experiment_log, predictions, worksheet
 from tuning.files import AS_WRITTEN, free_name, sign
 
 
@@ -169,7 +171,7 @@ def test_an_owner_that_has_ended_is_passed_over(tmp_path, no_flock, owner, age, 
 
 def test_on_such_a_disk_log_worksheet_and_prediction_are_written(no_flock, make_run, keep_run):
     run = keep_run(make_run())
-    journal.append(run)
-    journal.fill_worksheet()
-    journal.predict(Dials(), "moving")
-    assert journal.read_log()["Run ID"].tolist() == [run.run_id]
+    experiment_log.append(run)
+    worksheet.fill_worksheet()
+    predictions.predict(Dials(), "moving")
+    assert experiment_log.read_log()["Run ID"].tolist() == [run.run_id]

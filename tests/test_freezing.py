@@ -4,12 +4,13 @@ import pytest
 import torch
 from transformers import DataCollatorWithPadding
 
-from tuning import data as sentences
-from tuning import encoder as encoders
-from tuning import freezing, training
+from tuning.data import loading as sentences
 from tuning.dials import TRAINED_PARTS, FrozenDials
+from tuning.encoder import finding as encoders
+from tuning.encoder import freezing
 from tuning.errors import EncoderError, RunError
-from tuning.run import last_run
+from tuning.runs.record import last_run
+from tuning.training import fit
 
 
 @pytest.fixture(params=["embedded", "distilbert-shaped, tiny and random"])
@@ -26,7 +27,7 @@ def splits() -> sentences.Splits:
 
 
 def batch_of(tokenizer, splits, size: int = 8):
-    tokens = training.tokenise(splits.train.head(size), tokenizer, 32, by_length=False)
+    tokens = fit.tokenise(splits.train.head(size), tokenizer, 32, by_length=False)
     return DataCollatorWithPadding(tokenizer)(tokens.select_columns(["input_ids", "attention_mask", "labels"])[:])
 
 
@@ -87,36 +88,36 @@ def test_memory_counts_weights_learners_and_what_the_way_back_needs(built, split
 
 @pytest.mark.slow
 def test_only_what_learns_moves_and_the_log_says_so(splits, monkeypatch):
-    monkeypatch.setattr(training, "split", lambda data: splits)
+    monkeypatch.setattr(fit, "split", lambda data: splits)
     dials = FrozenDials(MODEL="embedded", TRAIN_SUBSET=24, EPOCHS=1, PRECISION="fp32", TRAINED="head and last block")
-    run = training.fit(dials, notebook="04", quiet=True)
+    run = fit.fit(dials, notebook="04", quiet=True)
     moved = run.final["layer_movement"]
     assert moved["layer 6"] > 0
     assert {name for name, share in moved.items() if share > 0} == {"layer 6"}
     assert run.dials["TRAINED"] == "head and last block"
     assert run.encoder["name"] == "all-MiniLM-L6-v2 (head and last block)"
-    from tuning import log
+    from tuning.evidence import experiment_log
 
-    assert "TRAINED=head and last block" in log.read_log()["Other dials"][0]
+    assert "TRAINED=head and last block" in experiment_log.read_log()["Other dials"][0]
     with pytest.raises(RunError, match="There is no recorded run yet"):
         last_run()
 
 
 @pytest.mark.slow
 def test_features_are_computed_once_and_read_in_the_right_order(splits, monkeypatch):
-    from tuning import frozen_features
+    from tuning.further import linear_probe
 
-    monkeypatch.setattr(frozen_features, "split", lambda data: splits)
-    monkeypatch.setattr(training, "split", lambda data: splits)
-    run_1 = training.fit(FrozenDials(MODEL="embedded", TRAIN_SUBSET=90, EPOCHS=1, PRECISION="fp32"), quiet=True)
-    model, tokenizer = training.untrained(run_1)
-    tokens = training.tokenise(splits.validation, tokenizer, 96, by_length=False)
-    together = frozen_features.features(model, tokens, tokenizer, "fp32")
+    monkeypatch.setattr(linear_probe, "split", lambda data: splits)
+    monkeypatch.setattr(fit, "split", lambda data: splits)
+    run_1 = fit.fit(FrozenDials(MODEL="embedded", TRAIN_SUBSET=90, EPOCHS=1, PRECISION="fp32"), quiet=True)
+    model, tokenizer = fit.untrained(run_1)
+    tokens = fit.tokenise(splits.validation, tokenizer, 96, by_length=False)
+    together = linear_probe.features(model, tokens, tokenizer, "fp32")
     for row in (0, 17, 39):
-        one = frozen_features.features(model, tokens.select([row]), tokenizer, "fp32")
+        one = linear_probe.features(model, tokens.select([row]), tokenizer, "fp32")
         assert together[row] == pytest.approx(one[0], abs=1e-4)
-    head = frozen_features.linear_head(run_1)
+    head = linear_probe.linear_head(run_1)
     assert head.parameters == 3 * (model.config.hidden_size + 1)
     assert head.scores.f1_macro > run_1.majority["f1_macro"]
-    table = frozen_features.trade(run_1, {}, head)
+    table = linear_probe.trade(run_1, {}, head)
     assert table.index.tolist() == ["everything", "features once, linear head"]

@@ -3,23 +3,28 @@
 import numpy as np
 import pytest
 
-from tuning import cost, further, log, machine, schedules
-from tuning import encoder as encoders
-from tuning.adoption import adopt
-from tuning.data import LABELS, load
+from tuning.cost import estimate
+from tuning.cost.speed import Speed
+from tuning.data.labels import LABELS
+from tuning.data.loading import load
 from tuning.dials import TRAINED_PARTS, Dials, FrozenDials, FurtherDials
+from tuning.encoder import finding as encoders
 from tuning.errors import RunError
-from tuning.run import COMPARISON_FILE, FURTHER_NOTEBOOK, last_run, save_predictions
-from tuning.share import line
+from tuning.evidence import experiment_log
+from tuning.further import options, schedules
+from tuning.room.adoption import adopt
+from tuning.room.share import line
+from tuning.runs.record import COMPARISON_FILE, FURTHER_NOTEBOOK, last_run, save_predictions
+from tuning.training import machine
 
 SETUP = FurtherDials()
-SPEED = cost.Speed(step=0.05, token=2e-4, read=1e-4, fixed=1.0, source="a test")
+SPEED = Speed(step=0.05, token=2e-4, read=1e-4, fixed=1.0, source="a test")
 
 
 @pytest.fixture
 def kept(make_run, keep_run, monkeypatch, tmp_path):
     """Write runs as if they had been trained here with the embedded encoder; nothing is trained."""
-    monkeypatch.setattr("tuning.reference.FOLDER", tmp_path)
+    monkeypatch.setattr("tuning.runs.reference.FOLDER", tmp_path)
     encoder = encoders.find("embedded")
 
     def write(run_id: str = "run-1", minutes: float = 0, **changed):
@@ -48,15 +53,15 @@ def no_training(monkeypatch):
     def refuse(dials, *rest, **more):
         raise AssertionError(f"trained: {dials}")
 
-    monkeypatch.setattr("tuning.training.fit", refuse)
+    monkeypatch.setattr("tuning.training.fit.fit", refuse)
 
 
 def test_run_1_is_the_last_run_of_the_main_lab(kept, no_training):
     kept("run-1", minutes=9)
     kept("run-2", minutes=5)
     kept("run-3", notebook=FURTHER_NOTEBOOK)
-    assert further.first(SETUP).run_id == "run-2"
-    assert further.first(FurtherDials(RUN_1="run-1")).run_id == "run-1"
+    assert options.first(SETUP).run_id == "run-2"
+    assert options.first(FurtherDials(RUN_1="run-1")).run_id == "run-1"
     assert last_run().run_id == "run-2"
 
 
@@ -64,7 +69,7 @@ def test_run_1_can_be_named_by_its_dials(kept, no_training, capsys):
     kept("run-1", minutes=9, dials={"EPOCHS": 1})
     kept("run-2", minutes=5)
     wanted = FurtherDials(DIALS={"EPOCHS": "1", "MODEL": "embedded"})
-    assert further.first(wanted).run_id == "run-1"
+    assert options.first(wanted).run_id == "run-1"
     assert "run-1 is in your log already" in capsys.readouterr().out
 
 
@@ -76,17 +81,17 @@ def trained(monkeypatch) -> list:
         asked.append(dials)
         raise RunError("enough")
 
-    monkeypatch.setattr("tuning.training.fit", stop)
+    monkeypatch.setattr("tuning.training.fit.fit", stop)
     return asked
 
 
 def test_without_a_run_one_with_the_default_dials_is_trained(monkeypatch, kept, capsys):
     monkeypatch.setattr(encoders, "find", lambda model, find=encoders.find: find("embedded"))
-    monkeypatch.setattr("tuning.cost.probe", lambda dials, encoder: SPEED)
+    monkeypatch.setattr("tuning.cost.estimate.probe", lambda dials, encoder: SPEED)
     kept("run-1", notebook="02")
     asked = trained(monkeypatch)
     with pytest.raises(RunError, match="enough"):
-        further.first(SETUP)
+        options.first(SETUP)
     assert asked == [Dials()]
     told = capsys.readouterr().out.splitlines()
     assert told[-2].startswith("There is no run of the main lab in your log yet, so Run 1 is trained now")
@@ -98,7 +103,7 @@ def test_an_adopted_run_is_trained_again_with_its_dials(monkeypatch, kept, make_
     adopt(line(theirs, "Blue 4"))
     asked = trained(monkeypatch)
     with pytest.raises(RunError, match="enough"):
-        further.first(SETUP)
+        options.first(SETUP)
     assert [(dials.GROUP, dials.EPOCHS) for dials in asked] == [(7, 3)]
     assert "run-7 was adopted from Blue 4" in capsys.readouterr().out
 
@@ -106,7 +111,7 @@ def test_an_adopted_run_is_trained_again_with_its_dials(monkeypatch, kept, make_
 def test_an_adopted_run_on_a_file_of_the_groups_own_cannot_be_repeated(kept, make_run):
     adopt(line(make_run(dials={"DATA": "mine.csv"}, run_id="run-7"), "Blue 4"))
     with pytest.raises(RunError, match="DATA was a file of the group's own"):
-        further.first(SETUP)
+        options.first(SETUP)
 
 
 @pytest.mark.parametrize("change", ["data", "encoder"])
@@ -119,7 +124,7 @@ def test_a_run_whose_material_has_changed_is_made_anew(monkeypatch, kept, change
     run.save()
     asked = trained(monkeypatch)
     with pytest.raises(RunError, match="enough"):
-        further.first(SETUP)
+        options.first(SETUP)
     assert asked == [Dials(MODEL="embedded")]
     assert "Run 1 is one with the same dials, made here" in capsys.readouterr().out
 
@@ -127,31 +132,31 @@ def test_a_run_whose_material_has_changed_is_made_anew(monkeypatch, kept, change
 def test_a_run_of_the_backup_lab_is_no_run_1(kept):
     kept("run-1", notebook="02")
     with pytest.raises(RunError, match="is a run of the backup lab"):
-        further.first(FurtherDials(RUN_1="run-1"))
+        options.first(FurtherDials(RUN_1="run-1"))
 
 
 def test_a_run_that_trained_a_part_only_is_no_run_1(kept):
     kept("run-1", dials={"TRAINED": "head only"}, notebook=FURTHER_NOTEBOOK)
     with pytest.raises(RunError, match=r"run-1 trained a part of the model only \(head only\)"):
-        further.first(FurtherDials(RUN_1="run-1"))
+        options.first(FurtherDials(RUN_1="run-1"))
 
 
 def test_a_forecast_counts_only_what_is_not_in_the_log(monkeypatch, kept):
-    monkeypatch.setattr("tuning.cost.known", lambda dials, encoder: SPEED)
+    monkeypatch.setattr("tuning.cost.estimate.known", lambda dials, encoder: SPEED)
     run_1 = kept("run-1", minutes=9)
     kept("run-2", dials={"SCHEDULER": "linear"}, notebook=FURTHER_NOTEBOOK)
     constant, linear, cosine = ({"SCHEDULER": name} for name in ("constant", "linear", "cosine"))
-    one = cost.clock(SPEED.seconds(cost.work(Dials(MODEL="embedded"))))
-    told = further.forecast(run_1, FurtherDials(WATTS=40, PRICE_PER_HOUR=2), constant, linear, cosine)
+    one = estimate.clock(SPEED.seconds(estimate.work(Dials(MODEL="embedded"))))
+    told = options.forecast(run_1, FurtherDials(WATTS=40, PRICE_PER_HOUR=2), constant, linear, cosine)
     assert told.startswith(f"To do: 1 run, about {one} (from a test), ")
     assert "at 40 W" in told
     assert "at 2 an hour" in told
-    assert further.forecast(run_1, SETUP, constant, linear) == "To do: no training. All of it is in your log already."
-    seeds = further.missing_seeds(run_1)
+    assert options.forecast(run_1, SETUP, constant, linear) == "To do: no training. All of it is in your log already."
+    seeds = options.missing_seeds(run_1)
     assert seeds == [{"GROUP": 1}, {"GROUP": 2}]
-    assert further.forecast(run_1, SETUP, linear, *seeds).startswith("To do: 2 runs, ")
-    work = cost.Work(steps=100, tokens=1000, read=0, epochs=0)
-    assert further.forecast(run_1, SETUP, more=[work, work]).startswith(
+    assert options.forecast(run_1, SETUP, linear, *seeds).startswith("To do: 2 runs, ")
+    work = estimate.Work(steps=100, tokens=1000, read=0, epochs=0)
+    assert options.forecast(run_1, SETUP, more=[work, work]).startswith(
         "To do: 2 trainings, most of them short, about 0:12"
     )
 
@@ -159,21 +164,21 @@ def test_a_forecast_counts_only_what_is_not_in_the_log(monkeypatch, kept):
 def test_freezing_is_forecast_shorter_the_less_learns(kept):
     encoder = encoders.find("embedded")
     parts = [FrozenDials(MODEL="embedded", TRAINED=part) for part in TRAINED_PARTS]
-    seconds = [cost.for_part(SPEED, dials, encoder).seconds(cost.work(dials, encoder)) for dials in parts]
+    seconds = [estimate.for_part(SPEED, dials, encoder).seconds(estimate.work(dials, encoder)) for dials in parts]
     assert seconds == sorted(seconds)
-    assert seconds[-1] == SPEED.seconds(cost.work(Dials(MODEL="embedded"), encoder))
+    assert seconds[-1] == SPEED.seconds(estimate.work(Dials(MODEL="embedded"), encoder))
     # The way there is a third of the work with a token.
-    assert cost.for_part(SPEED, parts[0], encoder).token == pytest.approx(SPEED.token / 3)
+    assert estimate.for_part(SPEED, parts[0], encoder).token == pytest.approx(SPEED.token / 3)
 
 
 def test_a_variation_is_found_in_the_log_and_not_trained_again(kept, no_training):
     run_1 = kept("run-1", minutes=9)
     linear = kept("run-2", dials={"SCHEDULER": "linear"}, notebook=FURTHER_NOTEBOOK)
     frozen = kept("run-3", dials={"TRAINED": "head only", "LR_PRESET": 1e-3}, notebook=FURTHER_NOTEBOOK)
-    assert further.vary(run_1, "constant", SCHEDULER="constant") is run_1
-    assert further.vary(run_1, "everything", TRAINED="everything") is run_1
-    assert further.vary(run_1, "linear", SCHEDULER="linear").run_id == linear.run_id
-    assert further.vary(run_1, "head", TRAINED="head only", LR_PRESET=1e-3).run_id == frozen.run_id
+    assert options.vary(run_1, "constant", SCHEDULER="constant") is run_1
+    assert options.vary(run_1, "everything", TRAINED="everything") is run_1
+    assert options.vary(run_1, "linear", SCHEDULER="linear").run_id == linear.run_id
+    assert options.vary(run_1, "head", TRAINED="head only", LR_PRESET=1e-3).run_id == frozen.run_id
 
 
 @pytest.mark.parametrize(
@@ -190,7 +195,7 @@ def test_a_run_made_otherwise_is_no_variation(monkeypatch, kept, changed):
     kept("run-2", dials={"SCHEDULER": "linear"}, **changed)
     asked = trained(monkeypatch)
     with pytest.raises(RunError, match="enough"):
-        further.vary(run_1, "linear", SCHEDULER="linear")
+        options.vary(run_1, "linear", SCHEDULER="linear")
     assert asked == [Dials(MODEL="embedded", SCHEDULER="linear")]
 
 
@@ -198,38 +203,38 @@ def test_a_preset_whose_rate_has_moved_keeps_the_rate_of_run_1(monkeypatch, kept
     run_1 = kept("run-1", rate=3.3e-5)
     asked = trained(monkeypatch)
     with pytest.raises(RunError, match="enough"):
-        further.vary(run_1, "linear", SCHEDULER="linear")
+        options.vary(run_1, "linear", SCHEDULER="linear")
     assert asked[0].LR_PRESET == 3.3e-5
 
 
 def test_the_stop_button_stops_the_whole_cell(monkeypatch, kept):
     run_1 = kept("run-1")
     half = kept("run-2", dials={"EPOCHS": 9}, outcome="interrupted")
-    monkeypatch.setattr("tuning.training.fit", lambda *rest, **more: half)
+    monkeypatch.setattr("tuning.training.fit.fit", lambda *rest, **more: half)
     with pytest.raises(RunError, match="linear was stopped by hand"):
-        further.vary(run_1, "linear", SCHEDULER="linear")
+        options.vary(run_1, "linear", SCHEDULER="linear")
 
 
 def test_what_changed_is_said_by_dial(kept):
     run_1 = kept("run-1")
     other = kept("run-2", dials={"SCHEDULER": "linear", "GROUP": 2})
-    assert further.changed(run_1, other) == "SCHEDULER = linear, GROUP = 2"
-    assert further.changed(run_1, run_1) == "nothing"
+    assert options.changed(run_1, other) == "SCHEDULER = linear, GROUP = 2"
+    assert options.changed(run_1, run_1) == "nothing"
     frozen = kept("run-3", dials={"TRAINED": "head only"})
-    assert further.changed(run_1, frozen) == "TRAINED = head only"
-    assert further.changed(run_1, kept("run-4", notebook="02")).startswith("another model")
+    assert options.changed(run_1, frozen) == "TRAINED = head only"
+    assert options.changed(run_1, kept("run-4", notebook="02")).startswith("another model")
 
 
 def test_the_summary_has_a_row_for_each_run_and_its_assumptions(kept):
     run_1, linear = kept("run-1"), kept("run-2", dials={"SCHEDULER": "linear"})
     setup = FurtherDials(WATTS=60, PRICE_PER_HOUR=1.2)
-    table = further.summary(run_1, {"constant": run_1, "linear": linear}, setup)
+    table = options.summary(run_1, {"constant": run_1, "linear": linear}, setup)
     assert table.index.tolist() == ["Run 1", "linear"]
     assert table["changed"].tolist() == ["nothing", "SCHEDULER = linear"]
     assert table["energy"].tolist() == ["0.50 Wh at 60 W"] * 2
     assert table["money (at 1.2 an hour)"].tolist() == ["0.0100", "0.0100"]
     linear.timing["energy_wh"] = 0.25
-    assert further.summary(run_1, {"linear": linear}, setup)["energy"].tolist()[1] == "0.25 Wh measured"
+    assert options.summary(run_1, {"linear": linear}, setup)["energy"].tolist()[1] == "0.25 Wh measured"
 
 
 def test_the_text_for_the_worksheet_is_kept_with_the_run(kept):
@@ -239,15 +244,15 @@ def test_the_text_for_the_worksheet_is_kept_with_the_run(kept):
         said = np.array([(label + (row < wrong)) % 3 for row, label in enumerate(truth)])
         ids = [f"s{row}" for row in range(60)]
         save_predictions(run.folder, ids, [LABELS[label] for label in truth], 5 * np.eye(3)[said])
-    log.append(run_1)
-    log.append(linear)
-    text = further.for_worksheet(FurtherDials(OPTION="A", WATTS=60, PRICE_PER_HOUR=1.2), run_1, {"linear": linear})
+    experiment_log.append(run_1)
+    experiment_log.append(linear)
+    text = options.for_worksheet(FurtherDials(OPTION="A", WATTS=60, PRICE_PER_HOUR=1.2), run_1, {"linear": linear})
     assert "Option: A, schedule comparison" in text
     assert "from Run 1 (run-1): Run 2, linear: SCHEDULER = linear (run-2)" in text
     assert "What happened: linear is better than Run 1 by 15.0 points of macro-F1; between" in text
     assert (linear.folder / COMPARISON_FILE).read_text() == text + "\n"
     # The log says the same, with the energy and cost that the notebook showed.
-    rows = log.read_log().set_index("Run ID")
+    rows = experiment_log.read_log().set_index("Run ID")
     assert rows.index.tolist() == ["run-1", "run-2"]
     told = rows.loc["run-2", "Notes"]
     assert told.startswith("Run 2 of option A; Run 1 is run-1. linear is better than Run 1 by 15.0 points of macro-F1;")
@@ -260,17 +265,17 @@ def test_the_text_for_the_worksheet_is_kept_with_the_run(kept):
 
 def test_a_learners_note_in_the_log_stays_and_a_lost_row_comes_back(kept):
     run_1 = kept("run-1")
-    log.amend(run_1, "mine")
-    log.amend(run_1, "the notebook's", watts=40)
-    rows = log.read_log()
+    experiment_log.amend(run_1, "mine")
+    experiment_log.amend(run_1, "the notebook's", watts=40)
+    rows = experiment_log.read_log()
     assert rows["Notes"].tolist() == ["mine"]
     assert rows["Energy from"].tolist() == ["40 W assumed"]
 
 
 def test_the_introduction_warns_of_a_run_that_learned_nothing(kept):
-    assert "will show little" not in further.introduction(kept("run-1"))
+    assert "will show little" not in options.introduction(kept("run-1"))
     stalled = kept("run-2", diagnosis={"verdict": "too low", "reasons": [], "next_dial": ""})
-    assert "It has not learned what it could" in further.introduction(stalled)
+    assert "It has not learned what it could" in options.introduction(stalled)
 
 
 def test_runs_that_differ_in_the_seed_alone(kept, make_run):
@@ -281,9 +286,9 @@ def test_runs_that_differ_in_the_seed_alone(kept, make_run):
     kept("run-5", dials={"GROUP": 5}, rate=1e-3)
     kept("run-6", dials={"GROUP": 6}, outcome="diverged")
     kept("run-7", dials={"GROUP": 2}, minutes=5)
-    assert [run.run_id for run in further.same_but_seed(run_1)] == ["run-1", "run-2"]
-    assert further.another_seed(run_1) == 1
-    assert further.another_seed(run_1, [1, 2]) == 3
+    assert [run.run_id for run in options.same_but_seed(run_1)] == ["run-1", "run-2"]
+    assert options.another_seed(run_1) == 1
+    assert options.another_seed(run_1, [1, 2]) == 3
 
 
 def test_missing_seeds_are_trained(monkeypatch, kept):
@@ -291,18 +296,18 @@ def test_missing_seeds_are_trained(monkeypatch, kept):
     kept("run-2", dials={"GROUP": 1})
     asked = trained(monkeypatch)
     with pytest.raises(RunError, match="enough"):
-        further.seeds(run_1)
+        options.seeds(run_1)
     assert asked == [Dials(MODEL="embedded", GROUP=2)]
-    assert [run.run_id for run in further.seeds(run_1, least=2)] == ["run-1", "run-2"]
+    assert [run.run_id for run in options.seeds(run_1, least=2)] == ["run-1", "run-2"]
 
 
 def test_the_backup_labs_run_comes_from_the_log_or_is_trained_in_seconds(kept, capsys):
     run_1 = kept("run-1", dials={"TRAIN_SUBSET": 60})
     run_1.data["train_used"] = 60
-    made = further.backup_run(run_1)
+    made = options.backup_run(run_1)
     assert "was trained now, in" in capsys.readouterr().out
     assert (made.notebook, made.data["train_used"]) == ("02", 60)
-    assert further.backup_run(run_1).run_id == made.run_id
+    assert options.backup_run(run_1).run_id == made.run_id
     assert "From your log" in capsys.readouterr().out
 
 

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tuning import handouts
+from maintain import handouts
 from tuning.errors import DocumentError
 
 ALL = (*handouts.ONE_PAGE, *handouts.LONGER, handouts.FORM)

@@ -7,11 +7,12 @@ import os
 import nbformat
 import pytest
 
-from tuning import folders, headless, pasted
+from tuning import folders
 from tuning.dials import Dials, FurtherDials, SgdDials
 from tuning.errors import DialError
-from tuning.run import Run, finished_runs
-from tuning.session import notebook_file
+from tuning.notebook import headless, pasted_text
+from tuning.notebook.session import notebook_file
+from tuning.runs.record import Run, finished_runs
 
 
 def set_in(path) -> dict[str, object]:
@@ -20,7 +21,7 @@ def set_in(path) -> dict[str, object]:
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type != "code" or "parameters" in cell.metadata.get("tags", []) or cell.id == "place":
             continue
-        if (name := pasted.name_in(cell.source)) is not None:
+        if (name := pasted_text.name_in(cell.source)) is not None:
             found[name] = "".join(cell.source.splitlines()[1:])
             continue
         for one in ast.parse(cell.source.replace("%pip", "# ")).body:

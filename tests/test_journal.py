@@ -10,36 +10,37 @@ from pathlib import Path
 
 import pytest
 
-from tuning import folders, journal, log
-from tuning.diagnosis import diagnose
+from tuning import folders
 from tuning.errors import RunError
-from tuning.journal import LOG_COLUMNS, WORKSHEET_COLUMNS
-from tuning.run import Run
+from tuning.evidence import experiment_log, run_tables, worksheet
+from tuning.evidence.experiment_log import LOG_COLUMNS, WORKSHEET_COLUMNS
+from tuning.runs.diagnosis import diagnose
+from tuning.runs.record import Run
 
 PROCESSES = 4
 
 
 def raw_rows() -> list[list[str]]:
     """The log as a plain CSV reader sees it, header first."""
-    with journal.log_file().open(encoding="utf-8", newline="") as file:
+    with experiment_log.log_file().open(encoding="utf-8", newline="") as file:
         return list(csv.reader(file))
 
 
 def ids() -> list[str]:
-    return journal.read_log()["Run ID"].tolist()
+    return experiment_log.read_log()["Run ID"].tolist()
 
 
 # The log
 
 
 def test_without_a_run_the_log_is_empty_but_has_its_columns():
-    log = journal.read_log()
+    log = experiment_log.read_log()
     assert log.empty
     assert log.columns.tolist() == list(LOG_COLUMNS)
 
 
 def test_the_worksheets_columns_come_first(make_run):
-    journal.append(make_run())
+    experiment_log.append(make_run())
     header = raw_rows()[0]
     assert header == list(LOG_COLUMNS)
     assert header[:12] == list(WORKSHEET_COLUMNS)
@@ -49,21 +50,21 @@ def test_the_worksheets_columns_come_first(make_run):
 def test_a_run_is_logged_once_however_often_it_is_appended(make_run):
     run = make_run(run_id="run-1")
     for _ in range(3):
-        journal.append(run)
-    journal.append(make_run(run_id="run-2"))
+        experiment_log.append(run)
+    experiment_log.append(make_run(run_id="run-2"))
     assert ids() == ["run-1", "run-2"]
 
 
 def test_a_run_that_is_appended_again_has_its_new_numbers(make_run):
-    journal.append(make_run(run_id="run-1"))
-    journal.append(make_run(run_id="run-1", final={"val_accuracy": 0.9}))
-    assert journal.read_log()["Accuracy"].tolist() == ["0.900"]
+    experiment_log.append(make_run(run_id="run-1"))
+    experiment_log.append(make_run(run_id="run-1", final={"val_accuracy": 0.9}))
+    assert experiment_log.read_log()["Accuracy"].tolist() == ["0.900"]
 
 
 def test_a_row_holds_what_is_needed_to_repeat_the_run(make_run):
     run = make_run(dials={"GROUP": 5, "EPOCHS": 3, "SCHEDULER": "cosine"}, diagnosis={"verdict": "just right"})
-    journal.append(run)
-    row = journal.read_log().iloc[0].to_dict()
+    experiment_log.append(run)
+    row = experiment_log.read_log().iloc[0].to_dict()
     assert (
         row
         | {
@@ -93,23 +94,23 @@ def test_a_row_holds_what_is_needed_to_repeat_the_run(make_run):
 
 
 def test_numbers_that_a_diverged_run_lacks_stay_empty(diverged_run):
-    journal.append(diverged_run)
-    row = journal.read_log().iloc[0]
+    experiment_log.append(diverged_run)
+    row = experiment_log.read_log().iloc[0]
     assert (row["Train loss (end)"], row["Val loss"]) == ("", "")
     assert (row["Outcome"], row["LR preset"], row["Accuracy"]) == ("diverged", "TOO_HIGH", "0.780")
-    assert "nan" not in journal.log_file().read_text().lower()
-    assert "None" not in journal.log_file().read_text()
+    assert "nan" not in experiment_log.log_file().read_text().lower()
+    assert "None" not in experiment_log.log_file().read_text()
 
 
 def test_a_note_written_into_the_log_survives_the_next_run(make_run):
-    journal.append(make_run(run_id="run-1"))
+    experiment_log.append(make_run(run_id="run-1"))
     rows = raw_rows()
     rows[1][LOG_COLUMNS.index("Notes")] = 'good, "really";\nnot luck'
-    with journal.log_file().open("w", encoding="utf-8-sig", newline="") as file:
+    with experiment_log.log_file().open("w", encoding="utf-8-sig", newline="") as file:
         csv.writer(file).writerows(rows)
-    journal.append(make_run(run_id="run-2"))
+    experiment_log.append(make_run(run_id="run-2"))
     assert ids() == ["run-1", "run-2"]
-    assert journal.read_log()["Notes"].tolist() == ['good, "really";\nnot luck', ""]
+    assert experiment_log.read_log()["Notes"].tolist() == ['good, "really";\nnot luck', ""]
 
 
 EDITS = {
@@ -136,11 +137,11 @@ STILL_READ = {
 
 @pytest.mark.parametrize("name", EDITS)
 def test_a_file_that_was_edited_is_kept_aside_and_what_can_be_read_goes_on(make_run, capsys, name):
-    journal.append(make_run(run_id="20260105-090000-just-right"))
-    edited = EDITS[name](journal.log_file().read_text()).encode("utf-8", "surrogateescape")
-    journal.log_file().write_bytes(edited)
-    journal.append(make_run(run_id="run-2"))
-    aside = journal.log_file().with_name("experiment_log_kept_aside_1.csv")
+    experiment_log.append(make_run(run_id="20260105-090000-just-right"))
+    edited = EDITS[name](experiment_log.log_file().read_text()).encode("utf-8", "surrogateescape")
+    experiment_log.log_file().write_bytes(edited)
+    experiment_log.append(make_run(run_id="run-2"))
+    aside = experiment_log.log_file().with_name("experiment_log_kept_aside_1.csv")
     assert aside.read_bytes() == edited
     assert ids() == [*filter(None, [STILL_READ.get(name)]), "run-2"]
     (said,) = capsys.readouterr().out.splitlines()
@@ -150,13 +151,13 @@ def test_a_file_that_was_edited_is_kept_aside_and_what_can_be_read_goes_on(make_
 
 @pytest.mark.parametrize("name", [name for name in EDITS if name not in STILL_READ])
 def test_reading_a_file_edited_beyond_recognition_is_one_line(make_run, name):
-    journal.append(make_run(run_id="20260105-090000-just-right"))
-    edited = EDITS[name](journal.log_file().read_text()).encode("utf-8", "surrogateescape")
-    journal.log_file().write_bytes(edited)
+    experiment_log.append(make_run(run_id="20260105-090000-just-right"))
+    edited = EDITS[name](experiment_log.log_file().read_text()).encode("utf-8", "surrogateescape")
+    experiment_log.log_file().write_bytes(edited)
     with pytest.raises(RunError, match="cannot be read as a log") as told:
-        journal.read_log()
+        experiment_log.read_log()
     assert "\n" not in str(told.value)
-    assert journal.log_file().read_bytes() == edited
+    assert experiment_log.log_file().read_bytes() == edited
 
 
 NOTES = {"run-1": 'good, "really"; 5 £ well spent\nand not luck', "run-2": "- 0.02 lower; why?", "run-3": "=1+1"}
@@ -199,18 +200,18 @@ FORMS = {
 @pytest.mark.parametrize("name", FORMS)
 def test_notes_survive_every_form_in_which_a_spreadsheet_saves_the_log(make_run, keep_run, name):
     for run_id in NOTES:
-        journal.append(keep_run(make_run(run_id=run_id, data=make_run().data | {"sha256": "1" * 64})))
-    before = journal.read_log().drop(columns="Notes")
+        experiment_log.append(keep_run(make_run(run_id=run_id, data=make_run().data | {"sha256": "1" * 64})))
+    before = experiment_log.read_log().drop(columns="Notes")
     rows = raw_rows()
     for row in rows[1:]:
         row[LOG_COLUMNS.index("Notes")] = NOTES[row[0]]
     form, separator, encoding = FORMS[name]
-    with journal.log_file().open("w", encoding=encoding, newline="") as file:
+    with experiment_log.log_file().open("w", encoding=encoding, newline="") as file:
         csv.writer(file, delimiter=separator).writerows(form(rows))
-    shown = journal.read_log().set_index("Run ID")["Notes"].to_dict()
+    shown = experiment_log.read_log().set_index("Run ID")["Notes"].to_dict()
     assert {run_id: shown[run_id] for run_id in NOTES} == NOTES
-    journal.append(make_run(run_id="run-4"))
-    after = journal.read_log().set_index("Run ID")
+    experiment_log.append(make_run(run_id="run-4"))
+    after = experiment_log.read_log().set_index("Run ID")
     assert {run_id: after.loc[run_id, "Notes"] for run_id in NOTES} == NOTES
     kept = after.loc[before["Run ID"], [column for column in before if column != "Run ID"]].reset_index()
     assert kept[before.columns.tolist()].equals(before)
@@ -218,7 +219,7 @@ def test_notes_survive_every_form_in_which_a_spreadsheet_saves_the_log(make_run,
         assert after.loc[[*NOTES], "mine 0"].tolist() == ["mine 1", "mine 2", "mine 3"]
     assert ("Mean of all" in after.index) == (name == "a line below the table")
     # From now on it is our form again, and nothing more is set aside.
-    journal.append(make_run(run_id="run-5"))
+    experiment_log.append(make_run(run_id="run-5"))
     assert len(list(folders.runs().glob("experiment_log_kept_aside_*"))) == (name != "a column added at the end")
     raw = {row[0]: row[LOG_COLUMNS.index("Notes")] for row in raw_rows()[1:]}
     assert (raw["run-2"], raw["run-3"]) == ("'- 0.02 lower; why?", "'=1+1")
@@ -226,30 +227,30 @@ def test_notes_survive_every_form_in_which_a_spreadsheet_saves_the_log(make_run,
 
 @pytest.mark.parametrize("note", ["good, but slow", "one, two, three", ", and", "a;b,c"])
 def test_a_note_with_commas_and_no_quotation_marks_is_kept_whole(make_run, keep_run, note):
-    journal.append(keep_run(make_run()))
-    journal.log_file().write_text(journal.log_file().read_text().replace("+0.040,,", f"+0.040,{note},"))
-    journal.append(make_run(run_id="run-2"))
-    assert journal.read_log()["Notes"].tolist() == [note, ""]
+    experiment_log.append(keep_run(make_run()))
+    experiment_log.log_file().write_text(experiment_log.log_file().read_text().replace("+0.040,,", f"+0.040,{note},"))
+    experiment_log.append(make_run(run_id="run-2"))
+    assert experiment_log.read_log()["Notes"].tolist() == [note, ""]
 
 
 def test_a_rebuilt_log_that_cannot_be_written_leaves_the_one_that_is_there(make_run, keep_run, monkeypatch):
     for number in range(6):
-        journal.append(keep_run(make_run(run_id=f"run-{number}")))
-    edited = journal.log_file().read_text().replace(",", ";").replace("Run ID", "Which")
-    journal.log_file().write_text(edited)
-    written = log.write_whole
+        experiment_log.append(keep_run(make_run(run_id=f"run-{number}")))
+    edited = experiment_log.log_file().read_text().replace(",", ";").replace("Run ID", "Which")
+    experiment_log.log_file().write_text(edited)
+    written = experiment_log.write_whole
 
     def full(path, content):
-        if path == journal.log_file():
+        if path == experiment_log.log_file():
             raise OSError(28, "No space left on device")
         written(path, content)
 
-    monkeypatch.setattr(log, "write_whole", full)
+    monkeypatch.setattr(experiment_log, "write_whole", full)
     with pytest.raises(RunError, match="No space"):
-        journal.append(keep_run(make_run(run_id="run-6")))
-    assert journal.log_file().read_text() == edited
-    monkeypatch.setattr(log, "write_whole", written)
-    journal.append(make_run(run_id="run-6"))
+        experiment_log.append(keep_run(make_run(run_id="run-6")))
+    assert experiment_log.log_file().read_text() == edited
+    monkeypatch.setattr(experiment_log, "write_whole", written)
+    experiment_log.append(make_run(run_id="run-6"))
     assert sorted(ids()) == [f"run-{number}" for number in range(7)]
 
 
@@ -257,41 +258,41 @@ def test_a_rebuilt_log_that_cannot_be_written_leaves_the_one_that_is_there(make_
     "raw", [b"\x89PNG\r\n\x00\xff", b"\x00" * 2_000, b'"' + b"x" * 200_000, "Run ID".encode("utf-16")]
 )
 def test_reading_any_bytes_is_one_line(raw):
-    journal.log_file().parent.mkdir()
-    journal.log_file().write_bytes(raw)
+    experiment_log.log_file().parent.mkdir()
+    experiment_log.log_file().write_bytes(raw)
     with pytest.raises(RunError, match="cannot be read as a log"):
-        journal.read_log()
+        experiment_log.read_log()
 
 
 def test_a_log_of_its_header_alone_is_empty(make_run):
-    journal.log_file().parent.mkdir()
-    journal.log_file().write_text(",".join(LOG_COLUMNS) + "\n")
-    assert journal.read_log().empty
-    journal.append(make_run(run_id="run-1"))
+    experiment_log.log_file().parent.mkdir()
+    experiment_log.log_file().write_text(",".join(LOG_COLUMNS) + "\n")
+    assert experiment_log.read_log().empty
+    experiment_log.append(make_run(run_id="run-1"))
     assert ids() == ["run-1"]
 
 
 def test_a_log_that_cannot_be_opened_is_one_line():
-    journal.log_file().mkdir(parents=True)
+    experiment_log.log_file().mkdir(parents=True)
     with pytest.raises(RunError, match="cannot be opened"):
-        journal.read_log()
+        experiment_log.read_log()
 
 
 def test_a_new_log_begins_with_the_runs_on_this_machine(make_run, keep_run, capsys):
     for number in (1, 2):
         keep_run(make_run(run_id=f"run-{number}"), minutes=10 - number)
     (folders.runs() / "run-1" / "run.json").write_text("damaged")
-    journal.log_file().write_text("edited")
-    journal.append(make_run(run_id="run-3"))
+    experiment_log.log_file().write_text("edited")
+    experiment_log.append(make_run(run_id="run-3"))
     assert ids() == ["run-2", "run-3"]
     assert "begins with the 1 runs on this machine" in capsys.readouterr().out
 
 
 def test_a_second_edited_file_does_not_replace_the_first(make_run):
     for number in (1, 2, 3):
-        journal.log_file().parent.mkdir(parents=True, exist_ok=True)
-        journal.log_file().write_text(f"edited {number}")
-        journal.append(make_run())
+        experiment_log.log_file().parent.mkdir(parents=True, exist_ok=True)
+        experiment_log.log_file().write_text(f"edited {number}")
+        experiment_log.append(make_run())
     kept = sorted(folders.runs().glob("experiment_log_kept_aside_*.csv"))
     assert [path.read_text() for path in kept] == ["edited 1", "edited 2", "edited 3"]
 
@@ -304,24 +305,24 @@ def test_a_cell_that_a_spreadsheet_would_run_is_defused(make_run, text):
     run = make_run()
     run.data["path"] = text
     for _ in range(2):
-        journal.append(run)
-        journal.append(make_run(run_id="run-2"))
+        experiment_log.append(run)
+        experiment_log.append(make_run(run_id="run-2"))
     rows = raw_rows()
     assert {row[LOG_COLUMNS.index("Data")] for row in rows[1:]} == {"'" + text, "sentences.csv"}
 
 
 @pytest.mark.parametrize("gap", [-0.25, 0.04])
 def test_a_signed_number_is_no_formula(make_run, gap):
-    journal.append(make_run(final={"gap_accuracy": gap}))
-    assert journal.read_log()["Gen. gap"].tolist() == [f"{gap:+.3f}"]
+    experiment_log.append(make_run(final={"gap_accuracy": gap}))
+    assert experiment_log.read_log()["Gen. gap"].tolist() == [f"{gap:+.3f}"]
 
 
 def test_a_log_that_was_begun_before_there_were_departures_goes_on(make_run):
-    journal.append(make_run())
-    table = journal.read_log().drop(columns=list(log._ADDED_LATER)).assign(Notes="mine")
-    table.to_csv(journal.log_file(), index=False)
-    journal.append(make_run(run_id="second", departures=["optim: adamw_torch_fused, sgd"]))
-    rows = journal.read_log()
+    experiment_log.append(make_run())
+    table = experiment_log.read_log().drop(columns=list(experiment_log._ADDED_LATER)).assign(Notes="mine")
+    table.to_csv(experiment_log.log_file(), index=False)
+    experiment_log.append(make_run(run_id="second", departures=["optim: adamw_torch_fused, sgd"]))
+    rows = experiment_log.read_log()
     assert rows["Notes"].tolist() == ["mine", ""]
     assert rows["Departures"].tolist() == ["", "optim: adamw_torch_fused, sgd"]
     assert [path.name for path in folders.runs().glob("*kept_aside*")] == []
@@ -330,7 +331,7 @@ def test_a_log_that_was_begun_before_there_were_departures_goes_on(make_run):
 def append_many(record: dict, name: str, rows: int, barrier) -> None:
     barrier.wait()
     for number in range(rows):
-        journal.append(Run(**record | {"run_id": f"{name}-{number}"}))
+        experiment_log.append(Run(**record | {"run_id": f"{name}-{number}"}))
 
 
 @pytest.mark.parametrize(
@@ -357,7 +358,7 @@ def test_four_processes_at_once_lose_no_row(make_run, rows):
 def keep_appending(record: dict, name: str, finished: int) -> None:
     """Append rows until somebody kills this process; say each finished row's id through a pipe."""
     for number in itertools.count():
-        journal.append(Run(**record | {"run_id": f"{name}-{number}"}))
+        experiment_log.append(Run(**record | {"run_id": f"{name}-{number}"}))
         os.write(finished, f"{name}-{number}\n".encode())
 
 
@@ -366,13 +367,13 @@ def keep_appending(record: dict, name: str, finished: int) -> None:
 def test_a_kill_at_any_moment_costs_no_finished_row(make_run, kills):
     rng, record, finished = random.Random(3), vars(make_run()), set()
     began = time.perf_counter()
-    journal.append(make_run())
+    experiment_log.append(make_run())
     # On a busy machine a row takes longer, and some must be finished before the kill.
     longest = min(0.1 + 5 * (time.perf_counter() - began), 1.0)
     for number in range(kills):
         if number % 50 == 0:
             # A longer log makes a kill in the middle of writing likelier; one without end only makes it slow.
-            journal.log_file().unlink(missing_ok=True)
+            experiment_log.log_file().unlink(missing_ok=True)
             finished.clear()
         reader, writer = os.pipe()
         child = multiprocessing.get_context("fork").Process(
@@ -390,49 +391,51 @@ def test_a_kill_at_any_moment_costs_no_finished_row(make_run, kills):
         # The last row may have got in just before its name was told.
         assert len(found) == len(set(found)) <= len(finished) + 1 + number
     assert finished
-    journal.append(make_run(run_id="afterwards"))
+    experiment_log.append(make_run(run_id="afterwards"))
     assert {path.name for path in folders.runs().iterdir()} == {"experiment_log.csv", "experiment_log.lock"}
 
 
 @pytest.mark.parametrize(("number", "text"), [(28, "No space left on device"), (13, "Permission denied")])
 def test_a_log_that_cannot_be_written_is_one_line_and_stays_as_it_was(make_run, monkeypatch, number, text):
-    journal.append(make_run(run_id="run-1"))
-    before = journal.log_file().read_bytes()
+    experiment_log.append(make_run(run_id="run-1"))
+    before = experiment_log.log_file().read_bytes()
 
     def refuse(path, content):
         raise OSError(number, text)
 
-    monkeypatch.setattr(log, "write_whole", refuse)
+    monkeypatch.setattr(experiment_log, "write_whole", refuse)
     with pytest.raises(RunError, match=text) as told:
-        journal.append(make_run(run_id="run-2"))
+        experiment_log.append(make_run(run_id="run-2"))
     assert "journal.append(run.last_run('run-2'))" in str(told.value)
-    assert journal.log_file().read_bytes() == before
+    assert experiment_log.log_file().read_bytes() == before
 
 
 def test_every_dial_of_a_run_is_in_its_row(make_run):
     run = make_run(dials={"AGREEMENT": "75"})
-    journal.append(run)
-    assert journal.read_log()["Other dials"].tolist() == ["AGREEMENT=75 LABEL_NOISE=0.0 PRECISION=auto SPEED=fast"]
+    experiment_log.append(run)
+    assert experiment_log.read_log()["Other dials"].tolist() == [
+        "AGREEMENT=75 LABEL_NOISE=0.0 PRECISION=auto SPEED=fast"
+    ]
 
 
 def test_a_note_survives_when_its_run_is_logged_again(make_run):
-    journal.append(make_run(run_id="run-1"))
+    experiment_log.append(make_run(run_id="run-1"))
     rows = raw_rows()
     rows[1][LOG_COLUMNS.index("Notes")] = "mine"
-    with journal.log_file().open("w", encoding="utf-8", newline="") as file:
+    with experiment_log.log_file().open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(rows)
-    journal.append(make_run(run_id="run-1", final={"val_accuracy": 0.9}))
-    assert journal.read_log().loc[0, ["Accuracy", "Notes"]].tolist() == ["0.900", "mine"]
+    experiment_log.append(make_run(run_id="run-1", final={"val_accuracy": 0.9}))
+    assert experiment_log.read_log().loc[0, ["Accuracy", "Notes"]].tolist() == ["0.900", "mine"]
 
 
 def test_the_log_lies_where_the_runs_lie(workshop_folders: Path):
-    assert journal.log_file() == workshop_folders / "runs" / "experiment_log.csv"
+    assert experiment_log.log_file() == workshop_folders / "runs" / "experiment_log.csv"
 
 
 # The worksheet's row
 
 
-@pytest.mark.parametrize("row", [journal.worksheet_row, journal.baseline_row])
+@pytest.mark.parametrize("row", [worksheet.worksheet_row, worksheet.baseline_row])
 def test_a_worksheet_row_has_a_cell_for_every_column(make_run, diverged_run, row):
     for run in (make_run(), diverged_run, make_run(losses=[], epochs=[], final=None, baseline={}, majority={})):
         text = row(run)
@@ -442,19 +445,19 @@ def test_a_worksheet_row_has_a_cell_for_every_column(make_run, diverged_run, row
 
 
 def test_a_worksheet_row_says_what_the_run_did(make_run):
-    cells = [cell.strip() for cell in journal.worksheet_row(make_run()).strip("|").split("|")]
+    cells = [cell.strip() for cell in worksheet.worksheet_row(make_run()).strip("|").split("|")]
     assert cells[1:] == [
         "JUST_RIGHT", "0.0001", "constant", "2", "800", "0.450", "0.600", "0.780", "0.760", "+0.040", "",
     ]  # fmt: skip
 
 
 def test_empty_numbers_stay_empty_in_the_row_of_a_diverged_run(diverged_run):
-    cells = [cell.strip() for cell in journal.worksheet_row(diverged_run).strip("|").split("|")]
+    cells = [cell.strip() for cell in worksheet.worksheet_row(diverged_run).strip("|").split("|")]
     assert cells[6:8] == ["", ""]
 
 
 def test_the_baseline_row_says_that_the_head_is_untrained(make_run):
-    cells = [cell.strip() for cell in journal.baseline_row(make_run()).strip("|").split("|")]
+    cells = [cell.strip() for cell in worksheet.baseline_row(make_run()).strip("|").split("|")]
     assert (cells[0], cells[6], cells[-1]) == ("Baseline", "1.100", "untrained head; tiny")
     assert cells[1:6] == [""] * 5
 
@@ -463,7 +466,7 @@ def test_the_baseline_row_says_that_the_head_is_untrained(make_run):
 
 
 def test_before_and_after_stand_under_the_majority_class(make_run):
-    found = journal.before_after(make_run())
+    found = run_tables.before_after(make_run())
     assert found.index.tolist() == ["majority class", "before training", "after training"]
     assert found.loc["majority class", "accuracy"] == "0.520"
     assert found.loc["majority class", "accuracy gap"] == ""
@@ -472,15 +475,15 @@ def test_before_and_after_stand_under_the_majority_class(make_run):
 
 
 def test_the_table_of_a_diverged_run_has_empty_losses(diverged_run):
-    found = journal.before_after(diverged_run)
+    found = run_tables.before_after(diverged_run)
     assert found.loc["after training", ["validation loss", "training loss"]].tolist() == ["", ""]
     assert found.loc["before training", "validation loss"] == "1.100"
 
 
 def test_the_closed_test_part_has_no_score(make_run):
-    closed = journal.validation_and_test(make_run())
+    closed = run_tables.validation_and_test(make_run())
     assert closed.loc["test"].tolist() == ["", "", "", "never"]
-    opened = journal.validation_and_test(
+    opened = run_tables.validation_and_test(
         make_run(
             test={"opened": "once", "accuracy": 0.7, "accuracy_interval": [0.64, 0.75], "f1_macro": 0.6, "size": 250}
         )
@@ -491,7 +494,7 @@ def test_the_closed_test_part_has_no_score(make_run):
 def test_the_verdict_is_told_with_its_reasons_and_the_next_dial(make_run):
     run = make_run()
     run.diagnosis = diagnose(run).as_dict()
-    lines = journal.verdict_text(run).splitlines()
+    lines = run_tables.verdict_text(run).splitlines()
     assert lines[0] == "Verdict: just right"
     assert lines[1:-1] == run.diagnosis["reasons"]
     assert lines[-1].startswith("Next dial: ")

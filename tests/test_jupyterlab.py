@@ -18,7 +18,7 @@ import pytest
 from machines import copy_of_the_workshop
 from nbformat.v4 import new_code_cell, new_notebook
 
-from tuning.session import notebook_file
+from tuning.notebook.session import notebook_file
 
 pytestmark = pytest.mark.slow
 

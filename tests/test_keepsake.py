@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 from machines import Session
 
-from tuning import archive_merging, folders, journal, keepsake, log, prediction, worksheet
+from tuning import folders
 from tuning.dials import Dials
 from tuning.errors import KeepsakeError
-from tuning.run import finished_runs, last_run
-from tuning.session import notebook_file
-from tuning.worksheet import read_template
+from tuning.evidence import archive as keepsake
+from tuning.evidence import archive_merging, experiment_log, predictions, worksheet
+from tuning.evidence.worksheet import read_template
+from tuning.notebook.session import notebook_file
+from tuning.runs.record import finished_runs, last_run
 
 WORKSHEET = "| my words | and rows |\n\nÜber alles geschrieben.\n"
 
@@ -30,7 +32,7 @@ def morning(make_run, keep_run) -> list[str]:
         keep_run(make_run(run_id="20260105-090000-just-right"), minutes=5, weights=True),
     ]
     for place, run in enumerate(runs):
-        log.append(run)
+        experiment_log.append(run)
         moment = 1_767_600_000 + place / 10
         os.utime(run.folder / "predictions.csv", (moment, moment))
     folders.work().mkdir(parents=True)
@@ -59,7 +61,7 @@ def contents() -> dict[str, bytes]:
 
 
 def test_everything_comes_back_on_another_machine(morning, another_machine, capsys):
-    saved, before, rows = keepsake.save(), contents(), log.read_log()
+    saved, before, rows = keepsake.save(), contents(), experiment_log.read_log()
     assert "2 runs among them" in capsys.readouterr().out
     another_machine()
     assert contents() == {}
@@ -67,7 +69,7 @@ def test_everything_comes_back_on_another_machine(morning, another_machine, caps
     assert contents() == before
     assert [folder.name for folder in finished_runs()] == morning
     assert last_run().run_id == morning[-1]
-    assert log.read_log().equals(rows)
+    assert experiment_log.read_log().equals(rows)
     assert not (last_run().folder / "model").exists()
 
 
@@ -125,20 +127,20 @@ def test_a_worksheet_that_nobody_has_written_into_gives_way(morning, another_mac
 
 
 def test_logs_predictions_and_the_order_of_runs_are_joined(morning, another_machine, make_run, keep_run):
-    journal.predict(Dials(), "stalled")
-    log.amend(make_run(run_id=morning[0]), note="saved")
+    predictions.predict(Dials(), "stalled")
+    experiment_log.amend(make_run(run_id=morning[0]), note="saved")
     saved = keepsake.save()
     another_machine()
     here = keep_run(make_run(run_id="20260105-130000-too-high"))
-    log.append(here)
-    log.amend(make_run(run_id=morning[0]), note="here")
-    journal.predict(Dials(), "moving")
+    experiment_log.append(here)
+    experiment_log.amend(make_run(run_id=morning[0]), note="here")
+    predictions.predict(Dials(), "moving")
     for _ in range(2):
         keepsake.bring_back(saved)
-        rows = log.read_log().set_index("Run ID")
+        rows = experiment_log.read_log().set_index("Run ID")
         assert set(rows.index) == {*morning, here.run_id}
         assert rows.loc[morning[0], "Notes"] == "here; saved"
-        words = [json.loads(line)["word"] for line in prediction.predictions_file().read_text().splitlines()]
+        words = [json.loads(line)["word"] for line in predictions.predictions_file().read_text().splitlines()]
         assert words == ["stalled", "moving"]
         assert [folder.name for folder in finished_runs()] == [*morning, here.run_id]
     assert last_run().run_id == here.run_id

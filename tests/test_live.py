@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tuning import curves, live
+from tuning.figures import curves
+from tuning.training import live
 
 PNG = b"\x89PNG\r\n\x1a\n"
 STEPS, PER_EPOCH = 326, 163

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
 
-from tuning import metrics
-from tuning.data import LABELS
+from tuning.data.labels import LABELS
 from tuning.errors import RunError
-from tuning.metrics import Scores
-from tuning.run import save_predictions
+from tuning.runs import metrics
+from tuning.runs.metrics import Scores
+from tuning.runs.record import save_predictions
 
 
 def predictions(seed: int, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -157,7 +157,7 @@ def test_the_majority_class_is_scored_like_a_model(truth, label, accuracy, f1):
 def test_the_trainers_metrics_are_the_same_scores():
     from transformers import EvalPrediction
 
-    from tuning.evaluation import compute_metrics
+    from tuning.training.evaluation import compute_metrics
 
     logits, truth = predictions(0, 120)
     found = compute_metrics(EvalPrediction(predictions=logits, label_ids=truth))

@@ -14,8 +14,8 @@ from nbclient.exceptions import CellExecutionError
 
 from tuning import folders
 from tuning.dials import Dials
-from tuning.run import Run
-from tuning.session import notebook_file
+from tuning.notebook.session import notebook_file
+from tuning.runs.record import Run
 
 NOTEBOOK = notebook_file("01")
 SMALL = {"MODEL": "embedded", "TRAIN_SUBSET": "48", "PRECISION": "fp32"}
@@ -26,7 +26,7 @@ def execute(runs: Path, *options: str, **dials: str) -> subprocess.CompletedProc
     """``workshop.py run`` as its launcher calls it."""
     settings = [part for name, value in dials.items() for part in ("--set", f"{name}={value}")]
     environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}
-    command = [sys.executable, "-m", "tuning.headless", "--mine", *options, *settings]
+    command = [sys.executable, "-m", "tuning.notebook.headless", "--mine", *options, *settings]
     return subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
 
 
@@ -85,7 +85,7 @@ def test_notebook_and_script_end_with_the_same_numbers(finished, few, tmp_path):
     chosen = SMALL | {"DATA": str(few)}
     settings = [part for name, value in chosen.items() for part in ("--set", f"{name}={value}")]
     environment = os.environ | {"WORKSHOP_RUNS": str(tmp_path), "PYTHONPATH": str(folders.LAB)}
-    command = [sys.executable, "-m", "tuning.training", *settings]
+    command = [sys.executable, "-m", "tuning.training.fit", *settings]
     subprocess.run(command, env=environment, check=True, capture_output=True)
     script = Run.load(next(tmp_path.glob("*/run.json")))
     notebook = Run.load(finished / "out")

@@ -12,8 +12,8 @@ import pytest
 
 from tuning import folders
 from tuning.dials import SgdDials
-from tuning.run import Run
-from tuning.session import notebook_file
+from tuning.notebook.session import notebook_file
+from tuning.runs.record import Run
 
 NOTEBOOK = notebook_file("02")
 # Where the system can do that, not even the machine's own address answers.
@@ -33,7 +33,7 @@ def forbidden_modules(folder: Path) -> Path:
 def execute(python: str, runs: Path, *options: str, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
     path = os.pathsep.join([str(forbidden_modules(runs / "forbidden")), str(folders.LAB)])
     environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": path}
-    command = [*before, python, "-m", "tuning.headless", "--mine", "--notebook", "02", *options]
+    command = [*before, python, "-m", "tuning.notebook.headless", "--mine", "--notebook", "02", *options]
     return subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
 
 

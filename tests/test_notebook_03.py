@@ -9,18 +9,19 @@ import nbformat
 import pytest
 from rooms import room_lines
 
-from tuning import clinic, folders
-from tuning.board import BUDGET
+from tuning import folders
 from tuning.errors import DialError
-from tuning.headless import parameters
-from tuning.session import notebook_file
+from tuning.notebook.headless import parameters
+from tuning.notebook.session import notebook_file
+from tuning.room import clinic
+from tuning.room.board import BUDGET
 
 NOTEBOOK = notebook_file("03")
 
 
 def execute(folder: Path, *options: str) -> subprocess.CompletedProcess:
     environment = os.environ | {"PYTHONPATH": str(folders.LAB)}
-    command = [sys.executable, "-m", "tuning.headless", "--notebook", "03", "--out", str(folder), *options]
+    command = [sys.executable, "-m", "tuning.notebook.headless", "--notebook", "03", "--out", str(folder), *options]
     return subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
 
 

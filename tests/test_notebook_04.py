@@ -15,9 +15,9 @@ from nbclient import NotebookClient
 from tuning import folders
 from tuning.dials import FurtherDials
 from tuning.errors import DialError
-from tuning.headless import parameters
-from tuning.run import Run
-from tuning.session import notebook_file
+from tuning.notebook.headless import parameters
+from tuning.notebook.session import notebook_file
+from tuning.runs.record import Run
 
 NOTEBOOK = notebook_file("04")
 
@@ -26,7 +26,7 @@ def execute(runs: Path, *options: str, **settings: object) -> subprocess.Complet
     """``workshop.py run --notebook 04`` as its launcher calls it."""
     given = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
     environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}
-    command = [sys.executable, "-m", "tuning.headless", "--mine", "--notebook", "04", *options, *given]
+    command = [sys.executable, "-m", "tuning.notebook.headless", "--mine", "--notebook", "04", *options, *given]
     return subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
 
 
@@ -257,7 +257,7 @@ def test_the_cells_are_short_named_and_without_outputs():
 
 
 def test_the_questions_of_the_table_are_those_of_the_package():
-    from tuning.further import TITLES
+    from tuning.further.options import TITLES
 
     table = next(cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell["id"] == "options-intro").source
     assert all(f"| {letter}, {title} |" in table for letter, title in TITLES.items())

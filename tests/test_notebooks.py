@@ -8,10 +8,11 @@ from typing import Any
 import papermill
 import pytest
 
-from tuning import folders, headless
+from tuning import folders
 from tuning.errors import WorkshopError
-from tuning.notebooks import read_notebook
-from tuning.session import notebook_file
+from tuning.notebook import headless
+from tuning.notebook.notebooks import read_notebook
+from tuning.notebook.session import notebook_file
 
 BACKUP = notebook_file("02").read_text(encoding="utf-8")
 MARKS = '<<<<<<< HEAD\n    "a"\n=======\n    "b"\n>>>>>>> theirs\n'

@@ -15,14 +15,18 @@ import pytest
 from conftest import program
 from playwright.sync_api import expect
 
-from tuning import cases, clinic, curves, figures, folders, lines, pages, reference, share
-from tuning.data import load, split
-from tuning.diagnosis import convergence
+from maintain import clinic_cases, curve_figures, pages
+from tuning import folders
+from tuning.data.loading import load, split
 from tuning.dials import SgdDials
 from tuning.errors import RunError
-from tuning.run import Run
-from tuning.sgd import features
-from tuning.surface import SHARES, TwoWeights
+from tuning.figures import curves
+from tuning.room import clinic, framing, share
+from tuning.runs import reference
+from tuning.runs.diagnosis import convergence
+from tuning.runs.record import Run
+from tuning.sgd.classifier import features
+from tuning.sgd.surface import SHARES, TwoWeights
 
 NODE_TESTS = sorted((folders.ROOT / "tests" / "pages").glob("*.test.mjs"))
 PHONE, PROJECTOR, LARGE_PROJECTOR = (360, 740), (1280, 720), (1920, 1080)
@@ -57,7 +61,7 @@ def test_a_page_asks_the_network_for_nothing_and_parses_nothing(name):
 
 def test_no_answer_can_be_read_in_the_clinics_source():
     text = built("clinic.html")
-    for name, run in cases.recorded().items():
+    for name, run in clinic_cases.recorded().items():
         assert name not in text
         assert run.run_id not in text
         assert f'"{run.learning_rate:g}"' not in text
@@ -93,18 +97,21 @@ def test_every_text_stands_out_from_its_ground():
 
 
 def test_the_clinic_has_twelve_cases_and_the_two_rounds_that_are_compared_are_alike():
-    runs = cases.recorded()
-    chosen = cases.choose(runs, set(figures.CURVES.values()))
+    runs = clinic_cases.recorded()
+    chosen = clinic_cases.choose(runs, set(curve_figures.CURVES.values()))
     assert len({name for _, name in chosen}) == len(chosen) == clinic.ITEMS
-    assert not {name for _, name in chosen} & set(figures.CURVES.values())
+    assert not {name for _, name in chosen} & set(curve_figures.CURVES.values())
     rounds = {when: [runs[name] for place, name in chosen if place == when] for when in clinic.ROUNDS}
     assert all(len(members) == 4 for members in rounds.values())
     alike = []
     for when in ("Activity 1", "wrap"):
-        causes = [cases.CAUSE_OF[run.diagnosis["verdict"]] for run in rounds[when]]
-        assert set(causes) == set(cases.OFFERED)
+        causes = [clinic_cases.CAUSE_OF[run.diagnosis["verdict"]] for run in rounds[when]]
+        assert set(causes) == set(clinic_cases.OFFERED)
         alike.append(
-            {cause: [run.dials[dial] for dial in cases.SAME] for cause, run in zip(causes, rounds[when], strict=True)}
+            {
+                cause: [run.dials[dial] for dial in clinic_cases.SAME]
+                for cause, run in zip(causes, rounds[when], strict=True)
+            }
         )
     assert alike[0] == alike[1]
 
@@ -112,26 +119,26 @@ def test_the_clinic_has_twelve_cases_and_the_two_rounds_that_are_compared_are_al
 def test_a_missing_run_is_named(make_run):
     run = make_run(diagnosis={"verdict": "too low", "reasons": [], "next_dial": ""})
     with pytest.raises(RunError, match=r"needs 4 runs that are too low, .* there is one, other\. Record the missing"):
-        cases.choose({"one": run, "other": run}, set())
+        clinic_cases.choose({"one": run, "other": run}, set())
 
 
 def test_what_speaks_against_an_answer_fits_the_run():
-    for run in cases.recorded().values():
+    for run in clinic_cases.recorded().values():
         verdict = run.diagnosis["verdict"]
-        if verdict not in cases.CAUSE_OF:
+        if verdict not in clinic_cases.CAUSE_OF:
             continue
-        truth = cases.CAUSE_OF[verdict]
-        against = cases._against(run)[truth]
-        assert set(against) == set(cases.OFFERED) - {truth}
+        truth = clinic_cases.CAUSE_OF[verdict]
+        against = clinic_cases._against(run)[truth]
+        assert set(against) == set(clinic_cases.OFFERED) - {truth}
         # Scores far above the majority class are no argument that they did not rise.
-        if run.final["val_f1_macro"] > run.majority["f1_macro"] + cases.LEARNED:
+        if run.final["val_f1_macro"] > run.majority["f1_macro"] + clinic_cases.LEARNED:
             assert "takes the scores up" not in against.get("just right", "")
             assert "near guessing" not in against.get("too low", "")
 
 
 def test_a_diverged_run_can_be_a_case(diverged_run):
     diverged_run.diagnosis = {"verdict": "diverged", "reasons": ["It broke."], "next_dial": "Lower."}
-    case = cases.case(3, "wrap", diverged_run)
+    case = clinic_cases.case(3, "wrap", diverged_run)
     assert case["run"]["marks"][-1]["validation"] is None
     assert "It broke" not in json.dumps(case)
 
@@ -640,15 +647,15 @@ def test_the_clinic_works_by_keyboard_alone_and_the_board_reads_its_line(visit):
     text = page.input_value("#line")
     (score,) = share.gather(f"Sam: > {text}\nthanks").scores
     assert score.name == "Blue 4"
-    runs = cases.recorded()
-    names = [name for _, name in cases.choose(runs, set(figures.CURVES.values()))]
+    runs = clinic_cases.recorded()
+    names = [name for _, name in clinic_cases.choose(runs, set(curve_figures.CURVES.values()))]
     for found, places, name in zip(score.answers, chosen, names, strict=False):
         run = runs[name]
-        truth = cases.CAUSE_OF[run.diagnosis["verdict"]]
+        truth = clinic_cases.CAUSE_OF[run.diagnosis["verdict"]]
         assert found.round == "Activity 1"
-        assert (found.cause, found.truth) == (cases.OFFERED[places[0]], truth)
+        assert (found.cause, found.truth) == (clinic_cases.OFFERED[places[0]], truth)
         dial = clinic.DIALS[places[1]]
-        assert (found.dial, found.dial_right) == (dial, dial in cases.good_dials(run))
+        assert (found.dial, found.dial_right) == (dial, dial in clinic_cases.good_dials(run))
         assert found.confidence == (25, 50, 75, 95)[places[2]]
     right = sum(found.right for found in score.answers)
     assert page.inner_text("#summary-title").startswith(f"{right} of 4 causes")
@@ -660,26 +667,26 @@ def test_the_clinic_works_by_keyboard_alone_and_the_board_reads_its_line(visit):
 
 def test_an_answer_tells_the_records_reasons_and_what_speaks_against_a_wrong_cause(visit):
     page = visit("clinic.html")
-    runs = cases.recorded()
-    for item, (when, name) in enumerate(cases.choose(runs, set(figures.CURVES.values())), start=1):
+    runs = clinic_cases.recorded()
+    for item, (when, name) in enumerate(clinic_cases.choose(runs, set(curve_figures.CURVES.values())), start=1):
         run = runs[name]
-        truth = cases.CAUSE_OF[run.diagnosis["verdict"]]
+        truth = clinic_cases.CAUSE_OF[run.diagnosis["verdict"]]
         page.click(f"#rail button[aria-label='Case {item}']")
         if when != "Activity 1" and page.is_visible("#open-round"):
             page.click("#open-round")
         assert not page.is_visible("#answer")
-        said = item % len(cases.OFFERED)
+        said = item % len(clinic_cases.OFFERED)
         answer(page, said, 0, 0)
         assert page.locator("#reasons li").all_inner_texts() == run.diagnosis["reasons"]
         assert f"learning rate of {run.learning_rate:g}" in page.inner_text("#rate")
-        right = cases.OFFERED[said] == truth
+        right = clinic_cases.OFFERED[said] == truth
         assert page.inner_text("#said").startswith("✓ Right." if right else "✗ Not this.")
         assert page.is_visible("#against") is not right
         assert right or len(page.inner_text("#against")) > 40
     page.click("#to-score")
     (score,) = share.gather(page.input_value("#line")).scores
     assert len(score.answers) == clinic.ITEMS
-    assert [one.round for one in score.answers] == [when for when, causes in cases.PLAN for _ in causes]
+    assert [one.round for one in score.answers] == [when for when, causes in clinic_cases.PLAN for _ in causes]
 
 
 def test_a_name_that_cannot_travel_is_refused_and_answers_can_be_forgotten(visit):
@@ -770,8 +777,8 @@ def test_the_replay_plays_each_epoch_unless_less_motion_is_wanted(visit):
 def test_hostile_input_is_refused_in_one_sentence_and_never_becomes_part_of_the_page(visit, tmp_path):
     page = visit("clinic.html#replay")
     good = share.line(reference.load("just_right-seed1"), "Blue 4")
-    bomb = lines.frame(lines.RUN, share.to_base62(zlib.compress(b'"' + b"a" * 3_000_000 + b'"', 9)))
-    other = lines.frame(lines.RUN, share.to_base62(zlib.compress(b'{"n": 5}', 9)))
+    bomb = framing.frame(framing.RUN, share.to_base62(zlib.compress(b'"' + b"a" * 3_000_000 + b'"', 9)))
+    other = framing.frame(framing.RUN, share.to_base62(zlib.compress(b'{"n": 5}', 9)))
     for text, reason in (
         ("", "no share line"),
         ("<img src=x onerror=alert(1)>", "no share line"),

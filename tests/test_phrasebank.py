@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 from hub_server import seconds_since, serving
 
-from tuning import data, fetch, folders, hub, training
+from tuning import folders
+from tuning.data import download, loading
 from tuning.dials import Dials
+from tuning.encoder import fetch
+from tuning.training import fit
 
 # How many annotators agreed decides which of the nested files holds a sentence.
 SIZES = {"50": 90, "66": 75, "75": 60, "all": 45}
@@ -35,7 +38,7 @@ def archive() -> bytes:
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
         made.writestr("FinancialPhraseBank-v1.0/License.txt", "not the real one")
         for level, size in SIZES.items():
-            name = f"FinancialPhraseBank-v1.0/Sentences_{data.PHRASEBANK_MEMBERS[level]}.txt"
+            name = f"FinancialPhraseBank-v1.0/Sentences_{loading.PHRASEBANK_MEMBERS[level]}.txt"
             made.writestr(name, "\r\n".join(lines(size)).encode("latin-1") + b"\r\n")
             made.writestr(f"__MACOSX/{name}", b"\0\0")
     return out.getvalue()
@@ -47,10 +50,10 @@ def stored(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "stored"
     folder.mkdir()
     raw = archive()
-    published = data.phrasebank()
+    published = loading.phrasebank()
     (folder / Path(published.files[0].name).name).write_bytes(raw)
     made_up = dataclasses.replace(published.files[0], size=len(raw), sha256=hashlib.sha256(raw).hexdigest())
-    monkeypatch.setattr(data, "phrasebank", lambda: dataclasses.replace(published, files=(made_up,)))
+    monkeypatch.setattr(loading, "phrasebank", lambda: dataclasses.replace(published, files=(made_up,)))
     monkeypatch.setenv("WORKSHOP_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
@@ -62,7 +65,7 @@ def cached() -> list[Path]:
 
 
 def test_the_published_archive_is_pinned():
-    repository = data.phrasebank()
+    repository = loading.phrasebank()
     (file,) = repository.files
     assert repository.url(file).endswith(
         "/datasets/takala/financial_phrasebank/resolve/598b6aad98f7c8d67be161b12a4b5f2497e07edd"
@@ -76,7 +79,7 @@ def test_each_level_of_agreement_is_a_file_of_its_own(stored, monkeypatch, level
     with serving(stored) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         dials = Dials(DATA="phrasebank", AGREEMENT=level)
-        found = data.load(dials.DATA, dials.AGREEMENT)
+        found = loading.load(dials.DATA, dials.AGREEMENT)
     assert (len(found.frame), found.source) == (size, "phrasebank")
     assert "CC BY-NC-SA 3.0" in found.notices[0]
     assert found.sha256 == hashlib.sha256("\r\n".join(lines(size)).encode("latin-1") + b"\r\n").hexdigest()
@@ -85,22 +88,22 @@ def test_each_level_of_agreement_is_a_file_of_its_own(stored, monkeypatch, level
 def test_latin_1_and_an_at_sign_inside_a_sentence_survive(stored, monkeypatch):
     with serving(stored) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
-        frame = data.load("phrasebank").frame
+        frame = loading.load("phrasebank").frame
     assert frame["sentence"][0] == "Turnover of Öljy Oyj rose to EUR 1.2\xa0mn @ home"
     assert frame["sentence"][1] == "The café next\x85door stood still"
     assert frame["label"][:3].tolist() == ["positive", "neutral", "positive"]
-    assert sum(data.split(data.Data(frame, Path("x"), "")).sizes().values()) == len(frame)
+    assert sum(loading.split(loading.Data(frame, Path("x"), "")).sizes().values()) == len(frame)
 
 
 def test_once_here_it_needs_no_hub(stored, monkeypatch):
     with serving(stored) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
-        data.load("phrasebank")
+        loading.load("phrasebank")
         requests = len(server.asked)
-        assert data.load("phrasebank", "75").source == "phrasebank"
+        assert loading.load("phrasebank", "75").source == "phrasebank"
         assert len(server.asked) == requests
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert len(data.load("phrasebank", "50").frame) == SIZES["50"]
+    assert len(loading.load("phrasebank", "50").frame) == SIZES["50"]
 
 
 @pytest.mark.parametrize(
@@ -119,15 +122,15 @@ def test_once_here_it_needs_no_hub(stored, monkeypatch):
 )
 def test_where_it_does_not_come_the_bundled_sentences_stand_in_with_a_banner(stored, monkeypatch, mood, told):
     # As for DistilBERT, whose tests wait for the real limits.
-    monkeypatch.setattr(hub, "SILENCE_SECONDS", 1.5)
-    monkeypatch.setattr(hub, "PATIENCE_SECONDS", 1.5)
+    monkeypatch.setattr(download, "SILENCE_SECONDS", 1.5)
+    monkeypatch.setattr(download, "PATIENCE_SECONDS", 1.5)
     begin = time.monotonic()
     with serving(stored, mood) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url if mood != "absent" else "http://127.0.0.1:9")
         monkeypatch.setenv("HF_HUB_OFFLINE", "1" if mood == "off" else "")
-        found = data.load("phrasebank")
+        found = loading.load("phrasebank")
         assert seconds_since(begin) < BOUND
-    assert (found.path, found.source) == (data.BUNDLED, "bundled")
+    assert (found.path, found.source) == (loading.BUNDLED, "bundled")
     (banner,) = found.notices
     assert banner.startswith("PhraseBank could not be brought here: ")
     assert told in banner
@@ -139,27 +142,27 @@ def test_where_it_does_not_come_the_bundled_sentences_stand_in_with_a_banner(sto
     with serving(stored) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         monkeypatch.setenv("HF_HUB_OFFLINE", "")
-        assert data.load("phrasebank").source == "phrasebank"
+        assert loading.load("phrasebank").source == "phrasebank"
 
 
 def test_a_cut_archive_is_continued(stored, monkeypatch):
     half = next(stored.iterdir()).stat().st_size // 2
     with serving(stored, "cut once") as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
-        assert data.load("phrasebank").source == "phrasebank"
+        assert loading.load("phrasebank").source == "phrasebank"
         assert server.asked[-1][2] == f"bytes={half}-"
 
 
 def test_the_record_says_which_sentences_were_used(stored, monkeypatch, tiny_distilbert):
     dials = Dials(DATA="phrasebank", MODEL=str(tiny_distilbert))
-    encoder = training.encoders.find(dials.MODEL)
+    encoder = fit.encoders.find(dials.MODEL)
     recorded = []
     with serving(stored, "503") as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         for mood in ("503", "well"):
             server.mood = mood
-            found = data.load(dials.DATA)
-            run, _ = training.start_run(dials, found, data.split(found), encoder, "fp32")
+            found = loading.load(dials.DATA)
+            run, _ = fit.start_run(dials, found, loading.split(found), encoder, "fp32")
             recorded.append((run.dials["DATA"], Path(run.data["path"]).name, run.data["rows"]))
     assert recorded[0][:2] == ("bundled", "financial_sentiment.csv")
     assert recorded[1] == ("phrasebank", "FinancialPhraseBank-v1.0.zip", SIZES["all"])
@@ -175,7 +178,7 @@ def test_it_can_be_fetched_ahead_of_the_day(stored, monkeypatch, capsys):
         assert fetch.main(["--phrasebank"]) == 0
     assert "takala/financial_phrasebank is in" in capsys.readouterr().out
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert data.load("phrasebank").source == "phrasebank"
+    assert loading.load("phrasebank").source == "phrasebank"
 
 
 def test_the_backup_lab_can_read_it_without_torch(stored, monkeypatch):

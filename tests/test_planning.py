@@ -5,12 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
-from tuning import cost, planning
-from tuning import encoder as encoders
-from tuning.cost import Speed
+from tuning.cost import estimate, planning
+from tuning.cost.planning import LearningCurve, estimate_and_actual, learning_curve, plan
+from tuning.cost.speed import Speed
 from tuning.dials import Dials
+from tuning.encoder import finding as encoders
 from tuning.errors import RunError
-from tuning.planning import LearningCurve, estimate_and_actual, learning_curve, plan
 
 SPEED = Speed(step=0.05, token=2e-4, read=1e-4, fixed=1.0, source="a test")
 BASE = Dials(MODEL="embedded")
@@ -23,7 +23,7 @@ def embedded():
 
 @pytest.fixture
 def no_reference_runs(monkeypatch, tmp_path):
-    monkeypatch.setattr("tuning.reference.FOLDER", tmp_path)
+    monkeypatch.setattr("tuning.runs.reference.FOLDER", tmp_path)
 
 
 @pytest.fixture
@@ -87,11 +87,11 @@ def test_a_falling_rate_teaches_at_its_end_only(known_runs, embedded, make_run, 
 def test_a_plan_fits_its_time_and_no_better_one_does(known_runs, embedded, minutes):
     found = plan(minutes, base=BASE, speed=SPEED, encoder=embedded)
     assert found.estimate.seconds <= 0.9 * 60 * minutes
-    assert found.estimate.seconds == pytest.approx(SPEED.seconds(cost.work(found.dials, embedded)))
+    assert found.estimate.seconds == pytest.approx(SPEED.seconds(estimate.work(found.dials, embedded)))
     for size in (200, 800, 1600):
         for epochs in (1, 2, 4):
             other = Dials(MODEL="embedded", TRAIN_SUBSET=size, EPOCHS=epochs)
-            if SPEED.seconds(cost.work(other, embedded)) <= 0.9 * 60 * minutes:
+            if SPEED.seconds(estimate.work(other, embedded)) <= 0.9 * 60 * minutes:
                 assert found.curve.f1(size, epochs) <= found.f1 + planning.SAME_F1
 
 

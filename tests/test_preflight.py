@@ -12,9 +12,13 @@ from pathlib import Path
 import pytest
 from hub_server import serving
 
-from tuning import encoder, folders, hub, machine, preflight
+from tuning import folders
+from tuning.data import download
 from tuning.dials import Dials
-from tuning.preflight import Check
+from tuning.encoder import finding
+from tuning.notebook import preflight
+from tuning.notebook.preflight import Check
+from tuning.training import machine
 
 SCREEN = 24
 WIDTH = 120
@@ -129,7 +133,7 @@ def test_where_the_encoder_comes_from(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     assert "comes from the Hub where MODEL asks for it" in line("encoder").text
-    weights = tmp_path / encoder.DISTILBERT.folder_name / "model.safetensors"
+    weights = tmp_path / finding.DISTILBERT.folder_name / "model.safetensors"
     weights.parent.mkdir()
     weights.touch()
     assert line("encoder") == Check("OK", "DistilBERT is on this machine: no Hub is needed")
@@ -159,15 +163,15 @@ def hub_room(tmp_path, monkeypatch):
 )
 def test_the_hub_is_asked_and_not_waited_for(hub_room, mood, told):
     hub_room.mood = mood
-    reason = hub.ask(encoder.DISTILBERT)(0.3 if mood == "hangs" else 30)
+    reason = download.ask(finding.DISTILBERT)(0.3 if mood == "hangs" else 30)
     assert reason is None if told is None else told in reason
 
 
 def test_the_hub_may_be_switched_off_or_out_of_reach(hub_room, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    assert hub.ask(encoder.DISTILBERT)(30) == "The Hugging Face Hub cannot be reached."
+    assert download.ask(finding.DISTILBERT)(30) == "The Hugging Face Hub cannot be reached."
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert "switched off" in hub.ask(encoder.DISTILBERT)(0)
+    assert "switched off" in download.ask(finding.DISTILBERT)(0)
 
 
 def test_the_whole_says_what_the_hub_says(hub_room, capsys):
@@ -182,7 +186,9 @@ def test_the_whole_says_what_the_hub_says(hub_room, capsys):
 
 def test_the_hub_is_asked_only_where_a_dial_wants_it(hub_room, capsys, monkeypatch):
     asked = []
-    monkeypatch.setattr(hub, "ask", lambda repository: asked.append(repository.name) or (lambda seconds: "No answer."))
+    monkeypatch.setattr(
+        download, "ask", lambda repository: asked.append(repository.name) or (lambda seconds: "No answer.")
+    )
     preflight.report()
     preflight.of_dials(Dials(MODEL="embedded"))
     assert asked == []
@@ -221,7 +227,7 @@ def test_a_synchronised_folder_and_one_without_rights_are_named(tmp_path, monkey
 
 def test_changed_files_are_named_but_not_notebooks(tmp_path, monkeypatch):
     monkeypatch.setattr(folders, "ROOT", tmp_path)
-    for name in ("lab/tuning/run.py", "lab/data/a.csv", "lab/01_a.ipynb", "workshop.py"):
+    for name in ("lab/tuning/runs/record.py", "lab/data/a.csv", "lab/01_a.ipynb", "workshop.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1\n", encoding="utf-8")
     assert "not known" in line("files").text
@@ -231,17 +237,17 @@ def test_changed_files_are_named_but_not_notebooks(tmp_path, monkeypatch):
     (tmp_path / "lab/01_a.ipynb").write_text("2\n", encoding="utf-8")
     (tmp_path / "lab/data/own.csv").write_text("mine\n", encoding="utf-8")
     assert line("files") == Check("OK", "package and data are as published")
-    for name in ("lab/tuning/run.py", "lab/data/a.csv", "workshop.py"):
+    for name in ("lab/tuning/runs/record.py", "lab/data/a.csv", "workshop.py"):
         (tmp_path / name).write_text("2\n", encoding="utf-8")
     assert line("files").status == "WARN"
-    assert "lab/data/a.csv, lab/tuning/run.py and 1 more" in line("files").text
+    assert "lab/data/a.csv, lab/tuning/runs/record.py and 1 more" in line("files").text
 
 
 @pytest.mark.slow
 def test_the_command_measures_this_machine_though_the_home_folder_is_locked():
     locked = dict.fromkeys(("HOME", "USERPROFILE"), str(Path(os.devnull, "home")))
     environment = os.environ | locked | {"PYTHONPATH": str(folders.LAB), "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-m", "tuning.preflight", "--set", "MODEL=embedded", "--minutes", "3"]
+    command = [sys.executable, "-m", "tuning.notebook.preflight", "--set", "MODEL=embedded", "--minutes", "3"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
     timed, last = done.stdout.splitlines()[-2:]

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tuning import effects, folders, rate_sweep
-from tuning import encoder as encoders
+from tuning import folders
 from tuning.dials import Dials
-from tuning.rate_sweep import Sweep
+from tuning.encoder import finding as encoders
+from tuning.further import lr_finder, sensitivity
+from tuning.further.lr_finder import Sweep
 
 RATES = np.logspace(-7, 0, 141)
 
@@ -21,9 +22,9 @@ def bowl(lowest: float, steepest: float) -> Sweep:
 
 
 def test_smoothing_keeps_a_constant_and_follows_a_trend():
-    assert rate_sweep.smooth(np.full(20, 1.1)) == pytest.approx(1.1)
+    assert lr_finder.smooth(np.full(20, 1.1)) == pytest.approx(1.1)
     noisy = np.linspace(2, 1, 200) + np.random.default_rng(0).normal(0, 0.2, 200)
-    smooth = rate_sweep.smooth(noisy)
+    smooth = lr_finder.smooth(noisy)
     assert np.abs(np.diff(smooth)).mean() < 0.3 * np.abs(np.diff(noisy)).mean()
     assert smooth[-1] == pytest.approx(1.0, abs=0.2)
 
@@ -49,14 +50,14 @@ def test_a_sweep_that_ends_at_once_still_suggests_something():
 
 def test_the_picture_says_its_numbers():
     found = bowl(1e-2, 1e-4)
-    words = rate_sweep.picture(found, own=7e-5).words
+    words = lr_finder.picture(found, own=7e-5).words
     low, high = found.suggested
     assert f"Suggested range {low:.1e} to {high:.1e}; Run 1 used 7.0e-05." in words
 
 
 @pytest.fixture
 def no_reference_runs(monkeypatch, tmp_path):
-    monkeypatch.setattr("tuning.reference.FOLDER", tmp_path)
+    monkeypatch.setattr("tuning.runs.reference.FOLDER", tmp_path)
 
 
 def test_whole_runs_decide_and_earlier_ones_stand_behind(make_run, keep_run, no_reference_runs):
@@ -64,7 +65,7 @@ def test_whole_runs_decide_and_earlier_ones_stand_behind(make_run, keep_run, no_
     tests = {"one": keep_run(make_run(run_id="run-2", rate=4e-4, final={"val_f1_macro": 0.81}))}
     keep_run(make_run(run_id="run-3", rate=1e-3, dials={"GROUP": 2}))
     keep_run(make_run(run_id="run-4", rate=1e-3, dials={"EPOCHS": 9}))
-    picture = rate_sweep.tested(bowl(1e-2, 1e-4), run_1, tests)
+    picture = lr_finder.tested(bowl(1e-2, 1e-4), run_1, tests)
     assert picture.words.endswith("1.0e-04: 0.760; 4.0e-04: 0.810. The best used 4.0e-04.")
     behind = next(one for one in picture.figure.axes[0].lines if one.get_label().startswith("earlier runs"))
     assert behind.get_xdata().tolist() == [1e-3]
@@ -72,14 +73,14 @@ def test_whole_runs_decide_and_earlier_ones_stand_behind(make_run, keep_run, no_
 
 @pytest.mark.slow
 def test_a_real_sweep_raises_the_rate_by_the_same_factor_and_records_nothing():
-    from tuning.run import finished_runs
+    from tuning.runs.record import finished_runs
 
     dials = Dials(MODEL="embedded", TRAIN_SUBSET=24, MAX_LENGTH=16, PRECISION="fp32")
-    found = rate_sweep.sweep(dials, steps=15)
+    found = lr_finder.sweep(dials, steps=15)
     factors = found.rates[1:] / found.rates[:-1]
-    assert found.rates[0] == pytest.approx(rate_sweep.LOWEST_RATE)
+    assert found.rates[0] == pytest.approx(lr_finder.LOWEST_RATE)
     assert factors == pytest.approx(factors[0])
-    assert factors[0] == pytest.approx((rate_sweep.HIGHEST_RATE / rate_sweep.LOWEST_RATE) ** (1 / 14))
+    assert factors[0] == pytest.approx((lr_finder.HIGHEST_RATE / lr_finder.LOWEST_RATE) ** (1 / 14))
     assert found.losses[0] == pytest.approx(1.1, abs=0.2)
     assert finished_runs() == []
 
@@ -88,12 +89,12 @@ def test_what_the_range_test_has_to_do_is_a_sweep_and_three_runs(make_run):
     embedded = encoders.find("embedded")
     run = make_run(dials={"MODEL": "embedded", "TRAIN_SUBSET": 80, "EPOCHS": 1})
     run.encoder |= {"source": "embedded", "revision": embedded.revision}
-    sweep, *runs = rate_sweep.works(run)
-    assert [work.steps for work in (sweep, *runs)] == [rate_sweep.STEPS, 10, 10, 10]
+    sweep, *runs = lr_finder.works(run)
+    assert [work.steps for work in (sweep, *runs)] == [lr_finder.STEPS, 10, 10, 10]
     assert sweep.tokens == pytest.approx(10 * runs[0].tokens, rel=0.01)
     assert sweep.read == 0
-    trials = effects.works(run)
-    assert len(trials) == len(effects.trials(run))
+    trials = sensitivity.works(run)
+    assert len(trials) == len(sensitivity.trials(run))
     assert all(work.read < runs[0].read for work in trials)
 
 
@@ -101,10 +102,10 @@ def test_what_the_range_test_has_to_do_is_a_sweep_and_three_runs(make_run):
 
 
 def test_each_trial_turns_one_dial(make_run):
-    planned = effects.trials(make_run(rate=1e-4, dials={"MODEL": "embedded", "EPOCHS": 2}))
+    planned = sensitivity.trials(make_run(rate=1e-4, dials={"MODEL": "embedded", "EPOCHS": 2}))
     base = planned.pop(next(key for key in planned if key[0] == "base"))
     assert (base.TRAIN_SUBSET, base.LR_PRESET, base.EPOCHS) == (400, 1e-4, 2)
-    assert {dial for dial, _ in planned} == set(effects.ORDER)
+    assert {dial for dial, _ in planned} == set(sensitivity.ORDER)
     for dials in planned.values():
         differs = [name for name in Dials.names() if getattr(dials, name) != getattr(base, name)]
         assert len(differs) == 1
@@ -116,7 +117,7 @@ def test_each_trial_turns_one_dial(make_run):
 def test_trials_never_ask_for_what_a_dial_refuses(make_run, used):
     run = make_run(rate=5.0, dials={"EPOCHS": 1})
     run.data["train_used"] = used
-    planned = effects.trials(run)
+    planned = sensitivity.trials(run)
     assert all(24 <= dials.TRAIN_SUBSET <= 800 for dials in planned.values())
     assert ("learning rate", "15") not in planned
     assert ("epochs", "0") not in planned
@@ -134,26 +135,26 @@ def test_a_trial_that_was_made_is_not_made_again(make_run, monkeypatch, capsys):
         made.append(dials)
         return 0.5 + len(made) / 100
 
-    monkeypatch.setattr(effects, "trial", trial)
+    monkeypatch.setattr(sensitivity, "trial", trial)
     folders.runs().mkdir(parents=True, exist_ok=True)
     with pytest.raises(KeyboardInterrupt):
-        effects.effects(run)
-    left = len(effects.trials(run)) - 4
-    assert len(effects.works(run)) == left
-    monkeypatch.setattr(effects, "trial", lambda dials, encoder: 0.7)
-    frame = effects.effects(run)
+        sensitivity.effects(run)
+    left = len(sensitivity.trials(run)) - 4
+    assert len(sensitivity.works(run)) == left
+    monkeypatch.setattr(sensitivity, "trial", lambda dials, encoder: 0.7)
+    frame = sensitivity.effects(run)
     assert capsys.readouterr().out.count("kept from an earlier go") == 4
     assert frame["f1"].tolist() == pytest.approx([0.51, 0.52, 0.53, 0.54] + [0.7] * left)
     assert frame["effect"].tolist()[1] == pytest.approx(1.0)
     # Another run's trials are its own.
-    assert len(effects.works(make_run(run_id="another", encoder=run.encoder, dials=run.dials))) == left + 4
+    assert len(sensitivity.works(make_run(run_id="another", encoder=run.encoder, dials=run.dials))) == left + 4
 
 
 def test_the_verdict_measures_every_dial_against_the_seed():
     rows = [("base", "x", 0.0), ("seed", "1", 2.0), ("seed", "2", -3.0), ("learning rate", "1", -20.0)]
     rows += [("epochs", "1", 2.5), ("epochs", "4", 1.0), ("training sentences", "200", -8.0)]
     frame = pd.DataFrame(rows, columns=["dial", "set to", "effect"]).assign(f1=0.7)
-    told = effects.verdict(frame)
+    told = sensitivity.verdict(frame)
     assert "learning rate 20.0, training sentences 8.0, epochs 2.5; the seed alone 3.0" in told
     assert told.endswith("No further than luck: epochs.")
-    assert effects.picture(frame).words == told
+    assert sensitivity.picture(frame).words == told

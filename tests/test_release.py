@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import workshop
-from tuning.run import SCHEMA_VERSION
+from tuning.runs.record import SCHEMA_VERSION
 
 ROOT = Path(workshop.__file__).resolve().parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

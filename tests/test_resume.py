@@ -7,11 +7,14 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from tuning import folders, headless, resume, training, vocabulary
-from tuning.data import Data
+from tuning import folders
+from tuning.data.loading import Data
 from tuning.dials import Dials
 from tuning.errors import DialError, RunError
-from tuning.run import Run, last_run
+from tuning.notebook import headless
+from tuning.runs.record import Run, last_run
+from tuning.training import fit, resume
+from tuning.training.speed import embedding_rows
 
 MB = 1_000_000
 
@@ -23,13 +26,13 @@ class Killed(BaseException):
 @pytest.fixture
 def small(tiny_distilbert, monkeypatch) -> dict:
     """Dials of a run of a few seconds: tiny random weights, few sentences, a short validation part."""
-    whole = training.split
+    whole = fit.split
 
     def short(data: Data):
         parts = whole(data)
-        return training.Splits(parts.train, parts.validation.head(40), parts.test)
+        return fit.Splits(parts.train, parts.validation.head(40), parts.test)
 
-    monkeypatch.setattr(training, "split", short)
+    monkeypatch.setattr(fit, "split", short)
     return {"MODEL": str(tiny_distilbert), "TRAIN_SUBSET": 48, "EPOCHS": 3, "PRECISION": "fp32", "LR_PRESET": 1e-3}
 
 
@@ -43,8 +46,8 @@ def killed_after(monkeypatch, small) -> Callable[[int], Path]:
                 raise Killed
 
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(training.Recorder, "on_step_begin", die)
-            training.fit(Dials(**small | dials), quiet=True)
+            patch.setattr(fit.Recorder, "on_step_begin", die)
+            fit.fit(Dials(**small | dials), quiet=True)
         return next(folders.runs().glob(f"*/{resume.CHECKPOINTS}")).parent
 
     return kill
@@ -60,27 +63,27 @@ def rows_in_log() -> int:
 
 def test_a_half_finished_run_is_continued_and_a_line_says_so(killed_after, small, capsys):
     folder = killed_after(2)
-    run = training.fit(Dials(**small), quiet=True)
+    run = fit.fit(Dials(**small), quiet=True)
     line = f"Going on with run {folder.name} after epoch 2 of 3, where it was cut off. FRESH = True would start anew."
     assert line in capsys.readouterr().out.splitlines()
     assert (run.folder, rows_in_log()) == (folder, 1)
     assert [step["step"] for step in run.steps] == list(range(1, 19))
     assert [row["epoch"] for row in run.epochs] == [1, 2, 3]
     assert not (folder / resume.CHECKPOINTS).exists()
-    whole = training.fit(Dials(**small), quiet=True)
+    whole = fit.fit(Dials(**small), quiet=True)
     assert weight_bytes(run) == weight_bytes(whole)
     assert (run.steps, run.final) == (whole.steps, whole.final)
 
 
 def test_fresh_throws_a_half_finished_run_away_and_changes_no_number(killed_after, small, capsys):
     folder = killed_after(1)
-    run = training.fit(Dials(**small, FRESH=True), quiet=True)
+    run = fit.fit(Dials(**small, FRESH=True), quiet=True)
     line = f"FRESH: the half-finished run {folder.name} after epoch 1 of 3 was thrown away. This one starts anew."
     assert line in capsys.readouterr().out.splitlines()
     assert not (folder / resume.CHECKPOINTS).exists()
     assert (rows_in_log(), len(last_run().steps)) == (1, 18)
     assert "FRESH" not in run.dials
-    again = training.fit(Dials(**small), quiet=True)
+    again = fit.fit(Dials(**small), quiet=True)
     assert weight_bytes(run) == weight_bytes(again)
     assert capsys.readouterr().out == ""
 
@@ -88,11 +91,11 @@ def test_fresh_throws_a_half_finished_run_away_and_changes_no_number(killed_afte
 def test_the_script_takes_fresh_as_an_option(monkeypatch, make_run):
     asked = []
     monkeypatch.setattr(
-        training,
+        fit,
         "fit",
-        lambda dials: asked.append(dials) or make_run(diagnosis=training.diagnose(make_run()).as_dict()),
+        lambda dials: asked.append(dials) or make_run(diagnosis=fit.diagnose(make_run()).as_dict()),
     )
-    assert training.main(["--set", "EPOCHS=3"]) == training.main(["--set", "EPOCHS=3", "--fresh"]) == 0
+    assert fit.main(["--set", "EPOCHS=3"]) == fit.main(["--set", "EPOCHS=3", "--fresh"]) == 0
     assert [dials.FRESH for dials in asked] == [False, True]
     assert asked[0].as_dict() == asked[1].as_dict()
 
@@ -112,7 +115,7 @@ def test_a_checkpoint_that_is_not_whole_is_not_used(killed_after, small):
     # As a kill while saving leaves it: the mark is written last.
     for name in ("optimizer.pt", resume.MARK):
         (checkpoint / name).unlink()
-    run = training.fit(Dials(**small), quiet=True)
+    run = fit.fit(Dials(**small), quiet=True)
     assert [step["step"] for step in run.steps] == list(range(1, 19))
     # Within one second the new run may bear the name of the one that was thrown away.
     assert [path.parent for path in folders.runs().glob("*/run.json")] == [run.folder]
@@ -125,9 +128,9 @@ def test_a_kill_between_the_log_and_the_record_leaves_one_row(small, monkeypatch
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(Run, "save", die)
-        training.fit(Dials(**small), quiet=True)
+        fit.fit(Dials(**small), quiet=True)
     assert rows_in_log() == 1
-    training.fit(Dials(**small), quiet=True)
+    fit.fit(Dials(**small), quiet=True)
     assert rows_in_log() == 1
 
 
@@ -224,9 +227,9 @@ def test_the_need_counts_two_checkpoints_and_the_trained_weights(disk, trained, 
 
 def test_without_room_for_checkpoints_a_run_trains_without_and_says_so(disk, small, monkeypatch, capsys):
     saved = []
-    monkeypatch.setattr(training.Recorder, "on_save", lambda *args, **kwargs: saved.append(args))
+    monkeypatch.setattr(fit.Recorder, "on_save", lambda *args, **kwargs: saved.append(args))
     disk.free = 54.2 * MB
-    run = training.fit(Dials(**small), quiet=True)
+    run = fit.fit(Dials(**small), quiet=True)
     assert capsys.readouterr().out.startswith("There is no room for checkpoints: they need 55 MB")
     assert (saved, run.outcome) == ([], "completed")
     assert weight_bytes(run)
@@ -235,7 +238,7 @@ def test_without_room_for_checkpoints_a_run_trains_without_and_says_so(disk, sma
 def test_without_room_for_the_weights_nothing_is_trained(disk, small):
     disk.free = 20 * MB
     with pytest.raises(RunError, match=r"no room for this run: it needs 5\d MB of disk, 20 MB is free") as caught:
-        training.fit(Dials(**small), quiet=True)
+        fit.fit(Dials(**small), quiet=True)
     assert str(caught.value).splitlines() == [str(caught.value)]
     assert not list(folders.runs().glob("*/run.json"))
 
@@ -252,21 +255,21 @@ def test_a_disk_that_fills_up_during_training_costs_the_checkpoints_and_the_weig
         disk.free = MB
 
     monkeypatch.setattr(resume, "mark_whole", fill)
-    run = training.fit(Dials(**small), quiet=True)
+    run = fit.fit(Dials(**small), quiet=True)
     lines = capsys.readouterr().out.splitlines()
     assert saved == ["checkpoint-6"]
     assert [line.partition(":")[0].partition(",")[0] for line in lines] == ["The disk is full by now"] * 2
     assert last_run().run_id == run.run_id
     with pytest.raises(RunError, match="no longer on disk"):
-        training.trained(run)
+        fit.trained(run)
 
 
 def test_real_checkpoints_are_as_large_as_was_reckoned(killed_after, small):
     folder = killed_after(2)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    splits, dials = training.split(training.load()), Dials(**small)
-    model, tokenizer = training.encoders.build(training.encoders.find(small["MODEL"]), 1)
-    unused = vocabulary.unused_weights(model, training.tokenise_splits(splits, tokenizer, dials).seen())
+    splits, dials = fit.split(fit.load()), Dials(**small)
+    model, tokenizer = fit.encoders.build(fit.encoders.find(small["MODEL"]), 1)
+    unused = embedding_rows.unused_weights(model, fit.tokenise_splits(splits, tokenizer, dials).seen())
     reckoned = resume.COPIES * (model.num_parameters() - unused) * resume.BYTES_PER_WEIGHT
     assert 0.95 * reckoned < size < reckoned + resume.SPARE_BYTES / 10
 

@@ -14,10 +14,11 @@ import time
 import numpy as np
 import pytest
 
-from tuning import folders, headless, training
+from tuning import folders
 from tuning.dials import Dials
 from tuning.errors import RunError
-from tuning.run import (
+from tuning.notebook import headless
+from tuning.runs.record import (
     ADOPTED_FILE,
     FIRST_DIALS,
     SCHEMA_VERSION,
@@ -35,6 +36,7 @@ from tuning.run import (
     save_predictions,
     write_whole,
 )
+from tuning.training import fit
 
 
 def line_of(act, *args) -> str:
@@ -261,7 +263,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path):
 KILLED = """\
 import sys
 from pathlib import Path
-from tuning.run import write_whole
+from tuning.runs.record import write_whole
 path = Path(sys.argv[1])
 print("ready", flush=True)
 while True:
@@ -311,7 +313,7 @@ def test_the_newest_finished_run_comes_back(make_run, keep_run):
 OTHER_KERNEL = """
 import sys
 import numpy as np
-from tuning.run import Run, last_run, save_predictions
+from tuning.runs.record import Run, last_run, save_predictions
 run = Run.load(last_run(sys.argv[1]).folder)
 run.run_id, run.notebook = sys.argv[2:]
 run.save()
@@ -333,7 +335,7 @@ def test_a_run_of_another_kernel_does_not_push_aside_what_this_one_trained(make_
     assert [folder.name for folder in finished_runs()] == ["mine", "theirs"]
     assert last_run().run_id == "mine"
     # A restarted kernel has trained nothing, and neither has this one in the backup lab.
-    assert in_another_kernel("from tuning.run import last_run; print(last_run().run_id)") == "theirs"
+    assert in_another_kernel("from tuning.runs.record import last_run; print(last_run().run_id)") == "theirs"
     in_another_kernel(OTHER_KERNEL, "mine", "their-backup", "02")
     assert last_run(backup=True).run_id == "their-backup"
     # Adopting is the learner's own act, in whichever notebook.
@@ -380,7 +382,7 @@ def test_results_are_copied_to_another_folder_and_onto_themselves(make_run, keep
     assert sorted(path.name for path in (tmp_path / "new" / "out").iterdir()) == ["predictions.csv", "run.json"]
 
 
-@pytest.mark.parametrize("program", [headless.main, training.main])
+@pytest.mark.parametrize("program", [headless.main, fit.main])
 def test_a_place_where_nothing_can_be_written_is_told_before_the_work(tmp_path, capsys, program):
     place = tmp_path / "notes.txt"
     place.write_text("mine")

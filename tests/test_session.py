@@ -13,9 +13,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 import workshop
-from tuning import folders, pasted, session, wrap
+from tuning import folders
 from tuning.errors import WorkshopError
-from tuning.session import notebook_file, sections_of_names
+from tuning.notebook import pasted_text, session, wrap
+from tuning.notebook.session import notebook_file, sections_of_names
 
 
 def small_notebook() -> nbformat.NotebookNode:
@@ -134,7 +135,7 @@ def test_what_is_pasted_is_text_and_never_runs(shell, nothing_ran, name, variabl
 @pytest.mark.parametrize("name", CHATS)
 def test_before_the_first_cell_the_word_is_unknown_and_nothing_runs(shell, nothing_ran, name):
     shell.magics_manager.magics["cell"].pop("pasted")
-    shell.input_transformers_cleanup.remove(pasted.as_text)
+    shell.input_transformers_cleanup.remove(pasted_text.as_text)
     done = shell.run_cell(f"%%pasted SHARED\n{CHATS[name]}\n")
     assert "Cell magic `%%pasted` not found" in str(done.error_in_exec)
     assert "SHARED" not in shell.user_ns
@@ -165,7 +166,11 @@ def test_a_first_line_that_was_changed_is_one_line(shell, capsys):
 def test_every_pasted_text_of_the_notebooks_has_this_form():
     cells = [cell for number in ("01", "02", "03", "04") for cell in nbformat.read(notebook_file(number), 4).cells]
     code = [cell.source for cell in cells if cell.cell_type == "code"]
-    assert [pasted.name_in(source) for source in code if "pasted" in source] == ["GROUP_LINE", "GROUP_LINE", "SHARED"]
+    assert [pasted_text.name_in(source) for source in code if "pasted" in source] == [
+        "GROUP_LINE",
+        "GROUP_LINE",
+        "SHARED",
+    ]
     assert not [source for source in code if '"""' in source or "'''" in source]
 
 
@@ -211,11 +216,11 @@ def test_a_name_that_no_cell_defines_gets_the_usual_traceback(shell, capsys, nam
             "EPOCHS = 0 cannot be used. Allowed: a whole number from 1 to 50.",
         ),
         (
-            "from tuning.data import load\nload('missing.csv')",
+            "from tuning.data.loading import load\nload('missing.csv')",
             'missing.csv: there is no such file. Set DATA to "bundled" or to the path of a CSV file.',
         ),
         (
-            "from tuning.run import last_run\nlast_run()",
+            "from tuning.runs.record import last_run\nlast_run()",
             'There is no recorded run yet. Run the section "Train" first.',
         ),
     ],
@@ -261,7 +266,7 @@ def test_a_file_with_a_librarys_name_does_not_hide_it_and_is_named(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     for name in ("yaml", "random", "notes"):
         (tmp_path / f"{name}.py").write_text("raise AssertionError('it was run')\n", encoding="utf-8")
-    code = "import sys; sys.path.insert(0, ''); import tuning, random, yaml; tuning.session.start('01')"
+    code = "import sys; sys.path.insert(0, ''); import tuning, random, yaml; tuning.notebook.session.start('01')"
     environ = os.environ | {"IPYTHONDIR": str(tmp_path / "ipython")}
     environ.pop("PYTHONSAFEPATH", None)
     # As a kernel does that no setting protects: the folder is looked into before the installed packages.
@@ -369,7 +374,7 @@ def test_a_kernel_stores_the_line_as_the_cells_error(lab, monkeypatch):
                 f"import pathlib\nfrom tuning import folders, session\nfolders.LAB = pathlib.Path({str(lab)!r})\n"
                 "session.start('01')"
             ),
-            new_code_cell("from tuning.run import last_run\nlast_run()"),
+            new_code_cell("from tuning.runs.record import last_run\nlast_run()"),
             new_code_cell("print('reached')"),
         ]
     )

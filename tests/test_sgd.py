@@ -10,12 +10,14 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_info
 
-from tuning import data as sentences
-from tuning import folders, metrics, reference, sgd
-from tuning.data import LABELS
+from tuning import folders
+from tuning.data import loading as sentences
+from tuning.data.labels import LABELS
 from tuning.dials import PRESETS, SgdDials
-from tuning.run import last_run, load_predictions
-from tuning.surface import TwoWeights
+from tuning.runs import metrics, reference
+from tuning.runs.record import last_run, load_predictions
+from tuning.sgd import classifier
+from tuning.sgd.surface import TwoWeights
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def splits(data):
 
 
 def train(data, splits, **dials):
-    return sgd.train(sgd.features(splits, SgdDials(**dials)), data, splits)
+    return classifier.train(classifier.features(splits, SgdDials(**dials)), data, splits)
 
 
 @pytest.mark.slow
@@ -81,9 +83,9 @@ def test_the_recorded_sweep_shows_where_the_presets_lie():
     runs = sorted(map(reference.load, reference.names("backup-sweep")), key=lambda run: run.learning_rate)
     score = {run.learning_rate: run.final["val_f1_macro"] for run in runs}
     best = max(score, key=score.get)
-    assert sgd.RATES["TOO_LOW"] < best / 100
-    assert score[sgd.RATES["JUST_RIGHT"]] > max(score.values()) - 0.02
-    assert sgd.RATES["TOO_HIGH"] > best * 10 and score[1000.0] < score[best] - 0.1
+    assert classifier.RATES["TOO_LOW"] < best / 100
+    assert score[classifier.RATES["JUST_RIGHT"]] > max(score.values()) - 0.02
+    assert classifier.RATES["TOO_HIGH"] > best * 10 and score[1000.0] < score[best] - 0.1
 
 
 def test_a_run_is_recorded_like_those_of_the_main_lab(data, splits):
@@ -107,15 +109,15 @@ def test_the_same_seed_gives_the_same_numbers(data, splits):
 
 def test_training_keeps_to_one_thread_so_that_a_busy_core_does_not_stall_it(data, splits, monkeypatch):
     threads = []
-    measure = sgd._measure
+    measure = classifier._measure
 
     def watched(*given, **named):
         threads.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
         return measure(*given, **named)
 
-    monkeypatch.setattr(sgd, "_measure", watched)
+    monkeypatch.setattr(classifier, "_measure", watched)
     train(data, splits, EPOCHS=1, TRAIN_SUBSET=80)
-    sgd.scores(sgd.features(splits, SgdDials(EPOCHS=1, TRAIN_SUBSET=80)))
+    classifier.scores(classifier.features(splits, SgdDials(EPOCHS=1, TRAIN_SUBSET=80)))
     assert set(threads) <= {1}
 
 
@@ -127,9 +129,9 @@ def test_the_decaying_schedule_divides_by_the_root_of_the_step(data, splits):
 
 
 def test_logits_are_log_probabilities_of_the_three_yes_or_no_models(splits):
-    features = sgd.features(splits, SgdDials(TRAIN_SUBSET=200))
-    model = sgd.classifier(features.dials).fit(features.train, features.train_labels)
-    ours = np.exp(sgd.logits(model, features.validation))
+    features = classifier.features(splits, SgdDials(TRAIN_SUBSET=200))
+    model = classifier.classifier(features.dials).fit(features.train, features.train_labels)
+    ours = np.exp(classifier.logits(model, features.validation))
     assert ours == pytest.approx(model.predict_proba(features.validation), abs=1e-9)
 
 
@@ -141,7 +143,7 @@ def test_noise_flips_the_promised_share_and_leaves_the_original_alone(splits):
 
 
 def test_training_noise_leaves_validation_alone(splits):
-    clean, noisy = (sgd.features(splits, SgdDials(LABEL_NOISE=share)) for share in (0.0, 0.25))
+    clean, noisy = (classifier.features(splits, SgdDials(LABEL_NOISE=share)) for share in (0.0, 0.25))
     assert (clean.validation_labels == noisy.validation_labels).all()
     assert np.mean(clean.train_labels != noisy.train_labels) == pytest.approx(0.25)
 
@@ -151,10 +153,10 @@ def test_noise_does_what_the_notebook_says(splits, seed):
     score = {}
     for where, (share, noisy_judge) in {"none": (0, False), "train": (0.25, False), "both": (0.25, True)}.items():
         dials = SgdDials(GROUP=seed, LABEL_NOISE=share, NOISY_VALIDATION=noisy_judge)
-        features = sgd.features(splits, dials)
+        features = classifier.features(splits, dials)
         for preset in PRESETS:
             tuned = dataclasses.replace(dials, LR_PRESET=preset)
-            score[where, preset] = sgd.scores(dataclasses.replace(features, dials=tuned))
+            score[where, preset] = classifier.scores(dataclasses.replace(features, dials=tuned))
 
     def change(preset: str, key: str) -> float:
         return score["train", preset][key] - score["none", preset][key]
@@ -171,7 +173,7 @@ def test_noise_does_what_the_notebook_says(splits, seed):
 
 @pytest.fixture(scope="module")
 def two_weights(splits):
-    return TwoWeights(sgd.features(splits, SgdDials()))
+    return TwoWeights(classifier.features(splits, SgdDials()))
 
 
 def test_the_two_words_are_telling_and_the_gradient_is_the_slope(two_weights):
@@ -184,7 +186,7 @@ def test_the_two_words_are_telling_and_the_gradient_is_the_slope(two_weights):
 
 
 def test_the_lowest_point_is_that_of_scikit_learns_logistic_regression(two_weights):
-    from tuning.surface import SPRING
+    from tuning.sgd.surface import SPRING
 
     strength = 1 / (SPRING * len(two_weights.truth))
     reference = LogisticRegression(C=strength, fit_intercept=False, tol=1e-10).fit(
@@ -224,7 +226,8 @@ def test_the_goal_of_the_dial_is_reached_by_a_range_of_rates_and_lost_by_doublin
 
 
 def test_the_backup_lab_imports_no_torch():
-    code = "import sys, tuning.sgd, tuning.surface, tuning.curves, tuning.headless; print(sorted(sys.modules))"
+    modules = "tuning.sgd.classifier, tuning.sgd.surface, tuning.figures.curves, tuning.notebook.headless"
+    code = f"import sys, {modules}; print(sorted(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(folders.LAB)}, capture_output=True, text=True
     )
@@ -249,12 +252,12 @@ def test_texts_without_words_are_learned_sign_by_sign_and_that_is_said(kind, tmp
     ]
     path.write_text("\n".join(["text,label", *rows]), encoding="utf-8")
     found = sentences.load(str(path))
-    features = sgd.features(sentences.split(found), SgdDials())
+    features = classifier.features(sentences.split(found), SgdDials())
     assert "each letter or sign counts as a word" in features.notices[0]
-    assert sgd.scores(features)["val_accuracy"] > 0.8
+    assert classifier.scores(features)["val_accuracy"] > 0.8
 
 
 def test_texts_with_words_keep_them(splits):
-    features = sgd.features(splits, SgdDials())
+    features = classifier.features(splits, SgdDials())
     assert features.notices == ()
     assert "profit" in features.vectorizer.vocabulary_

@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rooms import RATES, room_run
 
-from tuning import folders, lines, reference, share, travelling_run
-from tuning.diagnosis import convergence, diagnose
+from tuning import folders
 from tuning.dials import SgdDials
 from tuning.errors import ShareError
-from tuning.run import FIRST_DIALS, Run, check, finite
+from tuning.room import framing, run_codec, share
+from tuning.runs import reference
+from tuning.runs.diagnosis import convergence, diagnose
+from tuning.runs.record import FIRST_DIALS, Run, check, finite
 
 SCORES = ("val_accuracy", "val_f1_macro", "val_loss", "train_loss", "gap_accuracy", "val_accuracy_interval")
 
@@ -29,11 +31,11 @@ def forged(record: dict) -> str:
     """A line with the right checksum and any content: what somebody could make who reads this repository."""
     body = share.to_base62(zlib.compress(json.dumps(record).encode(), 9))
     start = f"W6W2-{len(body)}-{body}"
-    return f"{start}-{lines.RUN.checksum(start)}-END"
+    return f"{start}-{framing.RUN.checksum(start)}-END"
 
 
 def compact(run: Run, **changed) -> dict:
-    return {"n": "Blue 4", "p": ["moving", 0.7]} | travelling_run.pack(run) | changed
+    return {"n": "Blue 4", "p": ["moving", 0.7]} | run_codec.pack(run) | changed
 
 
 # What travels
@@ -324,7 +326,7 @@ def test_what_the_second_version_added_travels(make_run):
 
 def test_words_of_a_departure_that_may_not_travel_stay_at_home(make_run):
     came = share.read(share.line(make_run(departures=["data: <amira>, C:/Users/amira"]), "Own")).run
-    assert came.departures == [travelling_run.ANOTHER_DEPARTURE]
+    assert came.departures == [run_codec.ANOTHER_DEPARTURE]
 
 
 def test_what_a_later_version_adds_is_ignored_but_a_dial_sets_the_run_apart(make_run):
@@ -332,7 +334,7 @@ def test_what_a_later_version_adds_is_ignored_but_a_dial_sets_the_run_apart(make
     plain = share.read(forged(record))
     assert share.read(forged(record | {"zz": 1})).key == plain.key
     later = share.read(forged(record | {"D": {"RANK": 8}})).run
-    assert later.departures == [travelling_run.ANOTHER_DEPARTURE]
+    assert later.departures == [run_codec.ANOTHER_DEPARTURE]
     assert later.dials == plain.run.dials
 
 
@@ -423,22 +425,22 @@ def test_a_body_that_is_no_record_is_refused(content):
     body = share.to_base62(zlib.compress(content.encode(), 9))
     start = f"W6W2-{len(body)}-{body}"
     with pytest.raises(ShareError):
-        share.read(f"{start}-{lines.RUN.checksum(start)}-END")
+        share.read(f"{start}-{framing.RUN.checksum(start)}-END")
 
 
 def test_a_bomb_is_not_unpacked():
     packed = zlib.compress(b" " * 4_000_000, 9)
     body = share.to_base62(packed)
-    assert len(body) < lines.RUN.longest
+    assert len(body) < framing.RUN.longest
     start = f"W6W2-{len(body)}-{body}"
     with pytest.raises(ShareError, match="was not written"):
-        share.read(f"{start}-{lines.RUN.checksum(start)}-END")
+        share.read(f"{start}-{framing.RUN.checksum(start)}-END")
 
 
 def test_a_text_beyond_all_bounds_is_refused_at_once(line):
     assert share.gather("x" * (share.LONGEST_TEXT + 1)).refused
-    many = share.gather("W6W2-10-abc-END\n" * (lines.MOST_LINES + 5))
-    assert len(many.refused) == lines.MOST_LINES + 1
+    many = share.gather("W6W2-10-abc-END\n" * (framing.MOST_LINES + 5))
+    assert len(many.refused) == framing.MOST_LINES + 1
 
 
 def same(found: share.Shared, sent: share.Shared) -> bool:

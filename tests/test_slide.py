@@ -6,10 +6,11 @@ import sys
 import pytest
 from rooms import RATES, room_lines, room_run
 
-from tuning import board as boards
-from tuning import folders, share, slide
+from tuning import folders
 from tuning.errors import WorkshopError
-from tuning.share import Gathered, Shared
+from tuning.room import board as boards
+from tuning.room import results_slide, share
+from tuning.room.share import Gathered, Shared
 
 pptx = pytest.importorskip("pptx")
 SMALLEST = 18
@@ -17,7 +18,7 @@ SMALLEST = 18
 
 @pytest.fixture
 def filled(make_run):
-    return pptx.Presentation(str(slide.fill(boards.collect("\n".join(room_lines(make_run))))))
+    return pptx.Presentation(str(results_slide.fill(boards.collect("\n".join(room_lines(make_run))))))
 
 
 def tables(presentation) -> list[list[list[str]]]:
@@ -25,14 +26,14 @@ def tables(presentation) -> list[list[list[str]]]:
     found = []
     for page in presentation.slides:
         for shape in page.shapes:
-            if shape.name == slide.TABLE:
+            if shape.name == results_slide.TABLE:
                 found.append([[cell.text for cell in row.cells] for row in shape.table.rows])
     return found
 
 
 def test_thirty_runs_fill_three_pages_of_a_native_table(filled):
     found = tables(filled)
-    assert [len(table) for table in found] == [slide.ROWS + 1] * 3
+    assert [len(table) for table in found] == [results_slide.ROWS + 1] * 3
     assert all(tuple(table[0]) == boards.COLUMNS for table in found)
     runs = [row for table in found for row in table[1:] if row[0]]
     assert len(runs) == 30
@@ -43,12 +44,12 @@ def test_thirty_runs_fill_three_pages_of_a_native_table(filled):
 def test_a_page_holds_one_preset_where_that_takes_no_more_pages(make_run, filled):
     assert [{row[1] for row in table[1:] if row[0]} for table in tables(filled)] == [{preset} for preset in RATES]
     few = [share.line(room_run(make_run, group, preset), "One") for group in (1, 2) for preset in RATES]
-    (table,) = tables(pptx.Presentation(str(slide.fill(boards.collect("\n".join(few))))))
+    (table,) = tables(pptx.Presentation(str(results_slide.fill(boards.collect("\n".join(few))))))
     assert [row[1] for row in table[1:7]] == [preset for preset in RATES for _ in (1, 2)]
 
 
 def test_the_curves_are_a_picture_with_words_inside_the_slide(filled):
-    (picture,) = [shape for page in filled.slides for shape in page.shapes if shape.name == slide.PICTURE]
+    (picture,) = [shape for page in filled.slides for shape in page.shapes if shape.name == results_slide.PICTURE]
     assert picture.image.content_type == "image/png"
     assert "JUST_RIGHT: 10 runs" in picture._element._nvXxPr.cNvPr.get("descr")
     assert picture.left >= 0 and picture.left + picture.width <= filled.slide_width
@@ -76,7 +77,7 @@ def test_a_table_stays_above_the_lower_edge(filled):
 
 
 def test_an_empty_board_gives_the_empty_form():
-    found = pptx.Presentation(str(slide.fill(boards.collect())))
+    found = pptx.Presentation(str(results_slide.fill(boards.collect())))
     assert len(found.slides) == 3
     assert not any(cell for row in tables(found)[0][1:] for cell in row)
 
@@ -85,9 +86,9 @@ def test_very_many_runs_become_one_row_per_rate(make_run):
     room = [room_run(make_run, group, preset) for group in range(1, 9) for preset in RATES]
     shared = [
         Shared("One", dataclasses.replace(room[at % len(room)], run_id=f"run-{at}"))
-        for at in range(slide.MOST_PAGES * slide.ROWS + 12)
+        for at in range(results_slide.MOST_PAGES * results_slide.ROWS + 12)
     ]
-    found = pptx.Presentation(str(slide.fill(boards.sort(Gathered(shared)))))
+    found = pptx.Presentation(str(results_slide.fill(boards.sort(Gathered(shared)))))
     assert len(found.slides) == 3
     assert [row[0] for row in tables(found)[0][1:] if row[0]] == ["24 runs"] * 3
 
@@ -95,12 +96,12 @@ def test_very_many_runs_become_one_row_per_rate(make_run):
 def test_a_long_name_is_shortened_so_that_its_row_keeps_its_height(make_run):
     run = room_run(make_run, 1, "JUST_RIGHT")
     board = boards.collect(share.line(run, "The very long name of a group of five"))
-    name = tables(pptx.Presentation(str(slide.fill(board))))[0][1][0]
-    assert (name, len(name) <= slide.LONGEST_NAME) == ("The very long…", True)
+    name = tables(pptx.Presentation(str(results_slide.fill(board))))[0][1][0]
+    assert (name, len(name) <= results_slide.LONGEST_NAME) == ("The very long…", True)
 
 
 def test_the_form_in_the_repository_is_what_the_code_writes():
-    new, kept = slide.empty_form(), pptx.Presentation(str(slide.FORM))
+    new, kept = results_slide.empty_form(), pptx.Presentation(str(results_slide.FORM))
     for one, other in zip(new.slides, kept.slides, strict=True):
         assert [shape.name for shape in one.shapes] == [shape.name for shape in other.shapes]
     assert tables(new) == tables(kept)
@@ -109,43 +110,43 @@ def test_the_form_in_the_repository_is_what_the_code_writes():
 def test_filling_leaves_the_form_as_it_is(filled):
     assert filled is not None
     assert (folders.work() / "Group_Results.pptx").is_file()
-    assert len(pptx.Presentation(str(slide.FORM)).slides) == 3
+    assert len(pptx.Presentation(str(results_slide.FORM)).slides) == 3
 
 
 def test_a_form_without_its_shapes_is_named(make_run, monkeypatch, tmp_path):
     form = pptx.Presentation()
     form.slides.add_slide(form.slide_layouts[6])
     form.save(str(tmp_path / "form.pptx"))
-    monkeypatch.setattr(slide, "FORM", tmp_path / "form.pptx")
+    monkeypatch.setattr(results_slide, "FORM", tmp_path / "form.pptx")
     with pytest.raises(WorkshopError, match='its shape "results-table" is gone'):
-        slide.fill(boards.collect())
-    monkeypatch.setattr(slide, "FORM", tmp_path / "none.pptx")
+        results_slide.fill(boards.collect())
+    monkeypatch.setattr(results_slide, "FORM", tmp_path / "none.pptx")
     with pytest.raises(WorkshopError, match=r"none\.pptx is missing"):
-        slide.fill(boards.collect())
+        results_slide.fill(boards.collect())
 
 
 def test_without_python_pptx_the_form_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pptx", None)
     with pytest.raises(WorkshopError, match=r"fill slides/Group_Results\.pptx by hand"):
-        slide.fill(boards.collect())
+        results_slide.fill(boards.collect())
 
 
 def test_a_file_that_is_held_is_one_line(monkeypatch, tmp_path):
     target = tmp_path / "folder.pptx"
     target.mkdir()
     with pytest.raises(WorkshopError, match="cannot be written"):
-        slide.fill(boards.collect(), target)
+        results_slide.fill(boards.collect(), target)
 
 
 def test_a_slide_that_somebody_changed_is_kept_and_the_next_one_numbered(make_run):
     """Title and conclusion of Activity 4 were gone when notebook 03 was run again."""
     board = boards.collect("\n".join(room_lines(make_run)[:3]))
-    path = slide.fill(board)
-    assert slide.fill(board) == path
+    path = results_slide.fill(board)
+    assert results_slide.fill(board) == path
     changed = pptx.Presentation(str(path))
     changed.slides[0].shapes.title.text = "Our results"
     changed.save(str(path))
-    second = slide.fill(board)
+    second = results_slide.fill(board)
     assert second.name == "Group_Results-2.pptx"
-    assert slide.fill(board) == second
+    assert results_slide.fill(board) == second
     assert pptx.Presentation(str(path)).slides[0].shapes.title.text == "Our results"

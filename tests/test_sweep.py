@@ -4,10 +4,10 @@ import importlib.util
 
 import pytest
 
-from tuning import sweep
+from scaling import sweep
 from tuning.dials import Dials, SgdDials
 from tuning.errors import DialError
-from tuning.run import WEIGHTS_KEPT, finished_runs, readable_runs
+from tuning.runs.record import WEIGHTS_KEPT, finished_runs, readable_runs
 
 FEW = {"EPOCHS": 1, "TRAIN_SUBSET": 48}
 
@@ -39,7 +39,7 @@ def test_a_sweep_of_the_backup_lab_is_recorded_and_goes_on(capsys):
 
 
 def test_the_board_reads_a_sweep():
-    from tuning import board
+    from tuning.room import board
 
     dials = sweep.grid("backup", FEW, {"LR_PRESET": [0.1, 10], "GROUP": [1, 2]})
     names = set(sweep.run_grid(dials, jobs=1))

@@ -9,9 +9,10 @@ import subprocess
 
 import pytest
 
-from tuning import folders, tracking
-from tuning.data import load
+from tuning import folders
+from tuning.data.loading import load
 from tuning.errors import RunError
+from tuning.further import tracking
 
 HERE = {name: importlib.util.find_spec(name) is not None for name in ("tensorboard", "wandb")}
 

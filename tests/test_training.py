@@ -13,17 +13,19 @@ import pytest
 import torch
 from transformers import DataCollatorWithPadding, TrainerCallback
 
-from tuning import data as sentences
-from tuning import encoder as encoders
-from tuning import sgd, speed, training
-from tuning.batching import SimilarLengths
+from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
+from tuning.encoder import finding as encoders
 from tuning.errors import RunError
-from tuning.evaluation import compute_metrics
-from tuning.log import read_log
-from tuning.run import Run, last_run, load_predictions
+from tuning.evidence.experiment_log import read_log
+from tuning.runs.record import Run, last_run, load_predictions
+from tuning.sgd import classifier
+from tuning.training import fit
+from tuning.training.evaluation import compute_metrics
+from tuning.training.speed import tricks
+from tuning.training.speed.batching import SimilarLengths
 
-LAB = Path(training.__file__).parent.parent
+LAB = Path(fit.__file__).parent.parent
 FEW = {"MODEL": "embedded", "TRAIN_SUBSET": 48, "PRECISION": "fp32"}
 
 
@@ -43,10 +45,10 @@ def prepare(splits, *more: TrainerCallback, **dials):
     data, splits = sentences.load(), small(splits)
     encoder = encoders.find(dials.MODEL)
     model, tokenizer = encoders.build(encoder, dials.seed)
-    tokens = training.tokenise_splits(splits, tokenizer, dials)
-    recording = training.Recording(dials, data, splits, encoder, dials.PRECISION)
-    args = training.arguments(dials, recording.run.learning_rate, dials.PRECISION, recording.folder)
-    trainer = speed.TRAINERS[dials.SPEED](
+    tokens = fit.tokenise_splits(splits, tokenizer, dials)
+    recording = fit.Recording(dials, data, splits, encoder, dials.PRECISION)
+    args = fit.arguments(dials, recording.run.learning_rate, dials.PRECISION, recording.folder)
+    trainer = tricks.TRAINERS[dials.SPEED](
         model=model,
         args=args,
         train_dataset=tokens.train,
@@ -73,9 +75,9 @@ def weights_of(run: Run) -> str:
 def test_wrong_labels_are_those_of_the_backup_lab_and_stay_out_of_validation(splits):
     tokenizer = encoders.tokenizer(encoders.find("embedded"))
     clean, noisy = (
-        training.tokenise_splits(small(splits), tokenizer, Dials(**FEW | {"LABEL_NOISE": share})) for share in (0, 0.25)
+        fit.tokenise_splits(small(splits), tokenizer, Dials(**FEW | {"LABEL_NOISE": share})) for share in (0, 0.25)
     )
-    backup = sgd.features(splits, SgdDials(TRAIN_SUBSET=48, LABEL_NOISE=0.25))
+    backup = classifier.features(splits, SgdDials(TRAIN_SUBSET=48, LABEL_NOISE=0.25))
     assert noisy.train["labels"] == backup.train_labels.tolist()
     assert np.mean(np.asarray(noisy.train["labels"]) != clean.train["labels"]) == 0.25
     assert noisy.validation["labels"] == clean.validation["labels"]
@@ -86,9 +88,7 @@ def test_wrong_labels_are_those_of_the_backup_lab_and_stay_out_of_validation(spl
 
 def test_wrong_labels_are_recorded_and_make_another_run(splits):
     data, encoder = sentences.load(), encoders.find("embedded")
-    begun = [
-        training.start_run(Dials(**FEW | {"LABEL_NOISE": share}), data, splits, encoder, "fp32") for share in (0, 0.3)
-    ]
+    begun = [fit.start_run(Dials(**FEW | {"LABEL_NOISE": share}), data, splits, encoder, "fp32") for share in (0, 0.3)]
     assert [run.dials["LABEL_NOISE"] for run, _ in begun] == [0, 0.3]
     assert [run.apart for run, _ in begun] == [[], ["30% of training labels wrong"]]
     assert begun[0][1] != begun[1][1]
@@ -120,7 +120,7 @@ def test_predictions_carry_the_recorded_scores(splits):
     truth = frame["label"].map(sentences.LABELS.index).to_numpy()
     logits = frame[list(sentences.LABELS)].to_numpy()
     assert np.mean(logits.argmax(axis=1) == truth) == pytest.approx(run.final["val_accuracy"])
-    reread = training.measure(*training.trained(run)[:1], prepare(splits)[2], training.trained(run)[1], "fp32")[0]
+    reread = fit.measure(*fit.trained(run)[:1], prepare(splits)[2], fit.trained(run)[1], "fp32")[0]
     assert reread["val_loss"] == pytest.approx(run.final["val_loss"], abs=1e-6)
 
 
@@ -158,7 +158,7 @@ def test_nan_stops_the_run_at_once_and_later_cells_still_work(splits):
     assert run.steps[-1] == {**run.steps[-1], "step": 5, "loss": None}
     assert run.diagnosis["verdict"] == "diverged"
     assert run.final["val_loss"] is None
-    probabilities = training.read(*training.trained(run)[:1], ["Profit rose."], training.trained(run)[1])
+    probabilities = fit.read(*fit.trained(run)[:1], ["Profit rose."], fit.trained(run)[1])
     assert probabilities.isna().all(axis=None)
 
 
@@ -227,7 +227,7 @@ def test_batches_have_similar_lengths_every_sentence_once_and_another_order_each
 
 
 def test_the_microscope_gradient_agrees_with_nudging(splits):
-    from tuning.microscope import Microscope
+    from tuning.lessons.microscope import Microscope
 
     _, trainer, tokens = prepare(splits)
     before = {name: weight.clone() for name, weight in trainer.model.named_parameters()}
@@ -240,7 +240,7 @@ def test_the_microscope_gradient_agrees_with_nudging(splits):
 
 
 def test_forgetting_is_none_for_an_untouched_encoder_and_large_for_a_scrambled_one(splits):
-    from tuning import forgetting
+    from tuning.lessons import forgetting
 
     model, tokenizer = encoders.build(encoders.find("embedded"), 1)
     pairs = forgetting.everyday_pairs()
@@ -248,16 +248,16 @@ def test_forgetting_is_none_for_an_untouched_encoder_and_large_for_a_scrambled_o
     before = forgetting.similarities(model, tokenizer, pairs)
     assert forgetting.rank_correlation(before, before) == pytest.approx(1)
     assert before[:10].mean() > before[-10:].mean() + 0.3
-    assert training.movement(model, encoders.find("embedded"))["all"] == 0
+    assert fit.movement(model, encoders.find("embedded"))["all"] == 0
     with torch.no_grad():
         for weight in model.base_model.parameters():
             weight += 1.0 * weight.std() * torch.randn_like(weight)
     assert forgetting.rank_correlation(before, forgetting.similarities(model, tokenizer, pairs)) < 0.9
-    assert training.movement(model, encoders.find("embedded"))["all"] > 0.1
+    assert fit.movement(model, encoders.find("embedded"))["all"] > 0.1
 
 
 def script(*options: str, out: Path, runs: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "tuning.training", *options, "--out", str(out)]
+    command = [sys.executable, "-m", "tuning.training.fit", *options, "--out", str(out)]
     environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(LAB)}
     return subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
 
@@ -307,7 +307,7 @@ def test_a_wrong_dial_ends_the_script_with_one_line(tmp_path):
     ("option", "told"), [("LR_PRESET=JUST_RIHGT", "Did you mean JUST_RIGHT"), ("EPOCH=2", "Did you mean EPOCHS")]
 )
 def test_a_dial_that_is_misspelt_is_refused_with_the_right_name(capsys, option, told):
-    assert training.main(["--set", option]) == 2
+    assert fit.main(["--set", option]) == 2
     said = capsys.readouterr().err
     assert told in said
     assert len(said.strip().splitlines()) == 1
@@ -316,15 +316,15 @@ def test_a_dial_that_is_misspelt_is_refused_with_the_right_name(capsys, option, 
 @pytest.mark.slow
 def test_nothing_is_evaluated_twice_and_the_scores_are_those_of_asking_again(splits, monkeypatch):
     recording, trainer, tokens = prepare(splits, EPOCHS=1)
-    before, _ = training.measure(trainer.model, tokens, trainer.processing_class, "fp32")
+    before, _ = fit.measure(trainer.model, tokens, trainer.processing_class, "fp32")
     asked = []
-    predict = training.predict
-    monkeypatch.setattr(training, "predict", lambda *given: asked.append(given) or predict(*given))
+    predict = fit.predict
+    monkeypatch.setattr(fit, "predict", lambda *given: asked.append(given) or predict(*given))
     with recording.keep(trainer, tokens) as run:
         trainer.train()
     assert asked == []
     assert run.baseline == before
-    after, logits = training.measure(trainer.model, tokens, trainer.processing_class, "fp32")
+    after, logits = fit.measure(trainer.model, tokens, trainer.processing_class, "fp32")
     assert len(asked) == 2
     assert {name: run.final[name] for name in after} == after
     assert load_predictions(run)[list(sentences.LABELS)].to_numpy() == pytest.approx(logits, abs=1e-5)
@@ -344,18 +344,18 @@ def test_sentences_longer_than_the_limit_are_counted(words, cut):
     frame["id"] = range(30)
     frame.loc[:5, "sentence"] = " ".join(["profit"] * words)
     parts = sentences.Splits(frame[:24], frame[24:], frame[:0])
-    tokens = training.tokenise_splits(parts, encoders.tokenizer(encoders.find("embedded")), Dials(**FEW))
+    tokens = fit.tokenise_splits(parts, encoders.tokenizer(encoders.find("embedded")), Dials(**FEW))
     assert tokens.cut == cut
     assert [notice.startswith("6 of 30 are cut at 96 tokens") for notice in tokens.notices] == [True] * bool(cut)
 
 
 def test_the_test_part_of_the_named_run_is_opened_once_and_reaches_the_log(tiny_distilbert, few, capsys):
     few_dials = {"MODEL": str(tiny_distilbert), "DATA": str(few), "TRAIN_SUBSET": 24, "EPOCHS": 1, "PRECISION": "fp32"}
-    first, last = (training.fit(Dials(**few_dials, GROUP=group), quiet=True) for group in (1, 2))
-    assert f'OPEN_TEST = "{last.run_id}"' in training.closed_test()
-    shown = training.open_test(last_run(first.run_id))
+    first, last = (fit.fit(Dials(**few_dials, GROUP=group), quiet=True) for group in (1, 2))
+    assert f'OPEN_TEST = "{last.run_id}"' in fit.closed_test()
+    shown = fit.open_test(last_run(first.run_id))
     opened = Run.load(first.folder).test
-    assert training.open_test(last_run(first.run_id)).equals(shown)
+    assert fit.open_test(last_run(first.run_id)).equals(shown)
     assert Run.load(first.folder).test == opened
     assert last_run().test is None
     rows = read_log().set_index("Run ID")

@@ -4,9 +4,10 @@ import pytest
 import torch
 from datasets import Dataset
 
-from tuning import encoder as encoders
-from tuning import freezing, vocabulary
 from tuning.dials import TRAINED_PARTS
+from tuning.encoder import finding as encoders
+from tuning.encoder import freezing
+from tuning.training.speed import embedding_rows
 
 PADDING = 0
 PART = Dataset.from_dict({"input_ids": [[101, 2054, 102], [101, 7, 7, 102]]})
@@ -44,8 +45,8 @@ def table(model) -> torch.Tensor:
 
 
 def test_the_used_tokens_are_those_of_all_parts_and_the_padding(build):
-    assert vocabulary.used_tokens(build(), [PART]).tolist() == USED
-    assert vocabulary.unused_weights(build(), [PART]) == table(build())[len(USED) :].numel()
+    assert embedding_rows.used_tokens(build(), [PART]).tolist() == USED
+    assert embedding_rows.unused_weights(build(), [PART]) == table(build())[len(USED) :].numel()
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.01])
@@ -53,7 +54,7 @@ def test_a_run_has_the_same_losses_and_the_same_used_rows(build, decay):
     usual, ours = build(), build()
     before = table(ours)
     expected = train(usual, decay)
-    with vocabulary.only_used_rows(ours, [PART]):
+    with embedding_rows.only_used_rows(ours, [PART]):
         assert table(ours).shape[0] == len(USED)
         assert train(ours, decay) == pytest.approx(expected, abs=1e-5)
     assert expected[-1] < expected[0] - 0.1
@@ -68,21 +69,21 @@ def test_a_run_has_the_same_losses_and_the_same_used_rows(build, decay):
 def test_a_sentence_gets_the_same_bits(build):
     model = build().eval()
     before = model(**BATCH).logits
-    with vocabulary.only_used_rows(model, [PART]):
+    with embedding_rows.only_used_rows(model, [PART]):
         assert torch.equal(model(**BATCH).logits, before)
     assert torch.equal(model(**BATCH).logits, before)
 
 
 def test_a_token_that_was_left_out_is_an_error_and_no_wrong_vector(build):
     model = build()
-    with vocabulary.only_used_rows(model, [PART]), pytest.raises(IndexError):
+    with embedding_rows.only_used_rows(model, [PART]), pytest.raises(IndexError):
         model(input_ids=torch.tensor([[101, 8, 102]]))
 
 
 def test_the_padding_does_not_learn(build):
     model = build()
     before = table(model)[PADDING]
-    with vocabulary.only_used_rows(model, [PART]):
+    with embedding_rows.only_used_rows(model, [PART]):
         train(model, 0.0)
     assert torch.equal(table(model)[PADDING], before)
 
@@ -90,7 +91,7 @@ def test_the_padding_does_not_learn(build):
 def test_the_table_is_whole_again_after_a_stop(build):
     model = build()
     names, before = list(model.state_dict()), table(model)
-    with pytest.raises(KeyboardInterrupt), vocabulary.only_used_rows(model, [PART]):
+    with pytest.raises(KeyboardInterrupt), embedding_rows.only_used_rows(model, [PART]):
         train(model, 0.0)
         raise KeyboardInterrupt
     assert list(model.state_dict()) == names
@@ -102,6 +103,6 @@ def test_a_table_that_does_not_learn_is_left_alone(build, tiny_distilbert):
     model = build()
     freezing.freeze(model, encoders.find(str(tiny_distilbert)), TRAINED_PARTS[0])
     whole = model.get_input_embeddings()
-    assert vocabulary.unused_weights(model, [PART]) == 0
-    with vocabulary.only_used_rows(model, [PART]):
+    assert embedding_rows.unused_weights(model, [PART]) == 0
+    with embedding_rows.only_used_rows(model, [PART]):
         assert model.get_input_embeddings() is whole

@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rooms import room_run
 
-from tuning import folders, journal, worksheet, worksheet_export
+from tuning import folders
 from tuning.dials import Dials
 from tuning.errors import WorksheetError
-from tuning.log import WORKSHEET_COLUMNS
-from tuning.markdown_tables import find_table
-from tuning.worksheet import CONVERGENCE_COLUMNS, PREDICTION_COLUMNS, TEMPLATE, filled, filled_file
-from tuning.worksheet_blocks import FIELDS, find_blocks, is_number
+from tuning.evidence import predictions, run_tables, task6, worksheet, worksheet_export
+from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
+from tuning.evidence.markdown_tables import find_table
+from tuning.evidence.worksheet import CONVERGENCE_COLUMNS, PREDICTION_COLUMNS, TEMPLATE, filled, filled_file
+from tuning.evidence.worksheet_blocks import FIELDS, find_blocks, is_number
 
 TABLES = (WORKSHEET_COLUMNS, PREDICTION_COLUMNS, CONVERGENCE_COLUMNS)
 TEXT = TEMPLATE.read_text(encoding="utf-8")
@@ -67,21 +68,21 @@ def test_the_handout_has_all_its_parts():
 
 def test_the_learners_copy_is_made_once_and_never_written_again(make_run, keep_run):
     keep_run(make_run())
-    journal.fill_worksheet()
+    worksheet.fill_worksheet()
     own = worksheet.worksheet_file()
     assert own.read_bytes() == TEMPLATE.read_bytes()
     before = own.stat().st_mtime_ns
     keep_run(make_run(run_id="run-2"))
-    journal.fill_worksheet()
-    journal.evidence()
+    worksheet.fill_worksheet()
+    task6.evidence()
     assert own.stat().st_mtime_ns == before, "an open editor would ask whose version to lose"
 
 
 def test_filling_says_what_it_wrote_from_what_and_what_to_press(make_run, keep_run):
     keep_run(make_run())
-    journal.fill_worksheet()
+    worksheet.fill_worksheet()
     os.utime(worksheet.worksheet_file(), (0, 0))
-    lines = journal.fill_worksheet().splitlines()
+    lines = worksheet.fill_worksheet().splitlines()
     assert lines[0].endswith("Activity_Worksheet_filled.md, with 1 run.")
     assert re.search(r"Activity_Worksheet\.md, saved at \d\d:\d\d\.$", lines[1])
     assert "Ctrl+S" in lines[2] and "run this cell again" in lines[2]
@@ -90,12 +91,12 @@ def test_filling_says_what_it_wrote_from_what_and_what_to_press(make_run, keep_r
 
 def test_a_filled_copy_that_somebody_changed_is_kept(make_run, keep_run):
     keep_run(make_run())
-    journal.fill_worksheet()
-    journal.fill_worksheet()
+    worksheet.fill_worksheet()
+    worksheet.fill_worksheet()
     assert not filled_file().with_name("Activity_Worksheet_filled-2.md").exists()
     mine = filled_file().read_text(encoding="utf-8") + "typed into the wrong file"
     filled_file().write_text(mine, encoding="utf-8")
-    assert "Activity_Worksheet_filled-2.md" in journal.fill_worksheet()
+    assert "Activity_Worksheet_filled-2.md" in worksheet.fill_worksheet()
     assert filled_file().read_text(encoding="utf-8") == mine
 
 
@@ -117,9 +118,9 @@ def test_baseline_and_run_are_written_with_their_numbers(make_run):
 
 
 def test_the_prediction_stands_beside_the_result(make_run, keep_run):
-    journal.predict(Dials(), "stalled", 0.4)
+    predictions.predict(Dials(), "stalled", 0.4)
     keep_run(make_run(started="2036-01-05T09:00:00+00:00", diagnosis={"verdict": "just right"}))
-    journal.fill_worksheet()
+    worksheet.fill_worksheet()
     row = rows(filled_file().read_text(encoding="utf-8"), PREDICTION_COLUMNS)[0]
     assert (row[1], row[2], row[4], row[5]) == ("stalled", "0.40", "moving", "0.760")
 
@@ -197,7 +198,7 @@ def test_a_worksheet_saved_by_any_editor_is_read_and_left_as_it_is(make_run, kee
     raw = raw.replace(b"| Name | |", b"| Name | Ren\xe9 |")
     worksheet.worksheet_file().write_bytes(raw)
     keep_run(make_run())
-    journal.fill_worksheet()
+    worksheet.fill_worksheet()
     assert rows(filled_file().read_text(encoding="utf-8"))[1][0] == "20260105-090000-just-right"
     assert worksheet.worksheet_file().read_bytes() == raw
 
@@ -207,7 +208,7 @@ def test_a_file_that_is_no_plain_text_is_left_alone_in_one_line(make_run, keep_r
     raw = TEXT.encode("utf-16")
     worksheet.worksheet_file().write_bytes(raw)
     keep_run(make_run())
-    for cell in (journal.fill_worksheet, journal.evidence, journal.export_worksheet):
+    for cell in (worksheet.fill_worksheet, task6.evidence, worksheet_export.export_worksheet):
         with pytest.raises(WorksheetError, match="is not plain text in UTF-8"):
             cell()
     assert worksheet.worksheet_file().read_bytes() == raw
@@ -217,10 +218,10 @@ def test_a_damaged_run_does_not_stand_in_the_way_of_the_others(make_run, keep_ru
     for number in (1, 2):
         keep_run(make_run(run_id=f"run-{number}"))
     (folders.runs() / "run-1" / "run.json").write_text("damaged")
-    told = journal.fill_worksheet()
+    told = worksheet.fill_worksheet()
     assert [row[0] for row in rows(filled_file().read_text(encoding="utf-8"))] == ["Baseline", "run-2"]
     assert "run-1/run.json: this run is damaged" in told.splitlines()[-1]
-    assert journal.labs_compared().index.tolist() == ["run-2"]
+    assert run_tables.labs_compared().index.tolist() == ["run-2"]
 
 
 def test_the_table_of_both_labs_says_what_each_run_was_trained_on(make_run, keep_run):
@@ -229,7 +230,7 @@ def test_the_table_of_both_labs_says_what_each_run_was_trained_on(make_run, keep
     noisy.notebook = "02"
     noisy.dials |= {"LABEL_NOISE": 0.25, "NOISY_VALIDATION": True}
     keep_run(noisy)
-    table = journal.labs_compared()
+    table = run_tables.labs_compared()
     assert table["lab"].to_dict() == {"run-1": "main", "run-2": "backup"}
     assert (
         table.loc["run-2", "trained on"] == table.loc["run-1", "trained on"] + ", 25% of labels wrong, validation too"
@@ -278,7 +279,7 @@ def test_a_file_that_cannot_be_written_is_one_line(make_run, keep_run, monkeypat
 
     monkeypatch.setattr(worksheet, "write_whole", full)
     with pytest.raises(WorksheetError, match="No space left on device"):
-        journal.fill_worksheet()
+        worksheet.fill_worksheet()
 
 
 # Export
@@ -287,7 +288,7 @@ def test_a_file_that_cannot_be_written_is_one_line(make_run, keep_run, monkeypat
 def test_the_worksheet_is_exported_without_anything_that_runs(make_run, keep_run):
     pytest.importorskip("pypandoc")
     keep_run(room_run(make_run, 3, "JUST_RIGHT"))
-    journal.fill_worksheet()
+    worksheet.fill_worksheet()
     path = worksheet.worksheet_file()
     evil = (
         "<script>alert(1)</script> <img src=x onerror=alert(1)> ![x](http://x/y.png) [z](javascript:alert(1))"
@@ -296,7 +297,7 @@ def test_the_worksheet_is_exported_without_anything_that_runs(make_run, keep_run
     path.write_text(
         path.read_text(encoding="utf-8").replace("**Your answer:**", f"**Your answer:** {evil}", 2), encoding="utf-8"
     )
-    document, page = journal.export_worksheet()
+    document, page = worksheet_export.export_worksheet()
     assert document.read_bytes()[:2] == b"PK"
     text = page.read_text(encoding="utf-8")
     assert "default-src 'none'" in text
@@ -309,11 +310,11 @@ def test_no_typed_word_is_lost_on_the_way_out(make_run, keep_run):
     """Pandoc drops the cells that a row has too many."""
     pytest.importorskip("pypandoc")
     keep_run(make_run())
-    journal.fill_worksheet()
+    worksheet.fill_worksheet()
     path = worksheet.worksheet_file()
     text = about("just-right", "Notes", "fell | thenrose") + "\n| a | b |\n|---|---|\n| c | fell | thensank |\n"
     path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
-    document, page = journal.export_worksheet()
+    document, page = worksheet_export.export_worksheet()
     with zipfile.ZipFile(document) as parts:
         exported = page.read_text(encoding="utf-8"), parts.read("word/document.xml").decode()
     assert all("thenrose" in text and "thensank" in text for text in exported)
@@ -340,7 +341,7 @@ def test_links_that_do_something_are_dropped_from_both_files():
     worksheet.own_copy()
     path = worksheet.worksheet_file()
     path.write_text(path.read_text(encoding="utf-8") + "\n" + LINKS, encoding="utf-8")
-    page, inside = exported(*journal.export_worksheet())
+    page, inside = exported(*worksheet_export.export_worksheet())
     targets = {*re.findall(r'href="([^"]*)"', page), *re.findall(r'Target="([^"]*)" TargetMode="External"', inside)}
     assert targets <= {"https://example.org"} | {target for target in targets if target.startswith("#")}
     assert "https://example.org" in page and "https://example.org" in inside
@@ -357,7 +358,7 @@ def test_a_note_keeps_its_letters_on_the_way_out():
     rows = "".join(f"| run-{place} | {note} |\n" for place, note in enumerate(NOTES))
     table = f"\n\n| Run | Notes |\n|---|---|\n{rows}| - | - |\n| after | it |\n"
     path.write_text(path.read_text(encoding="utf-8") + table, encoding="utf-8")
-    page, inside = exported(*journal.export_worksheet())
+    page, inside = exported(*worksheet_export.export_worksheet())
     shown = html.unescape(re.sub(r"\s+", " ", page)), html.unescape(inside)
     for note in [*NOTES, "after"]:
         assert f"<td>{note}</td>" in shown[0] or re.search(rf"<td[^>]*>{re.escape(note)}</td>", shown[0]), note
@@ -368,11 +369,11 @@ def test_a_note_keeps_its_letters_on_the_way_out():
 def test_what_was_typed_into_an_exported_file_stays():
     pytest.importorskip("pypandoc")
     worksheet.own_copy()
-    document, page = journal.export_worksheet()
-    assert journal.export_worksheet() == [document, page]
+    document, page = worksheet_export.export_worksheet()
+    assert worksheet_export.export_worksheet() == [document, page]
     document.write_bytes(document.read_bytes() + b"typed in Word")
     typed = document.read_bytes()
-    second, again = journal.export_worksheet()
+    second, again = worksheet_export.export_worksheet()
     assert (second.name, again) == ("Activity_Worksheet-2.docx", page)
     assert document.read_bytes() == typed
 
@@ -387,7 +388,7 @@ def test_an_export_that_cannot_be_written_is_one_line(monkeypatch, number, words
 
     monkeypatch.setattr(worksheet_export, "write_whole", refuse)
     with pytest.raises(WorksheetError, match=words) as told:
-        journal.export_worksheet()
+        worksheet_export.export_worksheet()
     assert "\n" not in str(told.value)
 
 
@@ -405,14 +406,14 @@ CELLS = {
 def test_breaks_and_bars_of_a_cell_come_out_as_they_were_meant(make_run, keep_run, place):
     pytest.importorskip("pypandoc")
     keep_run(make_run())
-    journal.fill_worksheet()
+    worksheet.fill_worksheet()
     path = worksheet.worksheet_file()
     rows = [
         [typed if at == place else "it`s" if "it" in typed else "x" for at in range(3)] for typed, _ in CELLS.values()
     ]
     table = "\n".join(["| a | b | zz |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
     path.write_text(path.read_text(encoding="utf-8") + f"\n{table}\n", encoding="utf-8")
-    document, page = journal.export_worksheet()
+    document, page = worksheet_export.export_worksheet()
     shown = page.read_text(encoding="utf-8").partition("zz</th>")[2].partition("</thead>")[2]
     for row, (_, meant) in zip(re.findall(r"<tr.*?</tr>", shown, re.DOTALL), CELLS.values(), strict=True):
         columns = re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)
@@ -427,8 +428,8 @@ def test_the_exported_tables_fit_their_page(make_run, keep_run):
     """Twelve columns need a page on its side, and no heading may be broken inside a word."""
     pytest.importorskip("pypandoc")
     keep_run(room_run(make_run, 3, "JUST_RIGHT"))
-    journal.fill_worksheet()
-    document, _ = journal.export_worksheet()
+    worksheet.fill_worksheet()
+    document, _ = worksheet_export.export_worksheet()
     with zipfile.ZipFile(document) as parts:
         xml = parts.read("word/document.xml").decode()
     width, height, left, right = (
@@ -463,24 +464,24 @@ def test_the_dashes_of_a_table_say_how_wide_its_columns_are():
 def test_a_file_that_word_has_open_is_one_line(make_run, keep_run):
     pytest.importorskip("pypandoc")
     keep_run(make_run())
-    journal.fill_worksheet()
+    worksheet.fill_worksheet()
     worksheet.worksheet_file().with_suffix(".docx").mkdir()
     with pytest.raises(WorksheetError, match=r"\.docx cannot be written .*Word has it open") as told:
-        journal.export_worksheet()
+        worksheet_export.export_worksheet()
     assert "\n" not in str(told.value)
 
 
 def test_export_without_a_worksheet_names_the_section():
     with pytest.raises(WorksheetError, match="Fill your worksheet"):
-        journal.export_worksheet()
+        worksheet_export.export_worksheet()
 
 
 def test_export_without_pandoc_says_what_to_do(make_run, keep_run, monkeypatch):
     keep_run(make_run())
-    journal.fill_worksheet()
+    worksheet.fill_worksheet()
     monkeypatch.setitem(sys.modules, "pypandoc", None)
     with pytest.raises(WorksheetError, match="pip install pypandoc-binary"):
-        journal.export_worksheet()
+        worksheet_export.export_worksheet()
 
 
 def test_the_filled_copy_names_encoders_and_opened_test_parts(make_run):

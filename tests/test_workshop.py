@@ -42,7 +42,7 @@ OWNERS_NINE = {
 }
 POSIX_ONLY = pytest.mark.skipif(os.name == "nt", reason="signals as on Linux and macOS")
 
-# Stands in for lab/tuning/headless.py: tells how it was started.
+# Stands in for lab/tuning/notebook/headless.py: tells how it was started.
 HEADLESS = """\
 import json, os, sys
 import tiny
@@ -93,7 +93,7 @@ class Project:
         project.write("requirements-test.txt", "pytest==99.0\n")
         project.write("constraints.txt", "tiny==1.0\n")
         project.write("lab/tuning/__init__.py", "")
-        project.write("lab/tuning/headless.py", HEADLESS)
+        project.write("lab/tuning/notebook/headless.py", HEADLESS)
         return project
 
     def write(self, name: str, text: str) -> None:
@@ -821,7 +821,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_package_is_named_and_repaired(ready, damage):
-    ready.write("lab/tuning/preflight.py", "import tiny\nprint(tiny.VERSION)\n")
+    ready.write("lab/tuning/notebook/preflight.py", "import tiny\nprint(tiny.VERSION)\n")
     DAMAGES[damage](ready.site_packages / "tiny.py")
     done = ready.run("check")
     assert (done.returncode, done.stdout) == (1, "")
@@ -841,7 +841,7 @@ def test_a_package_with_another_content_of_the_same_size_is_repaired(ready):
 
 @pytest.mark.parametrize("lost", ["tiny-1.0.dist-info", "tiny-1.0.dist-info/RECORD", "tiny-1.0.dist-info/METADATA"])
 def test_a_package_whose_metadata_are_lost_is_named_and_repaired(ready, lost):
-    ready.write("lab/tuning/preflight.py", "")
+    ready.write("lab/tuning/notebook/preflight.py", "")
     path = ready.site_packages / lost
     shutil.rmtree(path) if path.is_dir() else path.write_bytes(b"")
     assert "the package tiny is damaged" in ready.run("check").stderr
@@ -990,7 +990,7 @@ def test_backup_notebook_uses_the_main_environment_if_it_is_there(ready):
 @pytest.mark.slow
 def test_backup_notebook_and_audit_need_only_their_own_environment(fresh):
     fresh.write("requirements.txt", "tiny==99.0\n")
-    fresh.write("lab/tuning/audit.py", HEADLESS)
+    fresh.write("lab/tuning/audit/audit.py", HEADLESS)
     for command in (("run", "--notebook", "02"), ("audit", "mine.csv")):
         done = fresh.run(*command)
         assert Path(json.loads(done.stdout)["python"]) == fresh.folder / ".venv-backup"
@@ -1000,7 +1000,7 @@ def test_backup_notebook_and_audit_need_only_their_own_environment(fresh):
 
 
 def test_audit_looks_where_it_was_typed_in_the_environment_that_is_there(ready):
-    ready.write("lab/tuning/audit.py", HEADLESS)
+    ready.write("lab/tuning/audit/audit.py", HEADLESS)
     done = json.loads(ready.run("audit", "mine.csv", "--json").stdout)
     assert Path(done["python"]) == ready.folder / ".venv"
     assert done["arguments"] == ["mine.csv", "--json"]
@@ -1091,7 +1091,7 @@ folder.mkdir(parents=True, exist_ok=True)
 @pytest.fixture
 def pack(ready, tmp_path) -> Path:
     """Give a pack, made where there is a network: the wheels' folder stands for it."""
-    ready.write("lab/tuning/fetch.py", FETCHING)
+    ready.write("lab/tuning/encoder/fetch.py", FETCHING)
     ready.write("lab/runs/one/run.json", "mine")
     ready.write("my_work/Activity_Worksheet.md", "mine")
     folder = tmp_path / "a stick" / "pack"
@@ -1115,7 +1115,7 @@ def test_pack_holds_the_workshop_and_nothing_of_a_learners(pack, ready):
     copied = {
         path.relative_to(pack / "repository").as_posix() for path in (pack / "repository").rglob("*") if path.is_file()
     }
-    assert {"workshop.py", "requirements.txt", "constraints.txt", "lab/tuning/headless.py"} <= copied
+    assert {"workshop.py", "requirements.txt", "constraints.txt", "lab/tuning/notebook/headless.py"} <= copied
     assert not any(part in name for name in copied for part in (".venv", "my_work", "lab/runs", "__pycache__"))
 
 
@@ -1165,7 +1165,7 @@ def test_pack_needs_a_folder(fresh):
 
 
 def test_pack_without_the_hub_holds_the_built_in_encoder_only(ready, tmp_path):
-    ready.write("lab/tuning/fetch.py", "import sys\nsys.exit(2)\n")
+    ready.write("lab/tuning/encoder/fetch.py", "import sys\nsys.exit(2)\n")
     done = ready.run("pack", str(tmp_path / "pack"))
     assert done.returncode == 0
     assert "built-in encoder only" in done.stderr
@@ -1239,7 +1239,8 @@ def run_the_containers_commands(folder: Path, python: Path, **variables: str) ->
 @POSIX_ONLY
 def test_container_is_ready_after_its_commands_though_the_hub_is_out_of_reach(ready, interpreter):
     ready.write(
-        "lab/tuning/fetch.py", "import sys\nprint('error: the Hub cannot be reached', file=sys.stderr)\nsys.exit(2)\n"
+        "lab/tuning/encoder/fetch.py",
+        "import sys\nprint('error: the Hub cannot be reached', file=sys.stderr)\nsys.exit(2)\n",
     )
     ready.write("handouts/Activity_Worksheet.md", "# Worksheet: Übung\n")
     container = run_the_containers_commands(ready.folder, interpreter, **ready.environment())
@@ -1288,7 +1289,9 @@ def test_colab_needs_no_jupyterlab(ready, interpreter):
 
 @POSIX_ONLY
 def test_ctrl_c_is_one_line(ready):
-    ready.write("lab/tuning/headless.py", "import signal\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\n" + WAITING)
+    ready.write(
+        "lab/tuning/notebook/headless.py", "import signal\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\n" + WAITING
+    )
     call = ready.start("run")
     call.stdout.readline()
     os.killpg(call.pid, signal.SIGINT)
@@ -1299,7 +1302,7 @@ def test_ctrl_c_is_one_line(ready):
 @POSIX_ONLY
 def test_ctrl_c_leaves_the_last_word_to_a_program_that_has_said_it(ready):
     polite = "import signal, sys\nsignal.signal(signal.SIGINT, lambda *_: sys.exit(print('saved') or 130))\n"
-    ready.write("lab/tuning/headless.py", polite + WAITING)
+    ready.write("lab/tuning/notebook/headless.py", polite + WAITING)
     call = ready.start("run")
     call.stdout.readline()
     os.killpg(call.pid, signal.SIGINT)
@@ -1310,7 +1313,9 @@ def test_ctrl_c_leaves_the_last_word_to_a_program_that_has_said_it(ready):
 @POSIX_ONLY
 @pytest.mark.parametrize("look_up", [None, 0.1], ids=["as on Linux", "as on Windows"])
 def test_third_ctrl_c_ends_a_program_that_does_not_listen(ready, look_up):
-    ready.write("lab/tuning/headless.py", "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n" + WAITING)
+    ready.write(
+        "lab/tuning/notebook/headless.py", "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n" + WAITING
+    )
     code = f"import sys, workshop; workshop.LOOK_UP = {look_up}; sys.exit(workshop.main(['run']))"
     call = subprocess.Popen(
         [sys.executable, "-c", code],
@@ -1330,7 +1335,7 @@ def test_third_ctrl_c_ends_a_program_that_does_not_listen(ready, look_up):
 
 @POSIX_ONLY
 def test_nothing_is_left_running_when_the_launcher_is_ended(ready):
-    ready.write("lab/tuning/headless.py", WAITING)
+    ready.write("lab/tuning/notebook/headless.py", WAITING)
     call = ready.start("run")
     child = int(call.stdout.readline())
     call.terminate()
@@ -1349,7 +1354,7 @@ def test_nothing_is_left_running_when_the_launcher_is_ended(ready):
 
 @POSIX_ONLY
 def test_lack_of_memory_is_named(ready):
-    ready.write("lab/tuning/headless.py", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    ready.write("lab/tuning/notebook/headless.py", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
     done = ready.run("run")
     assert done.returncode == 128 + signal.SIGKILL
     assert "lack of memory" in done.stderr
@@ -1368,8 +1373,9 @@ def installed_versions(python: Path) -> dict[str, str]:
 def test_real_installation(tmp_path):
     for name in ("workshop.py", "constraints.txt", *(kit.requirements for kit in (MAIN, BACKUP))):
         shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / "lab" / "tuning").mkdir(parents=True)
-    (tmp_path / "lab" / "tuning" / "headless.py").write_text("import torch, transformers\n", encoding="utf-8")
+    (tmp_path / "lab" / "tuning" / "notebook").mkdir(parents=True)
+    headless = tmp_path / "lab" / "tuning" / "notebook" / "headless.py"
+    headless.write_text("import torch, transformers\n", encoding="utf-8")
     for arguments in ([], ["--notebook", "02"]):
         subprocess.run([sys.executable, tmp_path / "workshop.py", "run", *arguments], check=True)
     environment = Environment(tmp_path, MAIN, "own")
@@ -1384,8 +1390,9 @@ def test_real_installation(tmp_path):
 def test_real_installation_of_the_backup_environment(tmp_path):
     for name in ("workshop.py", "constraints.txt", BACKUP.requirements, MAIN.requirements):
         shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / "lab" / "tuning").mkdir(parents=True)
-    (tmp_path / "lab" / "tuning" / "headless.py").write_text("import sklearn, pandas, papermill\n", encoding="utf-8")
+    (tmp_path / "lab" / "tuning" / "notebook").mkdir(parents=True)
+    headless = tmp_path / "lab" / "tuning" / "notebook" / "headless.py"
+    headless.write_text("import sklearn, pandas, papermill\n", encoding="utf-8")
     subprocess.run([sys.executable, tmp_path / "workshop.py", "run", "--notebook", "02"], check=True)
     environment = Environment(tmp_path, BACKUP, "own")
     assert "torch" not in installed_versions(environment.python)

@@ -120,7 +120,7 @@ export function hasLine(source) {
   return /W6W\d/.test(source);
 }
 
-/** Read one share line, however a chat has wrapped or quoted it; `orders` says what stands where (`tuning.pages`). */
+/** Read one share line, however a chat has wrapped or quoted it; `orders` says what stands where (`maintain.pages`). */
 export async function readLine(source, orders) {
   if (source.length > LARGEST_FILE) refuse("This text is too long.");
   const straight = source.replace(/[\u2010-\u2014\u2212]/g, "-");
@@ -218,18 +218,18 @@ export function secondsAt(record, step) {
   return total;
 }
 
-/** Seconds of one more epoch, from the mean of those so far, as `tuning.diagnosis.convergence` reckons. */
+/** Seconds of one more epoch, from the mean of those so far, as `tuning.runs.diagnosis.convergence` reckons. */
 export function nextEpochSeconds(record, step) {
   const seconds = record.marks.slice(1).filter((mark) => mark.step <= step && mark.seconds !== null).map((mark) => mark.seconds);
   return seconds.length ? seconds.reduce((sum, one) => sum + one, 0) / seconds.length : null;
 }
 
-/** Length of the moving average of a run, in steps, as `tuning.curves.window` says. */
+/** Length of the moving average of a run, in steps, as `tuning.figures.curves.window` says. */
 export function averageWindow(steps) {
   return Math.min(20, Math.max(5, Math.floor(((steps.at(-1)?.[0] ?? 0) + 5) / 10)));
 }
 
-/** The moving average of step losses, as `tuning.curves.moving_average` computes it; null where nothing is known. */
+/** The moving average of step losses, as `tuning.figures.curves.moving_average` computes it; null where nothing is known. */
 export function movingAverage(steps) {
   const width = averageWindow(steps);
   let [begin, total, known] = [0, 0, 0];

@@ -1,4 +1,4 @@
-// The loss curve of a recorded run, drawn as tuning.curves draws it, up to a step.
+// The loss curve of a recorded run, drawn as tuning.figures.curves draws it, up to a step.
 
 import { html, linePath, svg, tickText, ticks, two } from "./drawing.mjs";
 import { averageWindow, movingAverage } from "./records.mjs";

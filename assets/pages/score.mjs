@@ -1,8 +1,8 @@
-// The clinic's score line; `tuning.clinic` says its format and reads it.
+// The clinic's score line; `tuning.room.clinic` says its format and reads it.
 
 import { crc32, hex } from "./sealed.mjs";
 
-// As `tuning.strict` has it: letters, digits and their marks, in any script.
+// As `tuning.room.validators` has it: letters, digits and their marks, in any script.
 const NAME =
   /^[\p{L}\p{N}](?!.*[\p{Mn}\p{Mc}]{7})(?:(?:[\p{L}\p{N}\p{Mn}\p{Mc}_ .'\u2019\u00b7\u30fb-]|(?<=[\p{L}\p{N}\p{Mn}\p{Mc}])[\u200c\u200d]){0,38}[\p{L}\p{N}\p{Mn}\p{Mc}_.'\u2019])?$/u;
 

@@ -62,7 +62,7 @@ export function crc32(text) {
   return ((crc ^ 0xffffffff) >>> 0).toString(16).padStart(8, "0");
 }
 
-/** Open what `tuning.cases.seal` closed with the same key; an object. */
+/** Open what `maintain.clinic_cases.seal` closed with the same key; an object. */
 export function unseal(sealed, key) {
   const bytes = Uint8Array.from(atob(sealed), (character) => character.charCodeAt(0));
   const encoder = new TextEncoder();

@@ -1,7 +1,7 @@
 """The plumbing behind the notebooks of Workshop 6W, "Optimisation in the Wild".
 
-Everything downstream of training reads one record, :class:`tuning.run.Run`. ``training.py`` and ``sgd.py`` make it;
-curves, diagnosis, log, worksheet and board only read it.
+Everything downstream of training reads one record, :class:`tuning.runs.record.Run`. The rooms ``training`` and ``sgd``
+make it; figures, verdict, log, worksheet and board only read it.
 
 Importing the package is cheap: it loads neither torch nor transformers, so the first cell of a notebook is quick.
 The settings below must be in place before those libraries are first imported.
@@ -27,6 +27,6 @@ os.environ.setdefault("DATASETS_VERBOSITY", "error")
 warnings.filterwarnings("ignore", message="IProgress not found")
 
 if "IPython" in sys.modules:
-    from tuning.session import one_line_errors
+    from tuning.notebook.session import one_line_errors
 
     one_line_errors()

@@ -1,7 +1,7 @@
 """Every speed and tuning dial: its meaning, its unit, its default and what it may be.
 
-The notebook's dials cell, ``workshop.py run --set`` and ``python -m tuning.training --set`` all end here, so a wrong
-value gets the same one line everywhere, before anything is computed.
+The notebook's dials cell, ``workshop.py run --set`` and ``python -m tuning.training.fit --set`` all end here, so a
+wrong value gets the same one line everywhere, before anything is computed.
 """
 
 import dataclasses

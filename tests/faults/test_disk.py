@@ -12,11 +12,14 @@ import pandas as pd
 import pytest
 from machines import copy_of_the_workshop
 
-from tuning import data as sentences
-from tuning import folders, journal, log, resume, sgd, training, worksheet
+from tuning import folders
+from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
 from tuning.errors import WorksheetError, WorkshopError
-from tuning.run import Run, readable_runs
+from tuning.evidence import experiment_log, worksheet
+from tuning.runs.record import Run, readable_runs
+from tuning.sgd import classifier
+from tuning.training import fit, resume
 
 SMALL = {"TRAIN_SUBSET": 32, "EPOCHS": 3, "MAX_LENGTH": 16, "PRECISION": "fp32", "LR_PRESET": 1e-3}
 
@@ -79,29 +82,29 @@ def test_installing_is_refused_before_anything_is_written(small_disk):
 
 def test_the_log_stays_whole(small_disk, make_run, monkeypatch):
     monkeypatch.setenv("WORKSHOP_RUNS", str(small_disk(1)))
-    journal.append(make_run(run_id="run-1"))
+    experiment_log.append(make_run(run_id="run-1"))
     before = content(folders.runs())
     filler = fill(folders.runs())
-    told = line_of(journal.append, make_run(run_id="run-2"))
+    told = line_of(experiment_log.append, make_run(run_id="run-2"))
     assert "No space left on device" in told
     assert content(folders.runs()) == before
     filler.unlink()
-    journal.append(make_run(run_id="run-2"))
-    assert log.read_log()["Run ID"].tolist() == ["run-1", "run-2"]
+    experiment_log.append(make_run(run_id="run-2"))
+    assert experiment_log.read_log()["Run ID"].tolist() == ["run-1", "run-2"]
 
 
 def test_the_worksheet_stays_whole(small_disk, make_run, keep_run, monkeypatch):
     monkeypatch.setenv("WORKSHOP_WORK", str(small_disk(1)))
     keep_run(make_run(run_id="run-1"))
-    journal.fill_worksheet()
+    worksheet.fill_worksheet()
     before = content(folders.work())
     keep_run(make_run(run_id="run-2"))
     filler = fill(folders.work())
     with pytest.raises(WorksheetError, match="No space left on device"):
-        journal.fill_worksheet()
+        worksheet.fill_worksheet()
     assert content(folders.work()) == before
     filler.unlink()
-    assert "run-2" in journal.fill_worksheet()
+    assert "run-2" in worksheet.fill_worksheet()
     assert "| run-2 |" in worksheet.filled_file().read_text(encoding="utf-8")
 
 
@@ -109,21 +112,21 @@ def test_a_run_of_the_backup_lab_that_cannot_be_written_is_one_line(small_disk, 
     monkeypatch.setenv("WORKSHOP_RUNS", str(small_disk(1)))
     data = sentences.load()
     splits = sentences.split(data)
-    features = sgd.features(splits, SgdDials(TRAIN_SUBSET=60, EPOCHS=1))
-    sgd.train(features, data, splits)
+    features = classifier.features(splits, SgdDials(TRAIN_SUBSET=60, EPOCHS=1))
+    classifier.train(features, data, splits)
     before = content(folders.runs())
     filler = fill(folders.runs())
-    told = line_of(sgd.train, features, data, splits)
+    told = line_of(classifier.train, features, data, splits)
     assert "cannot be written (No space left on device). Free some space" in told
     assert content(folders.runs()) == before
     filler.unlink()
-    sgd.train(features, data, splits)
-    assert len(readable_runs()[0]) == len(log.read_log()) == 2
+    classifier.train(features, data, splits)
+    assert len(readable_runs()[0]) == len(experiment_log.read_log()) == 2
 
 
 def test_a_disk_without_room_for_a_run_refuses_it_before_training(small_disk, tiny_distilbert, monkeypatch):
     monkeypatch.setenv("WORKSHOP_RUNS", str(small_disk(20)))
-    told = line_of(training.fit, Dials(MODEL=str(tiny_distilbert), **SMALL), "script", True)
+    told = line_of(fit.fit, Dials(MODEL=str(tiny_distilbert), **SMALL), "script", True)
     assert told.startswith("There is no room for this run: it needs 54 MB of disk, ")
 
 
@@ -135,22 +138,22 @@ def test_a_disk_that_fills_while_a_checkpoint_is_written(small_disk, tiny_distil
     """Something else takes the room between the look at the disk and the writing."""
     monkeypatch.setenv("WORKSHOP_RUNS", str(small_disk(120)))
     dials = Dials(MODEL=str(tiny_distilbert), **SMALL)
-    earlier = training.fit(dials, quiet=True)
+    earlier = fit.fit(dials, quiet=True)
     before = content(earlier.folder)
-    rows = log.read_log()["Run ID"].tolist()
+    rows = experiment_log.read_log()["Run ID"].tolist()
     whole = resume.mark_whole
     with monkeypatch.context() as patch:
         patch.setattr(resume, "check_room", lambda *args: "")
         patch.setattr(resume, "room_for", lambda *args, **more: True)
         patch.setattr(resume, "mark_whole", lambda *args: (whole(*args), fill(folders.runs(), left)))
-        told = line_of(training.fit, dials, "script", True)
+        told = line_of(fit.fit, dials, "script", True)
     assert told.startswith("The disk became full while this run was written.")
     assert content(earlier.folder) == before
-    assert log.read_log()["Run ID"].tolist() == rows
+    assert experiment_log.read_log()["Run ID"].tolist() == rows
     (folders.runs() / "filler").unlink()
     # The first checkpoint was whole, so nothing before it is lost.
-    again = training.fit(dials, quiet=True)
+    again = fit.fit(dials, quiet=True)
     assert (again.steps, again.final) == (earlier.steps, earlier.final)
-    assert len(pd.read_csv(log.log_file())) == 2
+    assert len(pd.read_csv(experiment_log.log_file())) == 2
     assert not list(folders.runs().rglob("*.part"))
     assert Run.load(again.folder).outcome == "completed"

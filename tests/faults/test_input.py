@@ -17,14 +17,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rooms import room_run
 
-from tuning import board, data, journal, markdown_tables, sgd, share, training, worksheet
-from tuning.data import LABELS
+from tuning.data import loading
+from tuning.data.labels import LABELS, NOTHING
 from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
 from tuning.errors import DataError, DialError, RunError, ShareError, WorksheetError, WorkshopError
-from tuning.labels import NOTHING
-from tuning.log import WORKSHEET_COLUMNS
-from tuning.markdown_tables import bare
-from tuning.run import Run, check, finite
+from tuning.evidence import experiment_log, markdown_tables, run_tables, worksheet
+from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
+from tuning.evidence.markdown_tables import bare
+from tuning.room import board, share
+from tuning.runs.record import Run, check, finite
+from tuning.sgd import classifier
+from tuning.training import fit
 
 FEW, MANY = 12, 2_000
 # The folder of a test is made once for all examples; each writes its file anew.
@@ -57,10 +60,10 @@ def written(rows: list[tuple[str, str]], separator: str = ",", ending: str = "\n
     return text.getvalue()
 
 
-def load(folder: Path, content: bytes) -> data.Data:
+def load(folder: Path, content: bytes) -> loading.Data:
     path = folder / "mine.csv"
     path.write_bytes(content)
-    return data.load(str(path))
+    return loading.load(str(path))
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -80,7 +83,7 @@ def test_any_bytes_are_a_data_set_or_one_line(tmp_path, count):
             return
         assert found.frame["label"].isin(LABELS).all()
         assert found.frame["sentence"].str.strip().ne("").all()
-        assert found.frame["sentence"].str.len().max() <= data.LONGEST_SENTENCE
+        assert found.frame["sentence"].str.len().max() <= loading.LONGEST_SENTENCE
 
     property()
 
@@ -213,19 +216,19 @@ def test_odd_sentences_are_read_whole_and_a_run_on_them_works(tmp_path, name):
     rows += GOOD
     found = load(tmp_path, written(rows).encode())
     assert found.frame["sentence"].tolist() == [text for text, _ in rows]
-    splits = data.split(found)
-    run = sgd.train(sgd.features(splits, SgdDials(TRAIN_SUBSET=24, EPOCHS=1)), found, splits)
+    splits = loading.split(found)
+    run = classifier.train(classifier.features(splits, SgdDials(TRAIN_SUBSET=24, EPOCHS=1)), found, splits)
     assert run.outcome == "completed"
     assert math.isfinite(run.final["val_loss"])
     assert Run.load(run.folder).final == run.final
 
 
 def test_odd_sentences_of_ones_own_are_scored(tiny_distilbert):
-    from tuning import encoder as encoders
+    from tuning.encoder import finding as encoders
 
     model, tokenizer = encoders.build(encoders.find(str(tiny_distilbert)), 1)
     texts = [text for texts in SPECIAL.values() for text in texts] + ["", " ", "word " * 5_000]
-    table = training.read(model, texts, tokenizer)
+    table = fit.read(model, texts, tokenizer)
     assert table.shape == (len(texts), 3)
     assert table.sum(axis=1).sub(1).abs().max() < 1e-5
 
@@ -266,9 +269,9 @@ def test_a_sentence_of_ten_megabytes_is_refused_with_its_row(tmp_path):
 def test_a_million_rows_work(tmp_path):
     rows = (f"Firm {number} made {number * 7} of it,{LABELS[number % 3]}" for number in range(1_000_000))
     found = load(tmp_path, "\n".join(["sentence,label", *rows]).encode())
-    splits = data.split(found)
+    splits = loading.split(found)
     assert sum(splits.sizes().values()) == len(found.frame) == 1_000_000
-    run = sgd.train(sgd.features(splits, SgdDials(EPOCHS=1)), found, splits)
+    run = classifier.train(classifier.features(splits, SgdDials(EPOCHS=1)), found, splits)
     assert run.outcome == "completed"
 
 
@@ -355,8 +358,13 @@ def test_a_record_with_any_value_anywhere_is_refused_or_fit_for_every_reader(tmp
             one_line(problem)
             return
         check(finite(vars(run)), "again")
-        for read in (journal.before_after, journal.worksheet_row, journal.baseline_row, journal.labs_compared):
-            read(run) if read is not journal.labs_compared else read()
+        for read in (
+            run_tables.before_after,
+            worksheet.worksheet_row,
+            worksheet.baseline_row,
+            run_tables.labs_compared,
+        ):
+            read(run) if read is not run_tables.labs_compared else read()
 
     property()
 
@@ -442,7 +450,7 @@ def test_a_worksheet_of_any_bytes_is_filled_or_left_alone(make_run, keep_run, ra
     path.parent.mkdir(parents=True)
     path.write_bytes(raw)
     try:
-        assert isinstance(journal.fill_worksheet(), str)
+        assert isinstance(worksheet.fill_worksheet(), str)
     except WorksheetError as problem:
         one_line(problem)
     assert path.read_bytes() == raw
@@ -450,9 +458,9 @@ def test_a_worksheet_of_any_bytes_is_filled_or_left_alone(make_run, keep_run, ra
 
 def test_the_log_edited_by_a_spreadsheet_loses_nothing(make_run, keep_run):
     """Formula cells in notes are text again, and a log that is none any more is kept aside."""
-    journal.append(keep_run(make_run()))
-    frame = pd.read_csv(journal.log_file(), dtype=str)
+    experiment_log.append(keep_run(make_run()))
+    frame = pd.read_csv(experiment_log.log_file(), dtype=str)
     frame["Notes"] = "=1+1"
-    frame.to_csv(journal.log_file(), index=False)
-    journal.append(make_run(run_id="run-2"))
-    assert journal.read_log()["Notes"].tolist()[0].lstrip("'") == "=1+1"
+    frame.to_csv(experiment_log.log_file(), index=False)
+    experiment_log.append(make_run(run_id="run-2"))
+    assert experiment_log.read_log()["Notes"].tolist()[0].lstrip("'") == "=1+1"

@@ -20,15 +20,18 @@ from packaging.utils import (
 )
 from packaging.version import Version
 
-from tuning import data as sentences
-from tuning import encoder as encoders
-from tuning import folders, journal, share, training, worksheet
+from tuning import folders
+from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
+from tuning.encoder import finding as encoders
 from tuning.errors import EncoderError
-from tuning.run import Run
-from tuning.session import notebook_file
+from tuning.evidence import worksheet, worksheet_export
+from tuning.notebook.session import notebook_file
+from tuning.room import share
+from tuning.runs.record import Run
+from tuning.training import fit
 
-SOURCES = [folders.ROOT / "workshop.py", *sorted((folders.LAB / "tuning").glob("*.py"))]
+SOURCES = [folders.ROOT / "workshop.py", *sorted((folders.LAB / "tuning").rglob("*.py"))]
 TOKENS = {
     "HF_TOKEN": "hf_" + "Z" * 34,
     "WANDB_API_KEY": "0123456789abcdef" * 2 + "deadbeef",
@@ -216,7 +219,7 @@ def test_the_watch_sees_a_connection(watched):
 def test_nothing_leaves_the_machine_while_the_script_trains(watched, few, tmp_path):
     small = ("MODEL=embedded", f"DATA={few}", "TRAIN_SUBSET=24", "EPOCHS=1", "MAX_LENGTH=16", "PRECISION=fp32")
     settings = [part for dial in small for part in ("--set", dial)]
-    done = ask([sys.executable, "-m", "tuning.training", *settings, "--out", str(tmp_path / "out")])
+    done = ask([sys.executable, "-m", "tuning.training.fit", *settings, "--out", str(tmp_path / "out")])
     assert done.returncode == 0, done.stderr[-2000:]
     assert watched.read_text() == ""
     check_no_token(tmp_path / "out", folders.runs(), text=done.stdout + done.stderr)
@@ -234,7 +237,7 @@ def test_nothing_leaves_the_machine_while_a_notebook_runs(watched, tmp_path, num
     }[number]
     options = [part for dial in settings for part in ("--set", dial)]
     out = tmp_path / "out"
-    done = ask([sys.executable, "-m", "tuning.headless", "--notebook", number, "--out", str(out), *options])
+    done = ask([sys.executable, "-m", "tuning.notebook.headless", "--notebook", number, "--out", str(out), *options])
     assert done.returncode == 0, done.stderr[-2000:]
     hosts = {line.split()[1] for line in watched.read_text().splitlines()}
     assert hosts <= ({"huggingface.co"} if number == "01" else set())
@@ -275,7 +278,7 @@ def test_telemetry_is_off_wherever_the_package_is_imported():
         text=True,
     )
     assert done.stdout.strip() == "['1']"
-    assert training.plumbing(Dials(), "fp32")["report_to"] == "none"
+    assert fit.plumbing(Dials(), "fp32")["report_to"] == "none"
 
 
 def test_a_share_line_holds_no_sentence_no_path_and_no_user(make_run, monkeypatch, tmp_path):
@@ -310,12 +313,12 @@ def test_a_share_line_holds_no_sentence_no_path_and_no_user(make_run, monkeypatc
 
 def test_an_exported_worksheet_has_nothing_that_runs(make_run, keep_run):
     keep_run(make_run())
-    journal.fill_worksheet()
+    worksheet.fill_worksheet()
     path = worksheet.worksheet_file()
     bad = """<script>alert(1)</script> <img src=x onerror=alert(2)> [x](javascript:alert(3)) `<script>`{=html}
 <iframe src="//x">"""
     path.write_text(path.read_text(encoding="utf-8") + f"\n\n{bad}\n", encoding="utf-8")
-    journal.export_worksheet()
+    worksheet_export.export_worksheet()
     html = path.with_suffix(".html").read_text(encoding="utf-8")
     tags = set(re.findall(r"<([a-zA-Z]+)", html))
     assert not tags & {"script", "iframe", "object", "embed", "form", "link", "base"}

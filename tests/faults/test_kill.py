@@ -17,9 +17,10 @@ import pandas as pd
 import pytest
 from machines import Session
 
-from tuning import folders, resume
-from tuning.run import Run
-from tuning.session import notebook_file
+from tuning import folders
+from tuning.notebook.session import notebook_file
+from tuning.runs.record import Run
+from tuning.training import resume
 
 DIALS = {"MODEL": "embedded", "TRAIN_SUBSET": 56, "EPOCHS": 3, "PRECISION": "fp32", "GROUP": 5}
 KILLS_BY_DEFAULT = 3
@@ -30,12 +31,12 @@ BEGIN_TRAINING = ("preset", "training-arguments", "trainer")
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="SIGKILL is not a Windows signal")
 
 
-def start(runs: Path, few: Path, module: str = "tuning.training", **dials: object) -> subprocess.Popen:
+def start(runs: Path, few: Path, module: str = "tuning.training.fit", **dials: object) -> subprocess.Popen:
     dials = DIALS | {"DATA": few} | dials
     settings = [part for name, value in dials.items() for part in ("--set", f"{name}={value}")]
     environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}
     return subprocess.Popen(
-        [sys.executable, "-m", module, *settings, *(["--mine"] if module == "tuning.headless" else [])],
+        [sys.executable, "-m", module, *settings, *(["--mine"] if module == "tuning.notebook.headless" else [])],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -160,7 +161,7 @@ def test_ctrl_c_in_a_terminal_keeps_the_record_and_is_one_line(monkeypatch, tmp_
     growing = tmp_path / "growing"
     growing.mkdir()
     monkeypatch.setenv("TMPDIR", str(growing))
-    process = start(tmp_path, few, "tuning.headless", EPOCHS=30)
+    process = start(tmp_path, few, "tuning.notebook.headless", EPOCHS=30)
     once_trained(tmp_path, lambda: os.killpg(process.pid, signal.SIGINT)).join()
     told = last_words(process)
     assert "Stopping. A run in training is measured and kept first" in told
@@ -188,7 +189,7 @@ def last_words(process: subprocess.Popen) -> str:
 
 @pytest.mark.full
 def test_a_second_ctrl_c_leaves_at_once_and_costs_no_work(tmp_path, few):
-    process = start(tmp_path, few, "tuning.headless", EPOCHS=30)
+    process = start(tmp_path, few, "tuning.notebook.headless", EPOCHS=30)
 
     def press_twice() -> None:
         os.killpg(process.pid, signal.SIGINT)

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from machines import Session
 
-from tuning import folders, headless, machine, preflight, training
+from tuning import folders
 from tuning.dials import Dials
 from tuning.errors import RunError, WorkshopError
-from tuning.session import notebook_file
+from tuning.notebook import headless, preflight
+from tuning.notebook.session import notebook_file
+from tuning.training import fit, machine
 
 GB = 10**9
 LIMIT = 2 * GB
@@ -104,9 +106,9 @@ def test_a_containers_limit_is_read_in_both_forms(tmp_path, monkeypatch, version
 
 
 def test_training_says_before_its_first_step_that_it_may_not_fit(tiny_distilbert, monkeypatch, capsys):
-    monkeypatch.setattr(training.machine, "free_memory", lambda: 1_000_000.0)
+    monkeypatch.setattr(fit.machine, "free_memory", lambda: 1_000_000.0)
     small = {"TRAIN_SUBSET": 24, "EPOCHS": 1, "MAX_LENGTH": 16, "PRECISION": "fp32"}
-    training.fit(Dials(MODEL=str(tiny_distilbert), **small), quiet=True)
+    fit.fit(Dials(MODEL=str(tiny_distilbert), **small), quiet=True)
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "too little memory" in line]
     for way_out in ("BATCH_SIZE", "MAX_LENGTH", 'MODEL = "embedded"', "backup lab"):
         assert way_out in line
@@ -123,10 +125,10 @@ def test_memory_that_runs_out_while_training_is_one_line(tiny_distilbert, monkey
     def fail(*args, **more):
         raise problem
 
-    monkeypatch.setattr(training.speed.FastTrainer, "training_step", fail)
+    monkeypatch.setattr(fit.speed.FastTrainer, "training_step", fail)
     small = {"TRAIN_SUBSET": 24, "EPOCHS": 1, "MAX_LENGTH": 16, "PRECISION": "fp32"}
     with pytest.raises(RunError, match="memory of this machine is full, so training stopped") as caught:
-        training.fit(Dials(MODEL=str(tiny_distilbert), **small), quiet=True)
+        fit.fit(Dials(MODEL=str(tiny_distilbert), **small), quiet=True)
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -134,9 +136,9 @@ def test_another_error_of_the_trainer_stays_what_it_is(tiny_distilbert, monkeypa
     def fail(*args, **more):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(training.speed.FastTrainer, "training_step", fail)
+    monkeypatch.setattr(fit.speed.FastTrainer, "training_step", fail)
     with pytest.raises(RuntimeError, match="a bug"):
-        training.fit(Dials(MODEL=str(tiny_distilbert), TRAIN_SUBSET=24, EPOCHS=1, PRECISION="fp32"), quiet=True)
+        fit.fit(Dials(MODEL=str(tiny_distilbert), TRAIN_SUBSET=24, EPOCHS=1, PRECISION="fp32"), quiet=True)
 
 
 def test_a_kernel_that_the_system_ends_is_one_line_of_the_command(monkeypatch, tmp_path):
@@ -154,7 +156,7 @@ def test_a_kernel_that_the_system_ends_is_one_line_of_the_command(monkeypatch, t
 def test_notebook_01_in_a_container_of_two_gigabytes(container, monkeypatch, tmp_path):
     """The embedded encoder's default dials fit; what does not fit is announced before the kernel is gone."""
     environment = os.environ | {"WORKSHOP_RUNS": str(tmp_path), "PYTHONPATH": str(folders.LAB), "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-m", "tuning.headless", "--set", "MODEL=embedded", "--set", "EPOCHS=1"]
+    command = [sys.executable, "-m", "tuning.notebook.headless", "--set", "MODEL=embedded", "--set", "EPOCHS=1"]
     more = ["--set", "TRAIN_SUBSET=120", "--out", str(tmp_path / "out")]
     done = subprocess.run(
         [*command, *more], env=environment, preexec_fn=container.join, capture_output=True, text=True, encoding="utf-8"

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from hub_server import seconds_since, serving
 
-from tuning import encoder as encoders
-from tuning import folders, hub
+from tuning import folders
+from tuning.data import download
+from tuning.encoder import finding as encoders
 
 BOUND = 15
 
@@ -32,7 +33,7 @@ def stored(tmp_path) -> Path:
 
 
 @pytest.fixture
-def repository(stored, monkeypatch) -> hub.Repository:
+def repository(stored, monkeypatch) -> download.Repository:
     """DISTILBERT with the hashes of the made-up files, so that the whole code path can be run."""
     files = []
     for file in encoders.DISTILBERT.files:
@@ -118,7 +119,7 @@ def test_distilbert_comes_from_the_hub_once_and_then_from_disk(stored, repositor
 def test_a_bad_hub_ends_in_the_banner_soon_and_leaves_nothing_wrong(stored, repository, monkeypatch, mood, told):
     if mood == "hangs in the middle":
         # The same limit as for "hangs", which is waited for in full.
-        monkeypatch.setattr(hub, "SILENCE_SECONDS", 1.5)
+        monkeypatch.setattr(download, "SILENCE_SECONDS", 1.5)
     with serving(stored, mood) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         assert_embedded_with_banner(find_in_time(), told)
@@ -157,7 +158,7 @@ def test_a_download_that_is_cut_once_goes_on_by_itself(stored, repository, monke
 
 
 def test_a_trickling_hub_is_given_up_and_its_bytes_are_kept(stored, repository, monkeypatch):
-    monkeypatch.setattr(hub, "PATIENCE_SECONDS", 2.0)
+    monkeypatch.setattr(download, "PATIENCE_SECONDS", 2.0)
     with serving(stored, "trickle") as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         assert_embedded_with_banner(find_in_time(), "too slow")
@@ -166,7 +167,7 @@ def test_a_trickling_hub_is_given_up_and_its_bytes_are_kept(stored, repository, 
 
 
 def test_a_line_that_would_do_for_a_small_file_only_is_given_up_at_the_small_file(stored, repository, monkeypatch):
-    monkeypatch.setattr(hub, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(download, "PATIENCE_SECONDS", 1.0)
     (stored / "tokenizer.json").write_bytes(b"{" + b" " * 1_000 + b"}")
     with serving(stored, "trickle from the start") as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
@@ -186,8 +187,8 @@ def test_a_name_that_nobody_answers_for_is_given_up(repository, monkeypatch):
     """A network that swallows the question for a name: the system's own call has no time limit."""
     over = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: over.wait(60) and [])
-    monkeypatch.setattr(hub, "SILENCE_SECONDS", 1.0)
-    monkeypatch.setattr(hub, "CONNECT_SECONDS", 1.0)
+    monkeypatch.setattr(download, "SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr(download, "CONNECT_SECONDS", 1.0)
     try:
         assert_embedded_with_banner(find_in_time(), "did not answer in time")
     finally:

@@ -23,12 +23,16 @@ import pandas as pd
 import pytest
 from rooms import room_lines
 
-from tuning import data as sentences
-from tuning import folders, further, session, sgd, training
+from tuning import folders
+from tuning.data import loading as sentences
 from tuning.dials import SgdDials
 from tuning.errors import WorkshopError
-from tuning.run import BACKUP_NOTEBOOK, Run
-from tuning.session import notebook_file, sections_of_names
+from tuning.further import options
+from tuning.notebook import session
+from tuning.notebook.session import notebook_file, sections_of_names
+from tuning.runs.record import BACKUP_NOTEBOOK, Run
+from tuning.sgd import classifier
+from tuning.training import fit
 
 SIZES = {"train": 60, "validation": 45, "test": 12}
 ORDERS_IN_FULL = 50
@@ -124,7 +128,7 @@ def corner(tmp_path_factory) -> dict[str, Path]:
     import torch
     from transformers import DistilBertConfig, DistilBertModel
 
-    from tuning import encoder as encoders
+    from tuning.encoder import finding as encoders
 
     folder = tmp_path_factory.mktemp("corner")
     splits = sentences.split(sentences.load())
@@ -191,13 +195,13 @@ class Truth:
         if key not in self.known:
             elsewhere = pytest.MonkeyPatch()
             elsewhere.setenv("WORKSHOP_RUNS", str(self.folder))
-            dials = SgdDials(**run.dials) if backup else further.dials_from(run.dials)
+            dials = SgdDials(**run.dials) if backup else options.dials_from(run.dials)
             if backup:
                 data = sentences.load(dials.DATA)
                 splits = sentences.split(data)
-                again = sgd.train(sgd.features(splits, dials), data, splits)
+                again = classifier.train(classifier.features(splits, dials), data, splits)
             else:
-                again = training.fit(dials, quiet=True)
+                again = fit.fit(dials, quiet=True)
             self.known[key] = numbers(again)
             elsewhere.undo()
         return self.known[key]
@@ -226,7 +230,7 @@ def top_to_bottom(desk: Desk) -> dict[str, Told]:
 
 def test_the_first_import_makes_errors_readable(tmp_path):
     """A learner who begins in the middle: nothing but this cell was run."""
-    cell = "from tuning.run import last_run\n\nlast_run()"
+    cell = "from tuning.runs.record import last_run\n\nlast_run()"
     program = f"from IPython.core.interactiveshell import InteractiveShell as S; S.instance().run_cell({cell!r})"
     environment = os.environ | {"PYTHONPATH": str(folders.LAB), "IPYTHONDIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
@@ -397,7 +401,7 @@ def test_three_notebooks_at_once_keep_all_their_runs_and_show_their_own(few, tmp
             [
                 sys.executable,
                 "-m",
-                "tuning.headless",
+                "tuning.notebook.headless",
                 "--mine",
                 "--notebook",
                 number,

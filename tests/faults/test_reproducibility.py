@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tuning import folders
-from tuning.run import Run
+from tuning.runs.record import Run
 
 MAIN = ("MODEL=embedded", "TRAIN_SUBSET=64", "EPOCHS=2", "PRECISION=fp32")
 # Another number of threads adds in another order. Over the few steps here the losses stay this close, in nats; over a
@@ -25,7 +25,7 @@ CHANGING = {"run_id", "started", "timing", "machine"}
 def trained(lab: str, runs: Path, threads: int = 1) -> Run:
     """One run in a process of its own."""
     settings = [part for dial in MAIN for part in ("--set", dial)]
-    command = ["-m", "tuning.training", *settings] if lab == "main" else ["-c", BACKUP]
+    command = ["-m", "tuning.training.fit", *settings] if lab == "main" else ["-c", BACKUP]
     environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}
     environment |= {"OMP_NUM_THREADS": str(threads), "PYTHONHASHSEED": str(threads)}
     done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True)

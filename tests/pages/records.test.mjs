@@ -117,14 +117,14 @@ test("what was sealed with another key does not open", () => {
   }
 });
 
-test("the score line is the one of tuning.clinic's description", () => {
+test("the score line is the one of tuning.room.clinic's description", () => {
   assert.equal(crc32("123456789"), "cbf43926");
   const body = "7b226b223a223966303361316337222c226e223a22426c75652034222c2261223a5b5b372c302c322c312c38302c322c315d5d7d";
   const line = scoreLine({ visitor: "9f03a1c7", name: "Blue 4", answers: [[7, 0, 2, 1, 80, 2, 1]] });
   assert.equal(line, `W6C1-104-${body}-65e6ef3c-END`);
 });
 
-test("names are cleaned as tuning.strict cleans them, and visitors differ", () => {
+test("names are cleaned as tuning.room.validators cleans them, and visitors differ", () => {
   assert.equal(cleanName("  Blue   4 "), "Blue 4");
   assert.equal(cleanName(""), "");
   for (const bad of ["=1+1", "<b>", "-x", "x".repeat(41), "a\u0000b", "😀"]) assert.equal(cleanName(bad), null);

@@ -1,0 +1,1 @@
+"""How fast training is, against common practice and against what the machine could do."""

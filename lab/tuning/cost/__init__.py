@@ -1,0 +1,1 @@
+"""Seconds, energy and money of a run, before it is started."""

@@ -1,0 +1,329 @@
+"""What a run will cost, before it is made: seconds, energy and money.
+
+A run's time is that of its steps, its training tokens, its evaluation passes (one before training and one after each
+epoch) and a fixed part around them::
+
+    seconds = fixed + step x steps + token x tokens per pass x passes + read x tokens per evaluation x evaluations
+
+The four factors belong to one machine, encoder and number format. They come from the last runs in the log that were
+made here, else from a probe of a few seconds on real batches, which is remembered. Energy and money follow from the
+time and from assumptions that are always shown (`tuning.runs.energy`).
+
+Nothing here imports torch until a probe is asked for, so the preflight stays quick.
+"""
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tuning.cost.speed import Speed, Work
+from tuning.data.loading import load, split, subset
+from tuning.data.splits import MOST_AFTER_EPOCH, scored
+from tuning.dials import EVERYTHING, Dials
+from tuning.encoder import finding as encoders
+from tuning.files import write_whole
+from tuning.runs.energy import PRICE_PER_HOUR, WATTS
+from tuning.runs.metrics import CHECK_SIZE
+from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, finished_runs
+from tuning.training import machine
+
+if TYPE_CHECKING:
+    from tuning.encoder.finding import Encoder
+
+RUNS_LOOKED_AT = 5
+# Where only whole runs were timed: the part of a step that does not depend on its tokens (the update of all weights).
+STEP_SHARE = 0.4
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """What some work is expected to take, with the assumptions that the figures stand on.
+
+    Attributes
+    ----------
+    seconds : float
+    source : str
+        Where the speed comes from.
+    watts : float
+        Assumed power of the machine while it trains.
+    price_per_hour : float
+        Assumed price, in any currency.
+    """
+
+    seconds: float
+    source: str
+    watts: float = WATTS
+    price_per_hour: float = PRICE_PER_HOUR
+
+    @property
+    def watt_hours(self) -> float:
+        """Energy in Wh."""
+        return self.watts * self.seconds / 3600
+
+    @property
+    def money(self) -> float:
+        """Price, in the currency of the price per hour."""
+        return self.price_per_hour * self.seconds / 3600
+
+    def __str__(self) -> str:
+        return (
+            f"about {clock(self.seconds)} (from {self.source}), {self.watt_hours:.2f} Wh at {self.watts:g} W,"
+            f" {self.money:.4f} at {self.price_per_hour:g} an hour"
+        )
+
+
+def clock(seconds: float) -> str:
+    """Seconds as minutes and seconds, ``3:05``."""
+    whole = round(seconds)
+    return f"{whole // 60}:{whole % 60:02d}"
+
+
+def at_hand(model: str) -> "Encoder":
+    """The encoder that a run would use, without asking the Hub: the embedded one where DistilBERT is not here.
+
+    Raises
+    ------
+    EncoderError
+        If there is none.
+    """
+    return encoders.find(model if model != "distilbert" or encoders.distilbert_is_here() else "embedded")
+
+
+class Counter:
+    """Count what runs have to do; the data is read and cut into tokens once for all of them.
+
+    Parameters
+    ----------
+    dials : Dials
+        Their data, length limit and encoder count.
+    encoder : Encoder, optional
+        Whose tokenizer counts; the one at hand by default.
+
+    Attributes
+    ----------
+    sentences : int
+        Training sentences that there are.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be read.
+    """
+
+    def __init__(self, dials: Dials, encoder: "Encoder | None" = None) -> None:
+        folder = (encoder or at_hand(dials.MODEL)).folder
+        splits = split(load(dials.DATA, dials.AGREEMENT))
+        # A smaller subset is the beginning of a larger one.
+        lengths = _lengths(folder, tuple(subset(splits.train, 0)["sentence"]), dials.MAX_LENGTH)
+        self.sentences = len(lengths)
+        self._tokens = np.cumsum(lengths)
+        self._validation, self._ends = (
+            sum(_lengths(folder, tuple(part["sentence"]), dials.MAX_LENGTH))
+            for part in (scored(splits, MOST_AFTER_EPOCH), scored(splits))
+        )
+
+    def work(self, dials: Dials) -> Work:
+        """What a run with these dials has to do."""
+        size = min(dials.TRAIN_SUBSET or self.sentences, self.sentences)
+        tokens = int(self._tokens[size - 1])
+        checked = round(tokens * min(CHECK_SIZE, size) / size)
+        steps = dials.EPOCHS * -(-size // dials.BATCH_SIZE)
+        return Work(steps, tokens * dials.EPOCHS, self._validation + checked, dials.EPOCHS, ends=self._ends + checked)
+
+
+def work(dials: Dials, encoder: "Encoder | None" = None) -> Work:
+    """Count what a run with these dials has to do; see :class:`Counter`."""
+    return Counter(dials, encoder).work(dials)
+
+
+@cache
+def _lengths(folder: Path, sentences: tuple[str, ...], max_length: int) -> list[int]:
+    # The tokenizer without the library around it: that one would import torch.
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length)
+    return [len(encoded.ids) for encoded in tokenizer.encode_batch(list(sentences))]
+
+
+def estimate(
+    dials: Dials,
+    speed: Speed | None = None,
+    encoder: "Encoder | None" = None,
+    watts: float = WATTS,
+    price_per_hour: float = PRICE_PER_HOUR,
+) -> Estimate:
+    """What a run with these dials will take on this machine.
+
+    Parameters
+    ----------
+    dials : Dials
+    speed : Speed, optional
+        By default what is known, else a probe of a few seconds.
+    encoder : Encoder, optional
+        The one at hand by default.
+    watts, price_per_hour : float
+        Assumptions.
+
+    Returns
+    -------
+    Estimate
+    """
+    encoder = encoder or at_hand(dials.MODEL)
+    speed = speed or known(dials, encoder) or probe(dials, encoder)
+    return Estimate(speed.seconds(work(dials, encoder)), speed.source, watts, price_per_hour)
+
+
+def for_part(speed: Speed, dials: Dials, encoder: "Encoder") -> Speed:
+    """The speed where only a part of the model learns: a shorter way back, and fewer weights to update.
+
+    Parameters
+    ----------
+    speed : Speed
+        Where everything learns.
+    dials : Dials
+    encoder : Encoder
+
+    Returns
+    -------
+    Speed
+        The same where everything learns.
+    """
+    if dials.trained == EVERYTHING:
+        return speed
+    from tuning.encoder import freezing
+
+    weights, blocks = freezing.shares(encoder, dials.trained)
+    # The way back costs twice the way there.
+    return dataclasses.replace(speed, step=speed.step * weights, token=speed.token * (1 + 2 * blocks) / 3)
+
+
+def known(dials: Dials, encoder: "Encoder | None" = None) -> Speed | None:
+    """The speed as far as it is known without computing: from the last runs here, else from a remembered probe.
+
+    Parameters
+    ----------
+    dials : Dials
+        Runs with another batch size or number format do not count.
+    encoder : Encoder, optional
+
+    Returns
+    -------
+    Speed or None
+    """
+    encoder = encoder or at_hand(dials.MODEL)
+    remembered = _remembered().get(_key(dials, encoder))
+    probed = None if remembered is None else Speed(*remembered, "an earlier probe here")
+    runs = _runs_here(dials, encoder)
+    if not runs:
+        return probed
+    speeds = np.array([dataclasses.astuple(_of_run(run, probed))[:4] for run in runs])
+    middle = [_weighted_median(column, [len(run.steps) for run in runs]) for column in speeds.T]
+    return Speed(*middle, "your last run here" if len(runs) == 1 else f"your last {len(runs)} runs here")
+
+
+def _weighted_median(values: np.ndarray, weights: list[int]) -> float:
+    """The middle of some values, of which long runs count more: a run that slept over lunch counts for one."""
+    order = np.argsort(values)
+    reached = np.cumsum(np.asarray(weights)[order])
+    return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
+
+
+def _runs_here(dials: Dials, encoder: "Encoder") -> list[Run]:
+    """The newest whole runs that this machine made with this encoder, batch size and number format."""
+    found: list[Run] = []
+    for folder in reversed(finished_runs()):
+        run = Run.load(folder)
+        same = (
+            run.notebook != BACKUP_NOTEBOOK
+            and run.outcome == "completed"
+            and adopted_from(run) is None
+            and run.encoder["revision"] == encoder.revision
+            and run.dials.get("BATCH_SIZE") == dials.BATCH_SIZE
+            and run.dials.get("PRECISION") == dials.PRECISION
+            and run.dials.get("SPEED", dials.SPEED) == dials.SPEED
+            and run.dials.get("TRAINED", EVERYTHING) == EVERYTHING
+            and not run.departures
+            and run.machine["processor"] == machine.processor()
+            and run.machine["cores"] == os.cpu_count()
+        )
+        if same and run.steps and run.timing.get("tokens") and run.timing.get("total_seconds"):
+            found.append(run)
+        if len(found) == RUNS_LOOKED_AT:
+            break
+    return found
+
+
+def _of_run(run: Run, probed: Speed | None) -> Speed:
+    """Speed from one timed run: its evaluations and its steps."""
+    train, total, tokens = (run.timing[key] for key in ("train_seconds", "total_seconds", "tokens"))
+    steps, epochs = len(run.steps), run.steps[-1]["epoch"]
+    per_sentence = tokens / (run.data["train_used"] * epochs)
+    after_epoch = run.data.get("scored", {}).get("epoch", run.final["val_size"]) + run.final["train_size"]
+    # Older runs do not say how long an evaluation took, but had two outside training.
+    at_ends = (total - train) / 2
+    evaluation = run.timing.get("evaluation_seconds") or (
+        at_ends * after_epoch / (run.final["val_size"] + run.final["train_size"])
+    )
+    per_step = max(train - evaluation * epochs, 0.2 * train) / steps
+    share = STEP_SHARE if probed is None else probed.step * steps / (probed.step * steps + probed.token * tokens)
+    return Speed(
+        share * per_step,
+        (1 - share) * per_step * steps / tokens,
+        evaluation / (per_sentence * after_epoch),
+        0.0,
+        "a run",
+    )
+
+
+def probe(dials: Dials, encoder: "Encoder | None" = None) -> Speed:
+    """Measure the speed on real batches, in about five seconds, and remember it for this machine.
+
+    Parameters
+    ----------
+    dials : Dials
+        Their encoder, data, batch size, length and number format are used.
+    encoder : Encoder, optional
+
+    Returns
+    -------
+    Speed
+    """
+    from tuning.cost import speed_probe
+
+    encoder = encoder or at_hand(dials.MODEL)
+    speed = speed_probe.measure(dials, encoder)
+    everything = _remembered() | {_key(dials, encoder): dataclasses.astuple(speed)[:4]}
+    write_whole(_memory_file(), json.dumps(everything, indent=1) + "\n")
+    return speed
+
+
+def _key(dials: Dials, encoder: "Encoder") -> str:
+    threads = os.environ.get("OMP_NUM_THREADS", "all")
+    here = f"{machine.processor()} | {os.cpu_count()} cores, {threads} threads"
+    torch = importlib.metadata.version("torch")
+    return f"{here} | torch {torch} | {encoder.revision} | {dials.PRECISION}, {dials.SPEED}"
+
+
+def _memory_file() -> Path:
+    return machine.memory_folder() / "speed.json"
+
+
+def _remembered() -> dict[str, list[float]]:
+    try:
+        found = json.loads(_memory_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    good = isinstance(found, dict) and all(_is_speed(value) for value in found.values())
+    return found if good else {}
+
+
+def _is_speed(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 4 and all(isinstance(one, int | float) for one in value)

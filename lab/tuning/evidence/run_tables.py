@@ -1,0 +1,110 @@
+"""Tables of recorded runs, as the notebooks show them."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from tuning.evidence.experiment_log import number, signed
+from tuning.runs import diagnosis
+from tuning.runs.record import BACKUP_NOTEBOOK, Run, readable_runs
+
+
+def before_after(run: Run) -> pd.DataFrame:
+    """Majority class, untrained and trained model side by side.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows ``majority class``, ``before training``, ``after training``; accuracy and macro-F1 with their 95%
+        intervals, losses in nats, and the gap.
+    """
+    top = run.majority
+    rows = {"majority class": {"accuracy": number(top.get("accuracy"), 3), "macro-F1": number(top.get("f1_macro"), 3)}}
+    for name, scores in (("before training", run.baseline), ("after training", run.final)):
+        rows[name] = {
+            "accuracy": number(scores.get("val_accuracy"), 3) + _interval(scores.get("val_accuracy_interval")),
+            "macro-F1": number(scores.get("val_f1_macro"), 3) + _interval(scores.get("val_f1_macro_interval")),
+            "validation loss": number(scores.get("val_loss"), 3),
+            "training loss": number(scores.get("train_loss"), 3),
+            "accuracy gap": signed(scores.get("gap_accuracy"), 3)
+            + _interval(scores.get("gap_accuracy_interval"), sign="+"),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").fillna("")
+
+
+def labs_compared() -> pd.DataFrame:
+    """All finished runs of both labs: scores with intervals, and the time that a point of macro-F1 took.
+
+    Seconds per point: training seconds for each hundredth of macro-F1 above the run's own majority row.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per run, the best macro-F1 first.
+    """
+    rows = []
+    for run in readable_runs()[0]:
+        final, seconds = run.final, run.timing.get("train_seconds")
+        gained = 100 * ((final.get("val_f1_macro") or 0) - (run.majority.get("f1_macro") or 0))
+        rows.append(
+            {
+                "run": run.run_id,
+                "lab": "backup" if run.notebook == BACKUP_NOTEBOOK else "main",
+                "model": run.encoder["name"],
+                "preset": run.preset,
+                "trained on": _trained_on(run),
+                "accuracy": number(final.get("val_accuracy"), 3) + _interval(final.get("val_accuracy_interval")),
+                "macro-F1": number(final.get("val_f1_macro"), 3) + _interval(final.get("val_f1_macro_interval")),
+                "seconds": number(seconds, 1),
+                "seconds per point": number(seconds / gained, 2) if seconds and gained >= 1 else "",
+            }
+        )
+    frame = pd.DataFrame(rows)
+    return frame.sort_values("macro-F1", ascending=False).set_index("run") if rows else frame
+
+
+def _trained_on(run: Run) -> str:
+    """The sentences and labels of a run: rows that differ here answer different questions."""
+    words = f"{run.data.get('train_used', '?')} sentences, {Path(run.dials['DATA']).name}"
+    if noise := run.dials.get("LABEL_NOISE"):
+        words += f", {noise:.0%} of labels wrong" + (", validation too" if run.dials.get("NOISY_VALIDATION") else "")
+    return "; ".join([words, *run.departures])
+
+
+def validation_and_test(run: Run) -> pd.DataFrame:
+    """Scores on the validation part, which guided choices, beside the test part, which did not.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows ``validation`` and ``test``.
+    """
+    test, final = run.test or {}, run.final
+    return pd.DataFrame.from_dict(
+        {
+            "validation": {
+                "accuracy": number(final.get("val_accuracy"), 3) + _interval(final.get("val_accuracy_interval")),
+                "macro-F1": number(final.get("val_f1_macro"), 3) + _interval(final.get("val_f1_macro_interval")),
+                "sentences": final.get("val_size", ""),
+                "opened": "after every epoch",
+            },
+            "test": {
+                "accuracy": number(test.get("accuracy"), 3) + _interval(test.get("accuracy_interval")),
+                "macro-F1": number(test.get("f1_macro"), 3) + _interval(test.get("f1_macro_interval")),
+                "sentences": test.get("size", ""),
+                "opened": test.get("opened", "never"),
+            },
+        },
+        orient="index",
+    )
+
+
+def _interval(ends: list[float] | None, sign: str = "") -> str:
+    return "" if ends is None else f" ({ends[0]:{sign}.2f} to {ends[1]:{sign}.2f})"
+
+
+def verdict_text(run: Run) -> str:
+    """The verdict with its reasons, the next dial and what other runs have tried, as plain lines."""
+    found = run.diagnosis
+    next_dial = f"Next dial: {found['next_dial']} {diagnosis.tried(run, readable_runs()[0])}".rstrip()
+    return "\n".join([f"Verdict: {found['verdict']}", *found["reasons"], next_dial])

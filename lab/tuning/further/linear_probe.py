@@ -1,0 +1,166 @@
+"""Compute what the encoder makes of each sentence once, and train a linear head on that.
+
+A head on a frozen encoder sees the same numbers for a sentence in every epoch. So they need to be computed only once;
+what is left is a small linear problem, which scikit-learn solves to its end in moments.
+"""
+
+import dataclasses
+import time
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+from datasets import Dataset
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
+
+from tuning.data.loading import load, split, subset
+from tuning.dials import EVERYTHING
+from tuning.encoder import finding as encoders
+from tuning.encoder import freezing
+from tuning.encoder.pooling_head import BertMeanPoolingForSequenceClassification, mean_of_tokens
+from tuning.further.options import dials_from
+from tuning.runs import metrics
+from tuning.runs.record import Run
+from tuning.training.fit import EVAL_BATCH, NUMBER_FORMATS, encoder_of, tokenise, tokenise_splits
+from tuning.training.speed import embedding_rows
+
+MOST_ROUNDS = 2_000
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearHead:
+    """A linear head on features that were computed once.
+
+    Attributes
+    ----------
+    parameters : int
+        Weights that were learned.
+    feature_seconds, head_seconds : float
+        Computing the features of all sentences, and training the head.
+    scores : tuning.runs.metrics.Scores
+        On validation.
+    logits : numpy.ndarray of shape (validation sentences, labels)
+    ids : list
+        Of the validation sentences, in the order of the logits.
+    """
+
+    parameters: int
+    feature_seconds: float
+    head_seconds: float
+    scores: metrics.Scores
+    logits: np.ndarray
+    ids: list
+
+
+@torch.inference_mode()
+def features(model: PreTrainedModel, tokens: Dataset, tokenizer: PreTrainedTokenizerBase, precision: str) -> np.ndarray:
+    """What the head reads of each sentence: the mean of its tokens, or the first token, after the last block.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+    tokens : datasets.Dataset
+    tokenizer : transformers.PreTrainedTokenizerBase
+    precision : str
+        Number format, as in training.
+
+    Returns
+    -------
+    numpy.ndarray of shape (sentences, width), float32
+        In evaluation mode, in the order of `tokens`.
+    """
+    model.eval()
+    collate = DataCollatorWithPadding(tokenizer)
+    kept = tokens.select_columns(["input_ids", "attention_mask"])
+    lengths = np.array([len(row) for row in tokens["input_ids"]])
+    order = np.argsort(lengths, kind="stable")
+    dtype = NUMBER_FORMATS.get(precision, torch.float32)
+    # GPT-2 and its kin, whose head is called score, read from left to right: their first token knows no sentence.
+    pools = isinstance(model, BertMeanPoolingForSequenceClassification) or hasattr(model, "score")
+    vectors = []
+    for start in range(0, len(order), EVAL_BATCH):
+        batch = collate(kept[order[start : start + EVAL_BATCH].tolist()]).to(model.device)
+        with torch.autocast(model.device.type, dtype=dtype, enabled=precision != "fp32"):
+            hidden = model.base_model(**batch).last_hidden_state
+        vectors.append((mean_of_tokens(hidden, batch["attention_mask"]) if pools else hidden[:, 0]).float().cpu())
+    return torch.cat(vectors).numpy()[np.argsort(order)]
+
+
+def linear_head(run_1: Run) -> LinearHead:
+    """Train a linear head on the encoder, data and sentences of Run 1.
+
+    Parameters
+    ----------
+    run_1 : Run
+        Whose encoder is used as it was before training.
+
+    Returns
+    -------
+    LinearHead
+    """
+    dials = dials_from(run_1.dials)
+    model, tokenizer = encoders.build(encoder_of(run_1), run_1.seed)
+    tokens = tokenise_splits(split(load(dials.DATA, dials.AGREEMENT)), tokenizer, dials)
+    began = time.perf_counter()
+    train, validation = (
+        features(model, part, tokenizer, run_1.machine["precision"]) for part in (tokens.train, tokens.validation)
+    )
+    computed = time.perf_counter()
+    head = make_pipeline(StandardScaler(), LogisticRegression(max_iter=MOST_ROUNDS))
+    head.fit(train, tokens.train["labels"])
+    ended = time.perf_counter()
+    logits = head.predict_log_proba(validation)
+    fitted = head[-1]
+    return LinearHead(
+        parameters=fitted.coef_.size + fitted.intercept_.size,
+        feature_seconds=computed - began,
+        head_seconds=ended - computed,
+        scores=metrics.score(logits, tokens.validation["labels"]),
+        logits=logits,
+        ids=list(tokens.validation["id"]),
+    )
+
+
+def trade(run_1: Run, runs: Mapping[str, Run], head: LinearHead) -> pd.DataFrame:
+    """What each way of freezing learns, holds in memory, takes and reaches.
+
+    Parameters
+    ----------
+    run_1 : Run
+        All weights learn.
+    runs : mapping of str to Run
+        By what learns, one of ``tuning.dials.TRAINED_PARTS``.
+    head : LinearHead
+
+    Returns
+    -------
+    pandas.DataFrame
+        Trainable ``parameters``, ``memory (MB)`` that training holds, its ``seconds``, and ``macro-F1``. Seconds are
+        those of training; for features computed once, those of computing them and of the head.
+    """
+    dials, encoder = dials_from(run_1.dials), encoder_of(run_1)
+    splits = split(load(dials.DATA, dials.AGREEMENT))
+    seen = tokenise_splits(splits, encoders.tokenizer(encoder), dials).seen()
+    rows = {}
+    for trained, run in {**runs, EVERYTHING: run_1}.items():
+        model, tokenizer = encoders.build(encoder, run.seed)
+        freezing.freeze(model, encoder, trained)
+        tokens = tokenise(subset(splits.train, dials.BATCH_SIZE), tokenizer, dials.MAX_LENGTH, by_length=False)
+        batch = DataCollatorWithPadding(tokenizer)(tokens.select_columns(["input_ids", "attention_mask", "labels"])[:])
+        rows[trained] = {
+            "parameters": f"{freezing.learning_parameters(model):,}",
+            "memory (MB)": round(freezing.memory(model, batch, embedding_rows.unused_weights(model, seen)).total),
+            "seconds": round(run.timing["train_seconds"], 1),
+            "macro-F1": round(run.final["val_f1_macro"], 3),
+        }
+    rows["features once, linear head"] = {
+        "parameters": f"{head.parameters:,}",
+        "memory (MB)": round(freezing.BYTES * model.num_parameters() / 1e6),
+        "seconds": round(head.feature_seconds + head.head_seconds, 1),
+        "macro-F1": round(head.scores.f1_macro, 3),
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")

@@ -1,0 +1,442 @@
+"""Execute a notebook without a screen: ``python3 workshop.py run`` ends here.
+
+The dials are checked before anything runs; a progress bar shows the cell under way and, while it trains, its progress
+line.
+
+A run checks the machine: the whole notebook at its default dials, whatever a learner has typed into it, with records in
+a folder that no log, worksheet, checkpoint or last run of a learner counts. With ``--mine`` it is the learner's own.
+"""
+
+import argparse
+import ast
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+from tqdm import tqdm
+
+from tuning import folders
+from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
+from tuning.errors import DialError, WorkshopError, nearest
+from tuning.evidence.predictions import CALL_WORDS
+from tuning.files import free_name, sign, write_whole
+from tuning.notebook import pasted_text
+from tuning.notebook.notebooks import read_notebook
+from tuning.notebook.session import notebook_file
+from tuning.runs.record import BACKUP_NOTEBOOK, COMPARISON_FILE, FURTHER_NOTEBOOK, Run, copy_results, make_room_in
+
+NOTEBOOKS = ("01", "02", "03", "04")
+# What a learner types into cells, as it is published: a check takes nothing of it.
+PUBLISHED = {
+    "PREDICTION": "",
+    "PREDICTED_F1": None,
+    "BECAUSE": "",
+    "GROUP_LINE": "",
+    "OPEN_TEST": "",
+    "GROUP_NAME": "",
+    "WITH_WEIGHTS": False,
+    "COME_BACK": False,
+    "EXPORT": False,
+}
+PREDICTIONS = ("PREDICTION", "PREDICTED_F1", "BECAUSE")
+BOARD_NOTEBOOK = "03"
+LAST_RESULT = '[folder.name for folder in __import__("tuning.runs.record", fromlist=["run"]).results_here()[-1:]]'
+
+
+class _Client(PapermillNotebookClient):
+    """Papermill's client, with the text of display updates beside the progress bar, and Ctrl-C as the stop button."""
+
+    stopped = False
+
+    def create_kernel_manager(self) -> Any:
+        """Make the kernel's manager; where even this machine's own address is switched off, they talk through files."""
+        manager = super().create_kernel_manager()
+        if hasattr(socket, "AF_UNIX") and not _own_address_works():
+            # A short path: the system allows about a hundred characters.
+            self._meeting_place = tempfile.TemporaryDirectory(prefix="kernel-", ignore_cleanup_errors=True)
+            manager.transport, manager.ip = "ipc", str(Path(self._meeting_place.name) / "ipc")
+        return manager
+
+    def process_message(self, message: dict, *args: Any, **kwargs: Any) -> Any:
+        """Handle a kernel's message; a changing line of text goes to the bar."""
+        bar = self.nb_man.pbar
+        if bar is not None and message["msg_type"] == "update_display_data":
+            lines = message["content"]["data"].get("text/plain", "").splitlines()
+            if lines and "image/png" not in message["content"]["data"]:
+                bar.set_postfix_str(lines[0], refresh=True)
+        return super().process_message(message, *args, **kwargs)
+
+    def execute_cell(self, cell: nbformat.NotebookNode, cell_index: int, *args: Any, **kwargs: Any) -> Any:
+        """Execute a cell; the bar carries its id."""
+        bar = self.nb_man.pbar
+        if bar is not None and cell.cell_type == "code":
+            bar.set_description_str(f"{cell.get('id', ''):22s}")
+            bar.set_postfix_str("")
+        executed = cell
+        try:
+            if not self.stopped:
+                executed = super().execute_cell(cell, cell_index, *args, **kwargs)
+        except CellExecutionError:
+            if not self.stopped:
+                raise
+        if self.stopped:
+            raise KeyboardInterrupt
+        return executed
+
+    @contextlib.contextmanager
+    def ctrl_c_as_stop_button(self) -> Iterator[None]:
+        """Let the first Ctrl-C interrupt the cell under way, so that it can keep its work; a second one is as usual."""
+
+        def press(number: int, frame: object) -> None:
+            signal.signal(signal.SIGINT, usual)
+            self.stopped = True
+            tqdm.write(
+                "Stopping. A run in training is measured and kept first; Ctrl-C again leaves at once.", file=sys.stderr
+            )
+            # Without a loop no cell is under way, and the next one does not start.
+            with contextlib.suppress(RuntimeError):
+                loop = asyncio.get_running_loop()
+                loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self.km.interrupt_kernel()))
+
+        usual = signal.signal(signal.SIGINT, press)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, usual)
+
+    def papermill_execute_cells(self) -> None:
+        """Execute all cells; then ask the kernel for its last result: another kernel may fill the same folder."""
+        with self.ctrl_c_as_stop_button():
+            super().papermill_execute_cells()
+        question = self.kc.execute("", silent=True, user_expressions={"last": LAST_RESULT})
+        answer = self.wait_for_reply(question)["content"]["user_expressions"]["last"]
+        # A kernel that cannot import the package has no result, and its first cell has said why.
+        found = answer["data"]["text/plain"] if answer["status"] == "ok" else "[]"
+        self.nb.metadata["results"] = ast.literal_eval(found)
+
+
+def _own_address_works() -> bool:
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(server.getsockname(), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+class _Engine(NBClientEngine):
+    """Papermill's engine with the client above."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **kwargs: Any) -> nbformat.NotebookNode:
+        """Run all cells of the notebook in one kernel."""
+        client = _Client(
+            nb_man,
+            kernel_name=kernel_name,
+            startup_timeout=kwargs["start_timeout"],
+            timeout=None,
+            # Else the kernel warns in the middle of the progress bar that its connection, which never leaves this
+            # machine, is not encrypted; and, after a second Ctrl-C, that nobody takes its last answer, with a
+            # traceback. What goes wrong in a cell comes another way.
+            extra_arguments=["--log-level=CRITICAL"],
+        )
+        return client.execute()
+
+
+@contextlib.contextmanager
+def apart_from_the_learner() -> Iterator[None]:
+    """Inside, and in kernels started inside, runs and papers lie in ``lab/runs/check`` and not among the learner's."""
+    place = folders.runs() / folders.CHECK
+    own = {"WORKSHOP_RUNS": place, "WORKSHOP_WORK": place / "my_work", "WORKSHOP_SHARE": place / "share"}
+    before = {name: os.environ.get(name) for name in own}
+    os.environ.update({name: str(path) for name, path in own.items()})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None, mine: bool = False) -> Path:
+    """Execute a notebook from its first cell to its last.
+
+    Parameters
+    ----------
+    number : str
+        ``"01"`` to ``"04"``.
+    settings : dict
+        Dials to set, by name; for notebook 03 only ``SHARED``, a file or folder with share lines; for notebook 04
+        ``OPTION`` and its other settings, and dials for the run that it starts from. In 01 and 02 also the prediction
+        (``PREDICTION``, ``PREDICTED_F1``, ``BECAUSE``).
+    out : pathlib.Path, optional
+        Folder for the executed notebook, ``run.json`` and ``predictions.csv``; by default the folder of the new run.
+    mine : bool
+        Take what a learner has typed into the notebook; otherwise every dial that is not set has its default.
+
+    Returns
+    -------
+    pathlib.Path
+        That folder.
+
+    Raises
+    ------
+    DialError
+        Before anything runs, if a setting's name or value cannot be used.
+    RunError
+        Before anything runs, if nothing can be written where the results go.
+    WorkshopError
+        Before anything runs, if the notebook is damaged; or if a cell fails, with its own line.
+    """
+    typed = _predicted(number, settings)
+    settings = {name: value for name, value in settings.items() if name not in typed}
+    given = parameters(number, settings)
+    if not mine:
+        given, typed = _defaults(number) | given, PUBLISHED | typed
+    elif given:
+        # The stored words were about the dials in the notebook.
+        typed = {name: PUBLISHED[name] for name in PREDICTIONS} | typed
+    source = notebook_file(number)
+    read_notebook(source, tagged=True)
+    make_room_in(out or folders.runs())
+    papermill_engines.register("workshop", _Engine)
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    # After a second Ctrl-C nobody waits for the cell any more, which asyncio would tell with a traceback.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    # In a place of its own while it grows: a second one may be executed at the same time, and either may be killed.
+    with tempfile.TemporaryDirectory(prefix="notebook-") as growing:
+        executed, start = Path(growing) / source.name, Path(growing) / "start.ipynb"
+        start.write_text(retyped(source.read_text(encoding="utf-8"), typed), encoding="utf-8")
+        try:
+            notebook = papermill.execute_notebook(
+                start,
+                executed,
+                parameters=given,
+                engine_name="workshop",
+                kernel_name="python3",
+                language="python",
+                cwd=folders.LAB,
+                progress_bar={
+                    "bar_format": "{desc} {n_fmt}/{total_fmt} cells  {elapsed}  {postfix}",
+                    "dynamic_ncols": True,
+                },
+            )
+        except PapermillExecutionError as problem:
+            kept = (out or folders.runs()) / f"{source.stem}.failed.ipynb"
+            write_whole(kept, executed.read_text(encoding="utf-8"))
+            raise WorkshopError(_failure(problem, kept)) from None
+        except KeyboardInterrupt:
+            if executed.is_file():
+                kept = (out or folders.runs()) / f"{source.stem}.stopped.ipynb"
+                write_whole(kept, executed.read_text(encoding="utf-8"))
+                raise KeyboardInterrupt(f"The cells that were run are in {folders.short(kept)}") from None
+            raise
+        except DeadKernelError:
+            raise WorkshopError(
+                "the notebook's kernel was ended by the system, most likely for lack of memory. Close other programs,"
+                ' turn BATCH_SIZE or MAX_LENGTH down, set MODEL = "embedded", or take the backup lab (notebook 02).'
+                " Run it again to go on after the last whole epoch."
+            ) from None
+        results = [folders.runs() / name for name in notebook.metadata["results"]]
+        folder = out or (results[-1] if results else folders.runs())
+        kept = free_name(folder / source.name)
+        write_whole(kept, executed.read_text(encoding="utf-8"))
+        sign(kept)
+    if results and out:
+        copy_results(results[-1], out)
+    return folder
+
+
+def _defaults(number: str) -> dict[str, Any]:
+    """Every dial of a notebook with its default."""
+    if number == BOARD_NOTEBOOK:
+        return {}
+    dials = {BACKUP_NOTEBOOK: SgdDials, FURTHER_NOTEBOOK: FurtherDials}.get(number, Dials)()
+    values = {name: getattr(dials, name) for name in dials.settable()}
+    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
+
+
+def _predicted(number: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """The prediction among the settings, checked.
+
+    Raises
+    ------
+    DialError
+        If the word is none of the four, or the number no score.
+    """
+    if number not in ("01", BACKUP_NOTEBOOK):
+        return {}
+    given = {name: settings[name] for name in PREDICTIONS if name in settings}
+    if "PREDICTION" in given and (word := given["PREDICTION"].strip().lower()) not in CALL_WORDS:
+        raise DialError(f"PREDICTION={word[:30]}: write one of these words: {', '.join(CALL_WORDS)}.")
+    if "PREDICTED_F1" in given:
+        try:
+            score = float(given["PREDICTED_F1"])
+        except ValueError:
+            score = -1.0
+        if not 0 <= score <= 1:
+            raise DialError(f"PREDICTED_F1={given['PREDICTED_F1'][:30]}: write a number from 0 to 1, such as 0.7.")
+        given["PREDICTED_F1"] = score
+    return given
+
+
+def retyped(text: str, typed: Mapping[str, Any]) -> str:
+    """Write values into the cells of a notebook where a learner types them.
+
+    Parameters
+    ----------
+    text : str
+        The notebook's file.
+    typed : mapping
+        Names that cells set at their top level, and values.
+
+    Returns
+    -------
+    str
+    """
+    notebook = nbformat.reads(text, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.source = _with_values(cell.source, typed)
+    return nbformat.writes(notebook)
+
+
+def _with_values(source: str, typed: Mapping[str, Any]) -> str:
+    if (name := pasted_text.name_in(source)) in typed:
+        return f"{source.splitlines()[0]}\n{typed[name]}\n"
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError:
+        return source
+    lines = source.splitlines()
+    for one in reversed(statements):
+        if isinstance(one, ast.Assign) and isinstance(name := one.targets[0], ast.Name) and name.id in typed:
+            lines[one.lineno - 1 : one.end_lineno] = [f"{name.id} = {typed[name.id]!r}"]
+    return "\n".join(lines)
+
+
+def parameters(number: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Check the settings of a notebook before anything runs.
+
+    Raises
+    ------
+    DialError
+        If a name or a value cannot be used.
+    """
+    if number == BOARD_NOTEBOOK:
+        return _board_parameters(settings)
+    if number == FURTHER_NOTEBOOK:
+        return _further_parameters(settings)
+    dials = (SgdDials if number == BACKUP_NOTEBOOK else Dials).from_settings(settings)
+    return {name: getattr(dials, name) for name in settings}
+
+
+def _board_parameters(settings: dict[str, Any]) -> dict[str, Any]:
+    for name, value in settings.items():
+        if name != "SHARED":
+            hint = nearest(name, ["SHARED"])
+            raise DialError(
+                f"{name} is no setting of notebook {BOARD_NOTEBOOK}.{hint} It has one: SHARED=<file or folder>."
+            )
+        if not Path(value).expanduser().exists():
+            raise DialError(f"SHARED={value}: there is no such file or folder.")
+    return {name: str(Path(value).expanduser().resolve()) for name, value in settings.items()}
+
+
+def _further_parameters(settings: dict[str, Any]) -> dict[str, Any]:
+    """Notebook 04 has settings of its own; dials of notebook 01 say what kind of run it starts from."""
+    own, dials = FurtherDials.names(), Dials.names()
+    for name in settings:
+        if name not in own and name not in dials:
+            hint = nearest(name, [*own, *dials])
+            raise DialError(
+                f"{name} is no setting of notebook {FURTHER_NOTEBOOK}.{hint} It has {', '.join(own)}, and takes the"
+                " dials of notebook 01 for the run to start from."
+            )
+    given = {name: value for name, value in settings.items() if name in own}
+    start = {name: value for name, value in settings.items() if name not in own}
+    checked = FurtherDials(**given | ({"DIALS": start} if start else {}))
+    return {name: getattr(checked, name) for name in (*given, *(["DIALS"] if start else []))}
+
+
+def _failure(problem: PapermillExecutionError, kept: Path) -> str:
+    where = f"The notebook as far as it ran: {folders.short(kept)}"
+    if problem.ename.endswith("Error") and issubclass(_known(problem.ename), WorkshopError):
+        return f"{problem.evalue} {where}"
+    return f"a cell failed with {problem.ename}: {problem.evalue.splitlines()[0] if problem.evalue else ''}. {where}"
+
+
+def _known(name: str) -> type:
+    from tuning import errors
+
+    return getattr(errors, name, Exception)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line of ``workshop.py run``; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="workshop.py run", description="Execute a notebook without a screen.")
+    parser.add_argument("--notebook", default="01", choices=NOTEBOOKS, help="which notebook (default: 01)")
+    parser.add_argument("--preset", metavar="P", help="TOO_LOW, JUST_RIGHT, TOO_HIGH, or a learning rate")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a dial, such as EPOCHS=3")
+    parser.add_argument("--fresh", action="store_true", help="throw away a half-finished run of the same dials")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results")
+    parser.add_argument("--mine", action="store_true", help="a run of your own, with what you typed into the notebook")
+    options = parser.parse_args(argv)
+    try:
+        settings = parse_settings(options.set) | ({"LR_PRESET": options.preset} if options.preset else {})
+        settings |= {"FRESH": "True"} if options.fresh else {}
+        out = options.out.resolve() if options.out else None
+        # Notebook 03 trains nothing: it shows the runs that are here.
+        mine = options.mine or options.notebook == BOARD_NOTEBOOK
+        with contextlib.nullcontext() if mine else apart_from_the_learner():
+            report(run_notebook(options.notebook, settings, out, mine))
+        if not mine:
+            print("A check of the machine, which no log, worksheet or checkpoint counts. --mine makes a run yours.")
+    except WorkshopError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except OSError as problem:
+        if problem.errno != errno.ENOSPC:
+            raise
+        print("error: the disk is full. Free some space, then run this again.", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stopped:
+        print(*filter(None, ["Stopped by hand.", str(stopped)]), file=sys.stderr)
+        return 130
+    return 0
+
+
+def report(folder: Path) -> None:
+    """Print the before/after table, the verdict and the worksheet's row of the run in a folder."""
+    from tuning.evidence import baseline_row, before_after, verdict_text, worksheet_row
+
+    if (folder / "run.json").is_file():
+        run = Run.load(folder)
+        print(f"Encoder: {run.encoder['name']} ({run.encoder['source']})")
+        print(before_after(run).to_string())
+        print(verdict_text(run))
+        print(baseline_row(run), worksheet_row(run), sep="\n")
+    if (folder / COMPARISON_FILE).is_file():
+        print((folder / COMPARISON_FILE).read_text(encoding="utf-8").rstrip())
+    print(f"Everything is in {folders.short(folder)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What goes from group to group: share lines, the board, the clinic and the slide of results."""

@@ -1,0 +1,442 @@
+"""The class board: the runs of a whole room as tables.
+
+Every table takes the runs as `collect` gives them. Only runs that differ in nothing but learning rate and seed are
+compared with each other; the others are named with what is different, and runs of the backup lab stand apart, unless
+the whole room has used it. Pictures are in `tuning.room.board_figures`, the clinic's answers in
+`tuning.room.clinic_board`.
+"""
+
+import dataclasses
+import os
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tuning import folders
+from tuning.dials import PRESETS, FrozenDials, SgdDials
+from tuning.errors import RunError, ShareError
+from tuning.evidence.experiment_log import number, signed
+from tuning.evidence.predictions import prediction_of
+from tuning.room import share
+from tuning.room.clinic import Score
+from tuning.room.share import Gathered, Shared
+from tuning.runs.diagnosis import room_word
+from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
+
+BUDGET = 4_800
+COLUMNS = ("Group", "LR preset", "LR value", "Val loss", "Accuracy", "F1-macro", "Gen. gap", "In one word")
+OWN_RATE = "own"
+# The first two may differ between runs that are compared; the others have been turned into data, encoder and precision.
+_NOT_THE_SAME = {"LR_PRESET", "GROUP", "DATA", "AGREEMENT", "MODEL", "PRECISION"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Board:
+    """The runs of a room, sorted.
+
+    Attributes
+    ----------
+    compared : list of Shared
+        Runs of one lab that differ in learning rate and seed alone, by preset, then by name.
+    apart : list of tuple
+        A run of the same lab that is not comparable, and what is different.
+    backup : list of Shared
+        Runs of the backup lab, where the main lab has runs too.
+    refused : list of tuple of str
+        Where a bad line began, and the reason.
+    scores : list of Score
+        Answers in the clinic, one per visitor.
+    repeated : int
+        Copies of lines that were there already.
+    """
+
+    compared: list[Shared]
+    apart: list[tuple[Shared, str]]
+    backup: list[Shared]
+    refused: list[tuple[str, str]]
+    scores: list[Score]
+    repeated: int = 0
+
+    def one_lab(self) -> list[Shared]:
+        """All runs of the lab that is compared, comparable or not."""
+        return [*self.compared, *(shared for shared, _ in self.apart)]
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.compared)} runs can be compared, {len(self.apart)} differ in more than learning rate and seed,"
+            f"\n{len(self.backup)} come from the backup lab, {len(self.refused)} lines cannot be used;"
+            f" {len(self.scores)} people have sent their answers in the clinic."
+            f"{self._silent()}"
+        )
+
+    def _silent(self) -> str:
+        """Which groups have sent nothing, up to the highest number that was seen; and copies that count once."""
+        numbers = {shared.run.dials.get("GROUP") for shared in [*self.one_lab(), *self.backup]} - {None}
+        missing = [str(number) for number in range(1, max(numbers, default=0)) if number not in numbers]
+        told = f"\nNo line from GROUP {', '.join(missing)}." if missing else ""
+        return told + (f"\nCame more than once and count once: {self.repeated}." if self.repeated else "")
+
+
+def collect(source: str = "") -> Board:
+    """Read what the room has shared.
+
+    Parameters
+    ----------
+    source : str
+        A whole chat with share lines in it; or the path of a file or folder; or nothing, for the runs on this machine.
+
+    Returns
+    -------
+    Board
+
+    Raises
+    ------
+    ShareError
+        If the source is none of these.
+    """
+    source = source.strip()
+    if not source:
+        return sort(local_runs())
+    # Windows copies a path with quotation marks around it.
+    path = os.path.expanduser(source.strip('"'))
+    # Unlike its twin in pathlib, this is also silent about a text that is no possible name.
+    if os.path.exists(path):
+        found, missing = _from_path(Path(path)), f"{folders.short(path)} has no share line and no run in it."
+    else:
+        found = share.gather(source)
+        missing = "SHARED has no share line in it, and there is no file or folder of that name."
+    if found == Gathered():
+        raise ShareError(missing)
+    return sort(found)
+
+
+def local_runs() -> Gathered:
+    """The runs on this machine, own and adopted, as if they had been shared."""
+    runs, damaged = readable_runs()
+    found = Gathered(refused=[(folder, f"cannot be read: {reason}") for folder, reason in damaged])
+    for run in runs:
+        made = prediction_of(run) or {"word": None, "f1": None}
+        found.add(Shared(adopted_from(run) or _local_name(run), run, made["word"], made["f1"]), run.run_id)
+    return found
+
+
+def _from_path(path: Path) -> Gathered:
+    """Lines in a file or folder, or the records of a folder of runs, such as a sweep's."""
+    records = sorted(path.glob("*/run.json"))
+    if not records:
+        return share.gather_files(path)
+    found = Gathered()
+    for record in records:
+        try:
+            run = Run.load(record)
+        except RunError as problem:
+            found.refused.append((record.parent.name, f"cannot be read: {problem}"))
+        else:
+            found.add(Shared(_local_name(run), run), run.run_id)
+    return found
+
+
+def _local_name(run: Run) -> str:
+    group = run.dials["GROUP"]
+    return "here" if group is None else f"group {group}"
+
+
+def sort(found: Gathered) -> Board:
+    """Separate what can be compared from what cannot."""
+    backup = [shared for shared in found.shared if shared.run.notebook == BACKUP_NOTEBOOK]
+    main = [shared for shared in found.shared if shared.run.notebook != BACKUP_NOTEBOOK]
+    if not main:
+        # A whole room without the main lab still has a board.
+        main, backup = backup, []
+    settings = Counter(tuple(_setting(shared.run).items()) for shared in main)
+    usual = dict(settings.most_common(1)[0][0]) if settings else {}
+    encoders = {shared.run.encoder["revision"]: shared.run.encoder["name"] for shared in main}
+    told = [(shared, _difference(shared.run, usual, encoders)) for shared in main]
+    return Board(
+        sorted([shared for shared, difference in told if not difference], key=_order),
+        [(shared, difference) for shared, difference in told if difference],
+        sorted(backup, key=_order),
+        found.refused,
+        found.scores,
+        len(found.repeated),
+    )
+
+
+def results(board: Board) -> pd.DataFrame:
+    """The runs that can be compared, in the columns of the slide.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per run.
+    """
+    return pd.DataFrame([_row(shared) for shared in board.compared], columns=COLUMNS)
+
+
+def summary(board: Board) -> pd.DataFrame:
+    """The same columns with one row per preset or rate, for a board of very many runs.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Medians; *Group* has the number of runs, *In one word* the most frequent word.
+    """
+    rows = []
+    for (preset, rate), members in by_rate(board).items():
+        finals = [one.run.final for one in members]
+        words = Counter(room_word(one.run) for one in members)
+        rows.append(
+            {
+                "Group": f"{len(members)} run{'s' if len(members) > 1 else ''}",
+                "LR preset": preset,
+                "LR value": f"{rate:g}",
+                "Val loss": number(_median(finals, "val_loss"), 2),
+                "Accuracy": number(_median(finals, "val_accuracy"), 2),
+                "F1-macro": number(_median(finals, "val_f1_macro"), 2),
+                "Gen. gap": signed(_median(finals, "gap_accuracy"), 2),
+                "In one word": words.most_common(1)[0][0],
+            }
+        )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _median(finals: list[dict[str, Any]], key: str) -> float | None:
+    values = [final[key] for final in finals if final.get(key) is not None]
+    return float(np.median(values)) if values else None
+
+
+def not_comparable(board: Board) -> pd.DataFrame:
+    """Runs that stand apart, with the reason.
+
+    Returns
+    -------
+    pandas.DataFrame
+    """
+    reason = "backup lab: another model, other learning rates, another training loop"
+    rows = [_row(shared) | {"Why apart": difference} for shared, difference in board.apart]
+    rows += [_row(shared) | {"Why apart": reason} for shared in board.backup]
+    return pd.DataFrame(rows, columns=[*COLUMNS, "Why apart"])
+
+
+def refused(board: Board) -> pd.DataFrame:
+    """Lines that could not be used, with one reason each."""
+    return pd.DataFrame([(where, f"It {reason}") for where, reason in board.refused], columns=["where", "reason"])
+
+
+def predictions(board: Board) -> pd.DataFrame:
+    """What the groups predicted beside what happened.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per run that carries a prediction; ``off by`` is result minus prediction in macro-F1.
+    """
+    rows = []
+    for shared in [*board.one_lab(), *board.backup]:
+        if shared.word is None:
+            continue
+        happened, f1 = room_word(shared.run), shared.run.final.get("val_f1_macro")
+        rows.append(
+            {
+                "Group": shared.name,
+                "LR preset": shared.run.preset,
+                "Predicted": shared.word,
+                "Happened": happened,
+                "Right": "yes" if shared.word == happened else "no",
+                "Predicted F1": number(shared.f1, 2),
+                "F1-macro": number(f1, 2),
+                "Off by": "" if None in (shared.f1, f1) else signed(f1 - shared.f1, 2),
+            }
+        )
+    columns = ["Group", "LR preset", "Predicted", "Happened", "Right", "Predicted F1", "F1-macro", "Off by"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def luck(board: Board) -> pd.DataFrame:
+    """How far groups with the same rate lie apart: they differ in their seed alone.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per preset or own rate: runs, different seeds, lowest, mean and highest macro-F1, ``spread`` between the
+        extremes, and the mean width of a single run's own 95% interval, to be read beside it. Runs with one seed
+        repeat each other, so the first of them counts alone.
+    """
+    rows = {}
+    for (preset, rate), members in by_rate(board).items():
+        scored = [one.run for one in members if one.run.final.get("val_f1_macro") is not None]
+        finals = [run.final for run in {run.seed: run for run in reversed(scored)}.values()]
+        scores = [final["val_f1_macro"] for final in finals]
+        widths = [high - low for low, high in filter(None, (final.get("val_f1_macro_interval") for final in finals))]
+        if scores:
+            rows[f"rate {rate:g}" if preset == OWN_RATE else preset] = {
+                "runs": len(scored),
+                "seeds": len(scores),
+                "lowest F1": f"{min(scores):.3f}",
+                "mean F1": f"{np.mean(scores):.3f}",
+                "highest F1": f"{max(scores):.3f}",
+                "spread": f"{max(scores) - min(scores):.3f}" if len(scores) > 1 else "",
+                "one run's interval": f"{np.mean(widths):.3f} wide" if widths else "",
+            }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def by_preset(board: Board) -> dict[str, list[Shared]]:
+    """The comparable runs by preset, presets in the order of the lab, own rates last."""
+    found = {preset: [one for one in board.compared if one.run.preset == preset] for preset in (*PRESETS, OWN_RATE)}
+    return {preset: members for preset, members in found.items() if members}
+
+
+def by_rate(board: Board) -> dict[tuple[str, float], list[Shared]]:
+    """The comparable runs by preset and learning rate, in the order of the board."""
+    found: dict[tuple[str, float], list[Shared]] = {}
+    for one in board.compared:
+        found.setdefault((one.run.preset, one.run.learning_rate), []).append(one)
+    return found
+
+
+def budget(board: Board, passes: int = BUDGET) -> pd.DataFrame:
+    """The budget round: who spent the sentence-passes how, best validation macro-F1 first.
+
+    A run takes part if it spent more than half of the budget and not more than all of it; others are below, with the
+    reason. Runs on other data or another encoder than most are left out, so are those that differ from their dials or
+    had wrong labels, and those with the default number of sentences and epochs: in the backup lab the morning's runs
+    are over the budget, and nobody meant them for it.
+
+    Parameters
+    ----------
+    board : Board
+    passes : int
+        Training sentences times epochs that each group may spend.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``slip`` is macro-F1 on test minus validation: usually negative for the winner, who was chosen on validation.
+    """
+    usual = Counter(_ground(one.run) for one in board.one_lab()).most_common(1)
+    rows = []
+    for one in board.one_lab():
+        final, test = one.run.final, one.run.test or {}
+        meant = _ground(one.run) == usual[0][0] and not (_by_default(one.run) or one.run.apart)
+        if not meant or final.get("val_f1_macro") is None:
+            continue
+        slip = None if test.get("f1_macro") is None else test["f1_macro"] - final["val_f1_macro"]
+        rows.append(
+            {
+                "Group": one.name,
+                "Spent": spent(one.run),
+                "How": _spending(one.run),
+                "Validation F1": round(final["val_f1_macro"], 3),
+                "Test F1": number(test.get("f1_macro"), 3) or "closed",
+                "Slip": signed(slip, 3),
+                "Verdict": _out(spent(one.run), passes),
+            }
+        )
+    frame = pd.DataFrame(rows, columns=["Group", "Spent", "How", "Validation F1", "Test F1", "Slip", "Verdict"])
+    frame = frame.sort_values(["Verdict", "Validation F1"], ascending=[True, False], ignore_index=True)
+    if len(frame) and not frame.loc[0, "Verdict"]:
+        frame.loc[0, "Verdict"] = "winner on validation"
+    return frame
+
+
+def _out(passes_spent: int, passes: int) -> str:
+    """Why a run takes no part in the budget round; empty if it does."""
+    if passes_spent > passes:
+        return "over the budget"
+    return "" if passes_spent > passes / 2 else "half the budget or less"
+
+
+def spent(run: Run) -> int:
+    """Sentence-passes of a run: training sentences times epochs done."""
+    epochs = run.steps[-1]["epoch"] if run.steps else 0
+    return round(run.data.get("train_used", 0) * epochs)
+
+
+def _ground(run: Run) -> tuple[str, str]:
+    """What a budget is spent on: the data and the encoder."""
+    return run.data["sha256"], run.encoder["revision"]
+
+
+def _by_default(run: Run) -> bool:
+    """Nobody chose how many sentences and epochs this run has."""
+    usual, chosen = _kind(run)().as_dict(), _all_dials(run)
+    return all(chosen[name] == usual[name] for name in ("TRAIN_SUBSET", "EPOCHS"))
+
+
+def _order(shared: Shared) -> tuple[Any, ...]:
+    # "Group 10" comes behind "Group 9".
+    name = [part.zfill(9) if part.isdigit() else part for part in re.split(r"(\d+)", shared.name.casefold())]
+    preset = shared.run.preset
+    return PRESETS.index(preset) if preset in PRESETS else len(PRESETS), shared.run.learning_rate, name
+
+
+def _row(shared: Shared) -> dict[str, str]:
+    run, final = shared.run, shared.run.final
+    values = (
+        shared.name,
+        run.preset,
+        f"{run.learning_rate:g}",
+        number(final.get("val_loss"), 2),
+        number(final.get("val_accuracy"), 2),
+        number(final.get("val_f1_macro"), 2),
+        signed(final.get("gap_accuracy"), 2),
+        room_word(run),
+    )
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _kind(run: Run) -> type[FrozenDials] | type[SgdDials]:
+    return SgdDials if run.notebook == BACKUP_NOTEBOOK else FrozenDials
+
+
+def _all_dials(run: Run) -> dict[str, Any]:
+    """The dials of a run; a record from before a dial existed was made with its default."""
+    return _kind(run)().as_dict() | run.dials
+
+
+def _setting(run: Run) -> dict[str, Any]:
+    """Everything that must be equal for two runs of one lab to be compared."""
+    found = {name: value for name, value in _all_dials(run).items() if name not in _NOT_THE_SAME}
+    return found | {
+        "data": run.data["sha256"][:8],
+        "encoder": run.encoder["revision"],
+        "precision": run.machine["precision"],
+        "departures": "; ".join(run.departures) or "none",
+        "adapter": " ".join(map(str, (run.adapter or {"": "none"}).values())),
+    }
+
+
+def _difference(run: Run, usual: dict[str, Any], encoders: dict[str, str]) -> str:
+    """What is different, an encoder by its name; two of one name by their revisions as well."""
+    setting, usual = _setting(run), dict(usual)
+    if setting["encoder"] != usual["encoder"]:
+        revisions = setting["encoder"], usual["encoder"]
+        names = [encoders[revision] for revision in revisions]
+        alike = names[0] == names[1]
+        setting["encoder"], usual["encoder"] = (
+            f"{name} {revision[:7]}" if alike else name for name, revision in zip(names, revisions, strict=True)
+        )
+    told = [
+        f"{name} {setting.get(name)} (most: {usual.get(name)})"
+        for name in setting | usual
+        if setting.get(name) != usual.get(name)
+    ]
+    if run.outcome == "interrupted":
+        told.append("stopped by hand")
+    return ", ".join(told)
+
+
+def _spending(run: Run) -> str:
+    rate = run.preset if run.preset in PRESETS else f"rate {run.learning_rate:g}"
+    usual = _kind(run)().as_dict()
+    named = {*_NOT_THE_SAME, "TRAIN_SUBSET", "EPOCHS", "SCHEDULER"}
+    changed = [
+        f"{name} {value}" for name, value in _all_dials(run).items() if name not in named and value != usual.get(name)
+    ]
+    spending = f"{run.data.get('train_used', 0)} sentences x {run.dials['EPOCHS']} epochs"
+    return ", ".join([spending, rate, run.dials["SCHEDULER"], *changed])

@@ -1,0 +1,454 @@
+"""The arithmetic of every score the workshop shows: accuracy, macro-F1, loss, their intervals and the gap.
+
+Pure numpy and scipy, so that the backup lab can use it without torch. The `evaluate` adapter for the Trainer is
+`tuning.training.evaluation`. :func:`compare` holds two recorded runs against each other, sentence by sentence.
+
+The *generalisation gap* has one definition everywhere: training accuracy minus validation accuracy, both measured after
+training, in evaluation mode, on fixed subsets.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy  # and not its parts: scipy.stats is loaded when it is used, which keeps the first cell quick
+
+from tuning.data.labels import LABELS
+from tuning.errors import RunError
+from tuning.runs.record import Run, load_predictions
+
+# Training sentences on which training scores are measured.
+CHECK_SIZE = 300
+BOOTSTRAP_SAMPLES = 2_000
+CONFIDENCE = 0.95
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """How a set of predictions did on one part of the data.
+
+    Attributes
+    ----------
+    size : int
+        Sentences scored.
+    correct : int
+        Sentences whose most likely label is right.
+    accuracy, f1_macro : float
+        Between 0 and 1.
+    loss : float
+        Mean cross-entropy in nats; NaN where the logits are not finite.
+    f1 : dict of str to float
+        F1 of each label.
+    predicted : dict of str to int
+        How often each label was predicted.
+    mistake_confidence : float or None
+        Mean probability of the label that was predicted, over the sentences on which it is wrong; None where the
+        model makes no mistake, or its logits are not finite.
+    """
+
+    size: int
+    correct: int
+    accuracy: float
+    f1_macro: float
+    loss: float
+    f1: dict[str, float]
+    predicted: dict[str, int]
+    mistake_confidence: float | None = None
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Logarithm of the softmax probabilities.
+
+    Parameters
+    ----------
+    logits : numpy.ndarray of shape (sentences, labels)
+
+    Returns
+    -------
+    numpy.ndarray of the same shape, float64
+    """
+    shifted = logits.astype(np.float64) - np.max(logits, axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def cross_entropy(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Loss of each sentence: minus the log-probability of its true label, in nats.
+
+    Parameters
+    ----------
+    logits : numpy.ndarray of shape (sentences, labels)
+    truth : numpy.ndarray of shape (sentences,), integer
+        Index of the true label in ``tuning.data.loading.LABELS``.
+
+    Returns
+    -------
+    numpy.ndarray of shape (sentences,)
+    """
+    return -log_softmax(logits)[np.arange(len(truth)), truth]
+
+
+def confusion(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Count sentences by true label (rows) and predicted label (columns).
+
+    Returns
+    -------
+    numpy.ndarray of shape (labels, labels), integer
+    """
+    size = len(LABELS)
+    return np.bincount(truth * size + predicted, minlength=size * size).reshape(size, size)
+
+
+def f1_per_label(table: np.ndarray) -> np.ndarray:
+    """F1 of each label from a confusion table: 2 TP / (2 TP + FP + FN), and 0 for a label never seen nor predicted.
+
+    Parameters
+    ----------
+    table : numpy.ndarray of shape (..., labels, labels)
+
+    Returns
+    -------
+    numpy.ndarray of shape (..., labels)
+    """
+    hits = np.diagonal(table, axis1=-2, axis2=-1)
+    total = table.sum(axis=-1) + table.sum(axis=-2)
+    return 2 * hits / np.maximum(total, 1)
+
+
+def score(logits: np.ndarray, truth: Sequence[int] | np.ndarray) -> Scores:
+    """Score predictions against the true labels.
+
+    Parameters
+    ----------
+    logits : numpy.ndarray of shape (sentences, labels)
+    truth : sequence of int, length sentences
+        Index of the true label in ``tuning.data.loading.LABELS``.
+
+    Returns
+    -------
+    Scores
+        From logits that are not finite (a diverged model) the loss is NaN, and the label that ``argmax`` gives counts.
+    """
+    truth = np.asarray(truth, dtype=int)
+    predicted = logits.argmax(axis=-1)
+    table = confusion(truth, predicted)
+    f1 = f1_per_label(table)
+    with np.errstate(invalid="ignore", over="ignore"):
+        loss = float(cross_entropy(logits, truth).mean())
+    return Scores(
+        size=len(truth),
+        correct=int(np.trace(table)),
+        accuracy=float(np.trace(table) / len(truth)),
+        f1_macro=float(f1.mean()),
+        loss=loss if np.isfinite(loss) else float("nan"),
+        f1=dict(zip(LABELS, f1.tolist(), strict=True)),
+        predicted=dict(zip(LABELS, table.sum(axis=0).tolist(), strict=True)),
+        mistake_confidence=mistake_confidence(logits, truth),
+    )
+
+
+def mistake_confidence(logits: np.ndarray, truth: Sequence[int] | np.ndarray) -> float | None:
+    """How sure a model is where it is wrong: the mean probability of its answers to the sentences that it gets wrong.
+
+    Parameters
+    ----------
+    logits : numpy.ndarray of shape (sentences, labels)
+    truth : sequence of int, length sentences
+
+    Returns
+    -------
+    float or None
+        Between one over the number of labels and 1; None without mistakes, or where the logits are not finite.
+    """
+    wrong = logits[logits.argmax(axis=-1) != np.asarray(truth)]
+    if not len(wrong) or not np.isfinite(wrong).all():
+        return None
+    return float(np.exp(log_softmax(wrong).max(axis=-1)).mean())
+
+
+def majority(truth: Sequence[int] | np.ndarray) -> dict[str, float | str]:
+    """Score the model that always says the most frequent label: the row every result is read against.
+
+    Returns
+    -------
+    dict
+        ``label``, ``accuracy`` and ``f1_macro``.
+    """
+    truth = np.asarray(truth, dtype=int)
+    top = int(np.bincount(truth, minlength=len(LABELS)).argmax())
+    always = np.eye(len(LABELS))[np.full(len(truth), top)]
+    scores = score(always, truth)
+    return {"label": LABELS[top], "accuracy": scores.accuracy, "f1_macro": scores.f1_macro}
+
+
+def accuracy_interval(correct: int, size: int) -> tuple[float, float]:
+    """95% interval of an accuracy (Wilson score interval, through scipy).
+
+    Parameters
+    ----------
+    correct, size : int
+        Sentences right, sentences scored.
+    """
+    interval = scipy.stats.binomtest(correct, size).proportion_ci(CONFIDENCE, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def f1_interval(logits: np.ndarray, truth: Sequence[int] | np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """95% interval of macro-F1: percentile bootstrap over sentences, through scipy.
+
+    Parameters
+    ----------
+    logits : numpy.ndarray of shape (sentences, labels)
+    truth : sequence of int
+    seed : int
+        Seed of the resampling, so that the same predictions give the same interval.
+    """
+    truth = np.asarray(truth, dtype=int)
+    pairs = truth * len(LABELS) + logits.argmax(axis=-1)
+
+    def macro_f1(sample: np.ndarray, axis: int = -1) -> np.ndarray:
+        kinds = np.arange(len(LABELS) ** 2)
+        counts = np.stack([(sample == kind).sum(axis=axis) for kind in kinds], axis=-1)
+        return f1_per_label(counts.reshape(*counts.shape[:-1], len(LABELS), len(LABELS))).mean(axis=-1)
+
+    result = scipy.stats.bootstrap(
+        (pairs,),
+        macro_f1,
+        n_resamples=BOOTSTRAP_SAMPLES,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+        vectorized=True,
+        batch=500,
+    )
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def gap_interval(train: Scores, validation: Scores) -> tuple[float, float]:
+    """95% interval of the generalisation gap in accuracy.
+
+    Newcombe's hybrid score interval for the difference of two independent proportions (Newcombe 1998, Statistics in
+    Medicine 17, 873-890, method 10): the Wilson limits of each part, combined by squares.
+    """
+    low_t, high_t = accuracy_interval(train.correct, train.size)
+    low_v, high_v = accuracy_interval(validation.correct, validation.size)
+    gap = train.accuracy - validation.accuracy
+    below = np.hypot(train.accuracy - low_t, high_v - validation.accuracy)
+    above = np.hypot(high_t - train.accuracy, validation.accuracy - low_v)
+    return float(gap - below), float(gap + above)
+
+
+def summary(
+    train: Scores, validation: Scores, logits: np.ndarray, truth: np.ndarray, intervals: bool = True
+) -> dict[str, Any]:
+    """Put the scores of both parts together as the record keeps them, with the gap.
+
+    Parameters
+    ----------
+    train, validation : Scores
+        On the fixed training subset and on validation.
+    logits : numpy.ndarray of shape (validation sentences, labels)
+    truth : numpy.ndarray of int
+        True labels of the validation sentences.
+    intervals : bool
+        With the 95% intervals; without them it is quicker.
+
+    Returns
+    -------
+    dict
+        The keys of ``final`` in ``run.schema.json``, weight movement apart.
+    """
+    scores = {
+        "train_accuracy": train.accuracy,
+        "train_loss": train.loss,
+        "val_accuracy": validation.accuracy,
+        "val_f1_macro": validation.f1_macro,
+        "val_loss": validation.loss,
+        "val_f1": validation.f1,
+        "val_predicted": validation.predicted,
+        "val_mistake_confidence": validation.mistake_confidence,
+        "gap_accuracy": train.accuracy - validation.accuracy,
+        "gap_loss": validation.loss - train.loss,
+        "train_size": train.size,
+        "val_size": validation.size,
+    }
+    if intervals:
+        scores["val_accuracy_interval"] = list(accuracy_interval(validation.correct, validation.size))
+        scores["val_f1_macro_interval"] = list(f1_interval(logits, truth))
+        scores["gap_accuracy_interval"] = list(gap_interval(train, validation))
+    return scores
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Two trained models on the same validation sentences.
+
+    It says which of two *models* is better here. Which of two *settings* is better needs several seeds of each.
+
+    Attributes
+    ----------
+    names : tuple of str
+        What the two are called, first and second.
+    f1 : tuple of float
+        Macro-F1 of each, 0 to 1.
+    interval : tuple of float
+        95% interval of second minus first, by :func:`difference_interval`.
+    only_first, only_second : int
+        Sentences that one model alone has right.
+    p : float
+        McNemar's exact p-value, by :func:`mcnemar`.
+    size : int
+        Sentences compared.
+    """
+
+    names: tuple[str, str]
+    f1: tuple[float, float]
+    interval: tuple[float, float]
+    only_first: int
+    only_second: int
+    p: float
+    size: int
+
+    @property
+    def difference(self) -> float:
+        """Macro-F1 of the second model minus that of the first."""
+        return self.f1[1] - self.f1[0]
+
+    @property
+    def shown(self) -> bool:
+        """Whether the interval leaves out zero."""
+        return self.interval[0] > 0 or self.interval[1] < 0
+
+    @property
+    def sentence(self) -> str:
+        """The result in one plain sentence, in points: hundredths of macro-F1."""
+        first, second = self.names
+        if self.only_first == self.only_second == self.difference == 0:
+            return f"{first} and {second} have the same sentences right: no difference."
+        word = "worse" if self.difference < 0 else "better"
+        low, high = (100 * end for end in self.interval)
+        verdict = "shown" if self.shown else "not shown"
+        return (
+            f"{second} is {word} than {first} by {100 * abs(self.difference):.1f} points of macro-F1;"
+            f" between {low:.1f} and {high:.1f}: {verdict}."
+        )
+
+    def __str__(self) -> str:
+        first, second = self.names
+        p = f"p = {self.p:.3f}" if self.p >= 0.001 else "p < 0.001"
+        return (
+            f"{self.sentence} Of {self.size} sentences, {first} alone has {self.only_first} right and {second} alone"
+            f" {self.only_second} (McNemar's exact test: {p})."
+        )
+
+
+def compare(run_a: Run, run_b: Run, names: tuple[str, str] = ("A", "B")) -> Comparison:
+    """Is the second run's model better than the first's, on the same validation sentences?
+
+    Parameters
+    ----------
+    run_a, run_b : Run
+        With their ``predictions.csv``; the order of the sentences may differ.
+    names : tuple of str
+        What to call them in the sentence.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    RunError
+        If a run's predictions are not here, or the two were validated on other sentences or labels.
+    """
+    first, second = (load_predictions(run).set_index("id") for run in (run_a, run_b))
+    same = first.index.symmetric_difference(second.index).empty
+    if not same or not first["label"].equals(second["label"].reindex(first.index)):
+        raise RunError(
+            f"{run_a.run_id} and {run_b.run_id} were validated on different sentences or labels, so they cannot be"
+            " compared. Choose two runs with the same DATA."
+        )
+    second = second.reindex(first.index)
+    truth = np.array([LABELS.index(label) for label in first["label"]])
+    said = [frame[list(LABELS)].to_numpy().argmax(axis=1) for frame in (first, second)]
+    counts = joint_counts(truth, *said)
+    only_first = int(((said[0] == truth) & (said[1] != truth)).sum())
+    only_second = int(((said[1] == truth) & (said[0] != truth)).sum())
+    return Comparison(
+        names=names,
+        f1=tuple(float(f1) for f1 in _both_f1(counts)),
+        interval=difference_interval(counts),
+        only_first=only_first,
+        only_second=only_second,
+        p=mcnemar(only_first, only_second),
+        size=len(truth),
+    )
+
+
+def joint_counts(truth: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Count sentences by true label and by what each of two models says.
+
+    Parameters
+    ----------
+    truth, first, second : numpy.ndarray of shape (sentences,), integer
+        Label indices.
+
+    Returns
+    -------
+    numpy.ndarray of shape (labels, labels, labels), integer
+        By truth, first model, second model.
+    """
+    size = len(LABELS)
+    cells = (np.asarray(truth) * size + first) * size + second
+    return np.bincount(cells, minlength=size**3).reshape(size, size, size)
+
+
+def _both_f1(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Macro-F1 of both models from joint counts of shape (..., labels, labels, labels)."""
+    return f1_per_label(counts.sum(axis=-1)).mean(axis=-1), f1_per_label(counts.sum(axis=-2)).mean(axis=-1)
+
+
+def difference_interval(counts: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """95% interval of the difference in macro-F1 of two models: paired percentile bootstrap over sentences.
+
+    Sentences are drawn again with replacement, each with both models' answers, so that what makes a sentence hard for
+    both cancels (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). Drawing sentences is the
+    same as drawing the counts of their kinds from a multinomial distribution, which is a hundred times faster.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray of shape (labels, labels, labels)
+        As :func:`joint_counts` gives them.
+    seed : int
+        Seed of the resampling, so that the same predictions give the same interval.
+
+    Returns
+    -------
+    tuple of float
+        Ends of the interval of second minus first.
+    """
+    size = int(counts.sum())
+    drawn = np.random.default_rng(seed).multinomial(size, counts.ravel() / size, size=BOOTSTRAP_SAMPLES)
+    first, second = _both_f1(drawn.reshape(-1, *counts.shape))
+    low, high = np.quantile(second - first, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """McNemar's exact test: could two equally accurate models disagree so unevenly by luck?
+
+    Only the sentences that exactly one model has right count; with equal models each is a fair coin (McNemar 1947,
+    Psychometrika 12, 153-157).
+
+    Parameters
+    ----------
+    only_first, only_second : int
+        Sentences that one model alone has right.
+
+    Returns
+    -------
+    float
+        Two-sided p-value; 1 where the models never disagree.
+    """
+    disagree = only_first + only_second
+    return float(scipy.stats.binomtest(only_first, disagree, 0.5).pvalue) if disagree else 1.0

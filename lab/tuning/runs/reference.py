@@ -1,0 +1,22 @@
+"""Reference runs: what the room will see, recorded once. ``maintain/reference_runs.py`` makes them."""
+
+from tuning import folders
+from tuning.runs.record import Run
+
+FOLDER = folders.ROOT / "assets" / "reference_runs"
+
+
+def load(name: str) -> Run:
+    """Read one reference run.
+
+    Raises
+    ------
+    RunError
+        If it is not there.
+    """
+    return Run.load(FOLDER / f"{name}.json")
+
+
+def names(start: str = "") -> list[str]:
+    """Names of the reference runs that are there, in order, from a given beginning on."""
+    return sorted(path.stem for path in FOLDER.glob(f"{start}*.json"))

@@ -1,0 +1,1 @@
+"""The backup lab: TF-IDF and a linear classifier, trained step by step."""

@@ -1,0 +1,1 @@
+"""What only maintainers run: the materials that are made from the sources and the recorded runs."""

@@ -1,0 +1,1 @@
+"""Leaving one machine: sweeps, several processes, Slurm."""
