@@ -348,7 +348,7 @@ def test_notebooks_02_and_03_run_from_their_first_cell_to_their_last(lab, tmp_pa
 
 
 def test_two_dollar_signs_in_a_table_are_no_formula(lab, tmp_path):
-    """The same table as its bare HTML, which JupyterLab sets as a formula, and as the kernel shows it from its start."""
+    """The same table as bare HTML, which JupyterLab sets as a formula, and as the kernel shows it from its start on."""
     one = lab({})
     sentence = "Profit rose from $4m to $5m in the quarter."
     bare = (
