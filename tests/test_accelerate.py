@@ -13,7 +13,7 @@ from tuning.dials import Dials
 from tuning.training import fit, processes
 from tuning.training.speed.batching import LengthGroupedTrainer
 
-ROOT = Path(fit.__file__).parents[2]
+ROOT = Path(fit.__file__).parents[3]
 CONFIGS = sorted((ROOT / "configs" / "accelerate").glob("*.yaml"))
 DIALS = ("TRAIN_SUBSET=40", "EPOCHS=2", "MAX_LENGTH=24", "PRECISION=fp32", "LR_PRESET=1e-3")
 

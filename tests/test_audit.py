@@ -313,7 +313,7 @@ def test_every_step_is_shown_while_it_works(tmp_path, capsys):
 
 def test_the_audit_needs_nothing_that_the_backup_lab_lacks(tmp_path):
     code = (
-        "import sys; from tuning import audit; code = audit.main([sys.argv[1]]);"
+        "import sys; from tuning.audit import audit; code = audit.main([sys.argv[1]]);"
         "lacking = {'torch', 'transformers', 'datasets', 'safetensors', 'accelerate'} & sys.modules.keys();"
         "print(lacking or '', file=sys.stderr); sys.exit(code or len(lacking))"
     )

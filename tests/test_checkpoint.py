@@ -154,6 +154,14 @@ def test_a_group_without_a_number_that_shares_its_run_is_a_group(make_run, keep_
     assert "[done]     The run is shared with the room" in told
 
 
+@pytest.mark.parametrize("group", [None, 1], ids=["shared", "shared and numbered"])
+def test_who_writes_alone_stays_alone(make_run, keep_run, group):
+    run = keep_run(make_run(dials={"GROUP": group}))
+    share.share_line(run, "Blue 4")
+    write(worksheet.read_worksheet().replace("| Group and preset | |", "| Group and preset | Alone, all three |"))
+    assert "still to run: TOO_LOW, TOO_HIGH" in report("activity-3")
+
+
 def test_a_learner_alone_runs_all_three_presets(make_run, keep_run):
     keep_run(make_run())
     assert "still to run: TOO_LOW, TOO_HIGH" in report("activity-3")

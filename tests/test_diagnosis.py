@@ -152,6 +152,14 @@ def test_a_diverged_run_is_told_where_it_stopped(diverged_run, make_run):
     assert diagnose(make_run(losses=[], epochs=[], outcome="diverged")).verdict == "diverged"
 
 
+@pytest.mark.parametrize(("before", "fell"), [(0.31, True), (0.20, False), (None, False)])
+def test_a_score_below_the_untrained_model_s_is_said(make_run, before, fell):
+    run = make_run(**COLLAPSED)
+    run.baseline["val_f1_macro"] = before
+    told = "The untrained model had a macro-F1 of 0.31: the score fell in training."
+    assert (told in diagnose(run).reasons) == fell
+
+
 def test_a_collapse_names_the_class_and_both_scores(make_run):
     _, reason = diagnose(make_run(**COLLAPSED)).reasons
     assert "says neutral for 100%" in reason

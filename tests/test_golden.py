@@ -31,7 +31,7 @@ CALLS = ("stalled, 0.25", "moving, 0.8", "moving, 0.75", "crashed, 0.3")
 # What changes from day to day, machine to machine, or with the version of a library.
 MASKS = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[+-]\d\d:\d\d|Z)?"), "MOMENT"),
-    (re.compile(r"(?<=illed at )\d\d:\d\d"), "HH:MM"),
+    (re.compile(r"(?<=saved at )\d\d:\d\d"), "HH:MM"),
     (re.compile(re.escape(str(folders.ROOT))), "ROOT"),
 )
 

@@ -3,15 +3,20 @@
 import ast
 import json
 import os
+import re
 
 import nbformat
 import pytest
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
 
 from tuning import folders
 from tuning.dials import Dials, FurtherDials, SgdDials
 from tuning.errors import DialError
+from tuning.evidence import predictions
 from tuning.notebook import headless, pasted_text
 from tuning.notebook.session import notebook_file
+from tuning.runs.diagnosis import diagnose
 from tuning.runs.record import Run, finished_runs
 
 
@@ -54,7 +59,7 @@ def test_what_a_learner_typed_gives_way_and_the_rest_of_the_cell_stays():
         assert all(line in cells[cell.id] for line in kept)
     prediction = next(cell.source for cell in again if cell.id == "prediction")
     assert "PREDICTION = ''" in prediction
-    assert "journal.predict(dials, PREDICTION, PREDICTED_F1, BECAUSE)" in prediction
+    assert "predict(dials, PREDICTION, PREDICTED_F1, BECAUSE)" in prediction
 
 
 @pytest.fixture
@@ -127,3 +132,24 @@ def test_a_checks_run_is_nobody_s(make_run, keep_run):
     assert finished_runs() == []
     assert Run.load(folders.runs() / "check" / make_run().run_id).run_id == make_run().run_id
     assert json.loads((folders.runs() / "check" / make_run().run_id / "run.json").read_text())["outcome"] == "completed"
+
+
+@pytest.mark.parametrize("number", headless.NOTEBOOKS)
+def test_the_progress_bar_shows_words(number):
+    notebook = load_notebook_node(str(notebook_file(number)))
+    with_settings = parameterize_notebook(notebook, {"EPOCHS": 1}, kernel_name="python3", language="python")
+    names = [headless._shown_name(cell) for cell in with_settings.cells]
+    assert "settings" in names
+    assert [name for name in names if not re.fullmatch(r"[a-z]+(-[a-z0-9]+)*", name)] == []
+
+
+def test_the_report_of_a_run_shows_the_prediction_beside_the_result(make_run, keep_run, capsys):
+    run = make_run(started="2099-01-01T09:00:00+00:00")
+    run.diagnosis = diagnose(run).as_dict()
+    headless.report(keep_run(run).folder)
+    assert "predicted" not in capsys.readouterr().out
+    predictions.predict(Dials(**run.dials), "crashed", 0.3, "so far up")
+    headless.report(run.folder)
+    told = capsys.readouterr().out
+    assert re.search(r"predicted +crashed +0\.30 .*so far up", told)
+    assert "| Run ID | LR preset |" in told

@@ -284,7 +284,7 @@ def test_on_a_busy_machine_the_curve_grows_and_after_a_closed_tab_the_next_cell_
 def fill_worksheet(root: Path) -> None:
     """What the cell "Fill your worksheet" does, in the lab's copy of the workshop."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WORKSHOP_")}
-    code = "from tuning import journal; print(journal.fill_worksheet())"
+    code = "from tuning.evidence import fill_worksheet; print(fill_worksheet())"
     subprocess.run([sys.executable, "-c", code], env=kept | {"PYTHONPATH": str(root / "lab")}, check=True)
 
 
@@ -313,7 +313,7 @@ def test_documents_are_read_the_worksheet_is_written_and_pages_keep_what_they_st
     assert page.locator(".jp-Dialog").count() == 0
     fill_worksheet(one.root)
     assert "typed before Fill" in filled.read_text(encoding="utf-8")
-    assert "#### Experiments" in filled.read_text(encoding="utf-8")
+    assert "#### Runs" in filled.read_text(encoding="utf-8")
 
     opened("my_work/Activity_Worksheet_filled.md")
     page.locator(".jp-MarkdownViewer:visible table").first.wait_for()

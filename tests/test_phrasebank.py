@@ -169,7 +169,7 @@ def test_the_record_says_which_sentences_were_used(stored, monkeypatch, tiny_dis
 
 
 def test_it_can_be_fetched_ahead_of_the_day(stored, monkeypatch, capsys):
-    monkeypatch.setattr(fetch.encoder, "DISTILBERT", dataclasses.replace(fetch.encoder.DISTILBERT, files=()))
+    monkeypatch.setattr(fetch.finding, "DISTILBERT", dataclasses.replace(fetch.finding.DISTILBERT, files=()))
     with serving(stored, "503") as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         assert fetch.main(["--phrasebank"]) == 2
@@ -183,10 +183,10 @@ def test_it_can_be_fetched_ahead_of_the_day(stored, monkeypatch, capsys):
 
 def test_the_backup_lab_can_read_it_without_torch(stored, monkeypatch):
     program = (
-        "import dataclasses, json, sys; from tuning import data;"
+        "import dataclasses, json, sys; from tuning.data import loading as data;"
         "size, sha = json.loads(sys.argv[1]); old = data.phrasebank();"
         "new = dataclasses.replace(old, files=(dataclasses.replace(old.files[0], size=size, sha256=sha),));"
-        "data.phrasebank = lambda: new; from tuning import sgd;"
+        "data.phrasebank = lambda: new; from tuning.sgd import classifier as sgd;"
         "print(data.load('phrasebank').source, 'torch' in sys.modules)"
     )
     raw = archive()

@@ -205,7 +205,13 @@ def test_a_large_validation_part_is_said_beside_the_dials(tmp_path):
     path.write_text("sentence,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
     told = preflight.of_dials(Dials(MODEL="embedded", DATA=str(path)))[-1].text
     assert told.startswith("2,070 validation sentences: 2,000 of them are scored after each epoch and 2,070 before and")
-    assert len(preflight.of_dials(Dials(MODEL="embedded", DATA="no.csv"))) == 1
+
+
+@pytest.mark.parametrize("dial", ["DATA", "MODEL"])
+def test_a_path_that_leads_nowhere_is_said_beside_the_dials(dial):
+    told = preflight.of_dials(Dials(**{"MODEL": "embedded", dial: "no_such_place"}))[-1]
+    assert told.status == "FAIL"
+    assert "no_such_place" in told.text
 
 
 def test_another_copy_of_the_workshop_is_named(tmp_path, monkeypatch):

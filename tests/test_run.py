@@ -31,6 +31,7 @@ from tuning.runs.record import (
     forget_old_weights,
     last_run,
     load_predictions,
+    matching_ids,
     new_folder,
     readable_runs,
     save_predictions,
@@ -100,6 +101,29 @@ def test_a_run_that_is_not_here_is_named_with_the_nearest(make_run, keep_run, na
     told = line_of(last_run, name)
     assert told.startswith(f"No run here has the Run ID {str(name)!r}.")
     assert (run.run_id in told) == str(name).endswith("rihgt")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("20260105-090000-too-low", ["20260105-090000-too-low"]),
+        ("TOO_LOW", ["20260105-090000-too-low"]),
+        ("too-low-2 the second", ["20260105-090000-too-low-2"]),
+        ("0900", ["20260105-090000-too-low", "20260105-090000-too-low-2"]),
+        ("just-right", []),
+        (" ", []),
+    ],
+)
+def test_a_run_is_found_by_its_ending_in_the_worksheet_and_in_a_cell(make_run, keep_run, typed, meant):
+    for ending in ("too-low", "too-low-2"):
+        keep_run(make_run(run_id=f"20260105-090000-{ending}"))
+    assert matching_ids(typed, [folder.name for folder in finished_runs()]) == meant
+    if len(meant) == 1:
+        assert last_run(typed).run_id == meant[0]
+    else:
+        told = line_of(last_run, typed)
+        assert ("fits several runs" in told) == bool(meant)
+        assert all(run_id in told for run_id in meant)
 
 
 # Schema

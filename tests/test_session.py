@@ -22,7 +22,10 @@ from tuning.notebook.session import notebook_file, sections_of_names
 def small_notebook() -> nbformat.NotebookNode:
     return new_notebook(
         cells=[
-            new_code_cell("from tuning import session, data as sentences\nimport numpy.linalg\nbegan = 1"),
+            new_code_cell(
+                "from tuning import data as sentences\nfrom tuning.notebook import session\n"
+                "import numpy.linalg\nbegan = 1"
+            ),
             new_markdown_cell("# A title\n\nSome words.\n\n## Dials\n\nMore words."),
             new_code_cell("%matplotlib inline\n!ls\nEPOCHS, GROUP = 2, None\nbegan = 2"),
             new_markdown_cell("Words without a heading."),
@@ -89,7 +92,7 @@ def shell(lab, tmp_path, monkeypatch):
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor"
     shell = InteractiveShell.instance(config=config)
-    shell.run_cell("from tuning import session\nsession.start('01')")
+    shell.run_cell("from tuning.notebook import session\nsession.start('01')")
     yield shell
     InteractiveShell.clear_instance()
 
@@ -367,11 +370,12 @@ def test_a_kernel_stores_the_line_as_the_cells_error(lab, monkeypatch):
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
-    monkeypatch.setenv("PYTHONPATH", str(Path(session.__file__).parents[1]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(session.__file__).parents[2]))
     notebook = new_notebook(
         cells=[
             new_code_cell(
-                f"import pathlib\nfrom tuning import folders, session\nfolders.LAB = pathlib.Path({str(lab)!r})\n"
+                "import pathlib\nfrom tuning import folders\nfrom tuning.notebook import session\n"
+                f"folders.LAB = pathlib.Path({str(lab)!r})\n"
                 "session.start('01')"
             ),
             new_code_cell("from tuning.runs.record import last_run\nlast_run()"),
@@ -407,7 +411,11 @@ def test_a_cell_before_the_first_one_gets_a_line_and_long_prints_are_wrapped(tmp
     workshop.set_kernel_variables(kernel)
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(folders.LAB))
-    cells = ["splits = sentences.split(data)", "from tuning import session\nsession.start('01')", "print('word ' * 30)"]
+    cells = [
+        "splits = sentences.split(data)",
+        "from tuning.notebook import session\nsession.start('01')",
+        "print('word ' * 30)",
+    ]
     notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
     NotebookClient(notebook, kernel_name="python3", timeout=120, allow_errors=True).execute()
     error, _, printed = (cell.outputs for cell in notebook.cells)

@@ -25,7 +25,7 @@ from tuning.training.evaluation import compute_metrics
 from tuning.training.speed import tricks
 from tuning.training.speed.batching import SimilarLengths
 
-LAB = Path(fit.__file__).parent.parent
+LAB = Path(fit.__file__).parents[2]
 FEW = {"MODEL": "embedded", "TRAIN_SUBSET": 48, "PRECISION": "fp32"}
 
 

@@ -298,6 +298,7 @@ def test_the_worksheet_is_exported_without_anything_that_runs(make_run, keep_run
         path.read_text(encoding="utf-8").replace("**Your answer:**", f"**Your answer:** {evil}", 2), encoding="utf-8"
     )
     document, page = worksheet_export.export_worksheet()
+    assert document.name == "Activity_Worksheet_filled.docx"
     assert document.read_bytes()[:2] == b"PK"
     text = page.read_text(encoding="utf-8")
     assert "default-src 'none'" in text
@@ -374,7 +375,7 @@ def test_what_was_typed_into_an_exported_file_stays():
     document.write_bytes(document.read_bytes() + b"typed in Word")
     typed = document.read_bytes()
     second, again = worksheet_export.export_worksheet()
-    assert (second.name, again) == ("Activity_Worksheet-2.docx", page)
+    assert (second.name, again) == ("Activity_Worksheet_filled-2.docx", page)
     assert document.read_bytes() == typed
 
 
@@ -465,7 +466,7 @@ def test_a_file_that_word_has_open_is_one_line(make_run, keep_run):
     pytest.importorskip("pypandoc")
     keep_run(make_run())
     worksheet.fill_worksheet()
-    worksheet.worksheet_file().with_suffix(".docx").mkdir()
+    worksheet.filled_file().with_suffix(".docx").mkdir()
     with pytest.raises(WorksheetError, match=r"\.docx cannot be written .*Word has it open") as told:
         worksheet_export.export_worksheet()
     assert "\n" not in str(told.value)
@@ -491,3 +492,13 @@ def test_the_filled_copy_names_encoders_and_opened_test_parts(make_run):
     assert "Encoder tiny: run-1, run-2." in text
     assert "Test part of run-2, opened 2026-01-05 14:05: accuracy 0.700, macro-F1 0.660." in text
     assert "Test part of run-1" not in text
+
+
+def test_the_filled_copy_has_every_heading_once_and_its_table_can_stand_alone(make_run):
+    text, _ = worksheet.filled(worksheet.read_template(), [make_run()])
+    parts = text.partition("### Experiments")[2].partition("### B1")[0]
+    headings = re.findall(r"^#+ (.+)$", f"### Experiments{parts}", re.MULTILINE)
+    assert len(headings) == len(set(headings))
+    table = worksheet.worksheet_table(make_run())
+    assert find_table(table, WORKSHEET_COLUMNS).rows[-1][0].strip() == make_run().run_id
+    assert all(line in text for line in table.splitlines()[:3])

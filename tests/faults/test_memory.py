@@ -63,7 +63,7 @@ def python(program: str, join=None, **environment: str) -> subprocess.CompletedP
     return subprocess.run(command, env=everything, preexec_fn=join, capture_output=True, text=True)
 
 
-LOOK = "from tuning import preflight; print(*preflight.checks(), sep='\\n')"
+LOOK = "from tuning.notebook import preflight; print(*preflight.checks(), sep='\\n')"
 
 
 def test_the_preflight_warns_in_a_container_of_two_gigabytes(container):
@@ -125,7 +125,7 @@ def test_memory_that_runs_out_while_training_is_one_line(tiny_distilbert, monkey
     def fail(*args, **more):
         raise problem
 
-    monkeypatch.setattr(fit.speed.FastTrainer, "training_step", fail)
+    monkeypatch.setattr(fit.tricks.FastTrainer, "training_step", fail)
     small = {"TRAIN_SUBSET": 24, "EPOCHS": 1, "MAX_LENGTH": 16, "PRECISION": "fp32"}
     with pytest.raises(RunError, match="memory of this machine is full, so training stopped") as caught:
         fit.fit(Dials(MODEL=str(tiny_distilbert), **small), quiet=True)
@@ -136,7 +136,7 @@ def test_another_error_of_the_trainer_stays_what_it_is(tiny_distilbert, monkeypa
     def fail(*args, **more):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(fit.speed.FastTrainer, "training_step", fail)
+    monkeypatch.setattr(fit.tricks.FastTrainer, "training_step", fail)
     with pytest.raises(RuntimeError, match="a bug"):
         fit.fit(Dials(MODEL=str(tiny_distilbert), TRAIN_SUBSET=24, EPOCHS=1, PRECISION="fp32"), quiet=True)
 
@@ -172,7 +172,7 @@ def test_a_run_too_large_for_its_container_says_so_before_it_is_killed(container
     limit = container.folder / ("memory.max" if container.second else "memory.limit_in_bytes")
     limit.write_text(str(650_000_000))
     options = [part for dial in ("MODEL=embedded", "BATCH_SIZE=64", "EPOCHS=1") for part in ("--set", dial)]
-    program = f"from tuning import training; sys.exit(training.main({options}))"
+    program = f"from tuning.training import fit; sys.exit(fit.main({options}))"
     done = python(f"import sys; sys.stdout.reconfigure(line_buffering=True); {program}", container.join)
     print("650 MB:", done.returncode, done.stdout.strip()[:300])
     assert (
@@ -185,7 +185,7 @@ def test_a_run_too_large_for_its_container_says_so_before_it_is_killed(container
 LEAK = """
 import gc, sys
 import psutil
-from tuning import machine
+from tuning.training import machine
 from {module} import {names}
 
 def resident():

@@ -221,7 +221,8 @@ def test_a_cut_download_is_continued_also_by_a_new_process(stored, repository, m
     """The first process is killed in the middle of the file, the second finds only what is on disk."""
     files = [dataclasses.asdict(file) for file in repository.files]
     program = (
-        "import dataclasses, json, sys; from tuning import encoder as e, hub;"
+        "import dataclasses, json, sys;"
+        "from tuning.encoder import finding as e; from tuning.data import download as hub;"
         "files = tuple(hub.File(**f | {'holds': tuple(map(tuple, f['holds']))}) for f in json.loads(sys.argv[1]));"
         "e.DISTILBERT = dataclasses.replace(e.DISTILBERT, files=files);"
         "print(e.find('distilbert').source)"

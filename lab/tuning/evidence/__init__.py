@@ -3,11 +3,10 @@
 from tuning.evidence.predictions import predict, prediction_and_result
 from tuning.evidence.run_tables import before_after, labs_compared, validation_and_test, verdict_text
 from tuning.evidence.task6 import evidence
-from tuning.evidence.worksheet import baseline_row, fill_worksheet, worksheet_row
+from tuning.evidence.worksheet import fill_worksheet, worksheet_table
 from tuning.evidence.worksheet_export import export_worksheet
 
 __all__ = [
-    "baseline_row",
     "before_after",
     "evidence",
     "export_worksheet",
@@ -17,5 +16,5 @@ __all__ = [
     "prediction_and_result",
     "validation_and_test",
     "verdict_text",
-    "worksheet_row",
+    "worksheet_table",
 ]

@@ -306,7 +306,8 @@ def _rewrite(run: Run, change: Callable[[list[dict[str, str]]], list[dict[str, s
 def _again(run: Run) -> str:
     return (
         f"The run itself is safe in {folders.short(run.folder)}. If the log is open in a spreadsheet, close it, and"
-        f" then run: from tuning import journal, run; journal.append(run.last_run({run.run_id!r}))"
+        " then run: from tuning.runs import last_run; from tuning.evidence.experiment_log import append;"
+        f" append(last_run({run.run_id!r}))"
     )
 
 

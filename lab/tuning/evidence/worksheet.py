@@ -43,7 +43,7 @@ CONVERGENCE_COLUMNS = (
     GO_ON,
 )
 _COLUMNS = {
-    "Experiments": WORKSHEET_COLUMNS,
+    "Runs": WORKSHEET_COLUMNS,
     "Prediction and result": PREDICTION_COLUMNS,
     "Convergence": CONVERGENCE_COLUMNS,
 }
@@ -67,6 +67,11 @@ def worksheet_row(run: Run) -> str:
 def baseline_row(run: Run) -> str:
     """The baseline as a row of the worksheet's table of experiments, in Markdown."""
     return _row(baseline_values(run))
+
+
+def worksheet_table(run: Run) -> str:
+    """Heading, baseline and run as a table of their own, in Markdown."""
+    return "\n".join([*_head(WORKSHEET_COLUMNS), baseline_row(run), worksheet_row(run)])
 
 
 def own_copy() -> None:
@@ -213,7 +218,7 @@ def filled(text: str, runs: Sequence[Run], spare: int = 0) -> tuple[str, list[st
     ]
     baseline = before.row(WORKSHEET_COLUMNS, baseline_values) | {"Run ID": "Baseline"}
     tables = {
-        "Experiments": [baseline, *(entry.row(WORKSHEET_COLUMNS, worksheet_values) for entry in of_runs + by_hand)],
+        "Runs": [baseline, *(entry.row(WORKSHEET_COLUMNS, worksheet_values) for entry in of_runs + by_hand)],
         "Prediction and result": [
             entry.row(PREDICTION_COLUMNS, prediction_values)
             for entry in of_runs + by_hand
@@ -225,7 +230,7 @@ def filled(text: str, runs: Sequence[Run], spare: int = 0) -> tuple[str, list[st
             if entry.run or entry.typed[GO_ON]
         ],
     }
-    entries = zip([before, *of_runs, *by_hand], tables["Experiments"], strict=True)
+    entries = zip([before, *of_runs, *by_hand], tables["Runs"], strict=True)
     row_of = {block: row for entry, row in entries for block in entry.blocks}
     lines = lines_of(text)
     place = blocks[0].first if blocks else len(lines)
@@ -318,13 +323,16 @@ def _table(title: str, rows: Sequence[dict[str, str]], spare: int) -> str:
         [
             f"#### {title}",
             "",
-            _row(dict(zip(columns, columns, strict=True))),
-            f"|{'---|' * len(columns)}",
+            *_head(columns),
             *map(_row, rows),
             *blank,
             "",
         ]
     )
+
+
+def _head(columns: Sequence[str]) -> list[str]:
+    return [_row(dict(zip(columns, columns, strict=True))), f"|{'---|' * len(columns)}"]
 
 
 def _row(values: dict[str, str]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
 from tuning.evidence.markdown_tables import bare, lines_of
-from tuning.runs.record import Run
+from tuning.runs.record import Run, matching_ids
 
 DIFFERENCE, GO_ON = "What the difference tells us", "Go on or stop, and why"
 FIELDS = (*WORKSHEET_COLUMNS, DIFFERENCE, GO_ON)
@@ -48,12 +48,9 @@ class Block:
         return bare(self.typed["Run ID"]).casefold() == BASELINE
 
     def belongs_to(self, runs: Sequence[Run]) -> list[Run]:
-        """The runs that its *Run ID* can mean: the one of that name, else all that have it in their name."""
-        words = bare(self.typed["Run ID"]).casefold().replace("_", "-").split()
-        if not words or self.is_baseline:
-            return []
-        exact = [run for run in runs if run.run_id == words[0]]
-        return exact or [run for run in runs if words[0] in run.run_id]
+        """The runs that its *Run ID* can mean."""
+        ids = matching_ids(bare(self.typed["Run ID"]), [run.run_id for run in runs])
+        return [] if self.is_baseline else [run for run in runs if run.run_id in ids]
 
 
 def find_blocks(text: str) -> list[Block]:

@@ -43,6 +43,8 @@ LINK = re.compile(r"https?://|mailto:|#", re.IGNORECASE)
 def export_worksheet() -> list[Path]:
     """Write the filled worksheet as ``.docx`` and as ``.html`` (print it to PDF from a browser), to be handed in.
 
+    They are named as the filled copy is, ``Activity_Worksheet_filled``: nobody hands in the empty one by mistake.
+
     A file that somebody has typed into since its last export stays; the new one gets a number.
 
     Returns
@@ -55,8 +57,8 @@ def export_worksheet() -> list[Path]:
     WorksheetError
         If there is no worksheet yet, or pandoc is not installed, or a file cannot be written.
     """
-    path = worksheet_file()
-    if not path.exists():
+    path = filled_file()
+    if not worksheet_file().exists():
         raise WorksheetError('There is no worksheet of yours yet. Run the section "Fill your worksheet" first.')
     try:
         import pypandoc
@@ -64,7 +66,7 @@ def export_worksheet() -> list[Path]:
         pypandoc.get_pandoc_version()
     except (ImportError, OSError):
         raise WorksheetError(
-            f"Pandoc is not installed here: hand in {folders.short(filled_file())}, or run: pip install pypandoc-binary"
+            f"Pandoc is not installed here: hand in {folders.short(path)}, or run: pip install pypandoc-binary"
         ) from None
     text, _ = filled(read_worksheet(), readable_runs()[0])
     # An image could be a file of this machine, or an address that a reader's browser would call.

@@ -40,8 +40,9 @@ LOWEST_RATE, HIGHEST_RATE = 1e-7, 1.0
 STEPS = 100
 # Whole runs that test the suggestion: its lower end, its middle, its upper end.
 TESTS = 3
-# Share of each new loss in the moving average: about ten batches are averaged.
+# Share of each new loss in the moving average; over how many steps that averages is counted as pandas' ``ewm`` does.
 NEW_SHARE = 0.15
+SPAN = round(2 / NEW_SHARE - 1)
 # The sweep ends early where the smoothed loss has grown to this many times its lowest value: all is lost by then.
 HOPELESS = 4.0
 DIVIDE_LOWEST_BY = 10
@@ -209,7 +210,9 @@ def picture(found: Sweep, own: float) -> Picture:
     with mpl.rc_context(STYLE):
         figure, axes = new_figure((9.5, 4.4))
         axes.plot(found.rates, found.losses, color=BLUE, alpha=0.3, linewidth=1, label="loss of each batch")
-        axes.plot(found.rates, found.smoothed, color=BLUE, linewidth=2.5, label="smoothed")
+        axes.plot(
+            found.rates, found.smoothed, color=BLUE, linewidth=2.5, label=f"moving average over about {SPAN} steps"
+        )
         axes.axvspan(low, high, color=GREEN, alpha=0.2, label="suggested range")
         axes.axvline(own, color=ORANGE, linestyle="--", linewidth=2, label="rate of Run 1")
         axes.axhline(np.log(3), color=GREY, linestyle=":", linewidth=1)

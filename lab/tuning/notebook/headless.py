@@ -33,7 +33,7 @@ from tqdm import tqdm
 from tuning import folders
 from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
 from tuning.errors import DialError, WorkshopError, nearest
-from tuning.evidence.predictions import CALL_WORDS
+from tuning.evidence.predictions import CALL_WORDS, prediction_of
 from tuning.files import free_name, sign, write_whole
 from tuning.notebook import pasted_text
 from tuning.notebook.notebooks import read_notebook
@@ -85,7 +85,7 @@ class _Client(PapermillNotebookClient):
         """Execute a cell; the bar carries its id."""
         bar = self.nb_man.pbar
         if bar is not None and cell.cell_type == "code":
-            bar.set_description_str(f"{cell.get('id', ''):22s}")
+            bar.set_description_str(f"{_shown_name(cell):22s}")
             bar.set_postfix_str("")
         executed = cell
         try:
@@ -128,6 +128,11 @@ class _Client(PapermillNotebookClient):
         # A kernel that cannot import the package has no result, and its first cell has said why.
         found = answer["data"]["text/plain"] if answer["status"] == "ok" else "[]"
         self.nb.metadata["results"] = ast.literal_eval(found)
+
+
+def _shown_name(cell: nbformat.NotebookNode) -> str:
+    """A cell's id; papermill's own cell, which holds what was set from outside, has none that can be read."""
+    return "settings" if "injected-parameters" in cell.metadata.get("tags", []) else cell.get("id", "")
 
 
 def _own_address_works() -> bool:
@@ -425,14 +430,16 @@ def main(argv: list[str] | None = None) -> int:
 
 def report(folder: Path) -> None:
     """Print the before/after table, the verdict and the worksheet's row of the run in a folder."""
-    from tuning.evidence import baseline_row, before_after, verdict_text, worksheet_row
+    from tuning.evidence import before_after, prediction_and_result, verdict_text, worksheet_table
 
     if (folder / "run.json").is_file():
         run = Run.load(folder)
         print(f"Encoder: {run.encoder['name']} ({run.encoder['source']})")
         print(before_after(run).to_string())
         print(verdict_text(run))
-        print(baseline_row(run), worksheet_row(run), sep="\n")
+        if prediction_of(run):
+            print(prediction_and_result(run).to_string())
+        print(worksheet_table(run))
     if (folder / COMPARISON_FILE).is_file():
         print((folder / COMPARISON_FILE).read_text(encoding="utf-8").rstrip())
     print(f"Everything is in {folders.short(folder)}")

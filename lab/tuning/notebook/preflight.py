@@ -245,11 +245,11 @@ def of_dials(dials: Dials) -> list[Check]:
     Returns
     -------
     list of Check
-        The room card; the Hub, only where a dial wants something from there; and a validation part so large that not
-        all of it is scored.
+        The room card; a model folder or a CSV file that cannot be used; the Hub, only where a dial wants something from
+        there; and a validation part so large that not all of it is scored.
     """
     asked = _asked(dials)
-    found = [room(dials), *_scored(dials)]
+    found = [room(dials), *_own_files(dials)]
     return [*found, _hub(asked(HUB_SECONDS["notebook"]), dials)] if asked else found
 
 
@@ -270,16 +270,25 @@ def _wants_distilbert(dials: Dials) -> bool:
     return dials.MODEL == "distilbert" and not finding.distilbert_is_here()
 
 
+def _own_files(dials: Dials) -> list[Check]:
+    """What cannot be used of the model folder and the CSV file that the dials name, and what is special about them."""
+    from tuning.encoder import finding
+
+    try:
+        if dials.MODEL not in ("distilbert", "embedded"):
+            finding.find(dials.MODEL)
+        return _scored(dials)
+    except (DialError, EncoderError, DataError) as problem:
+        return [Check("FAIL", str(problem))]
+
+
 def _scored(dials: Dials) -> list[Check]:
     """How many sentences are scored of a validation part that is too large to score it whole each time."""
     from tuning.data import loading, splits
 
     if dials.DATA in ("bundled", "phrasebank"):
         return []
-    try:
-        parts = loading.split(loading.load(dials.DATA))
-    except DataError:  # the section Data says it, where it can be read in peace
-        return []
+    parts = loading.split(loading.load(dials.DATA))
     sizes, whole = splits.scored_sizes(parts), len(parts.validation)
     if sizes["epoch"] == whole:
         return []
@@ -398,7 +407,7 @@ def report(dials: Dials | None = None, minutes: float = MINUTES, *, probe: bool 
     more = []
     if dials is not None:
         more.extend([room(dials)] if dials.ROOM else [])
-        more.extend(_scored(dials))
+        more.extend(_own_files(dials))
     # Timing needs what a failed check says is missing.
     time_check = None
     if all(check.status != "FAIL" for check in (*found, *more)):

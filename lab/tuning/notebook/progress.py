@@ -107,7 +107,9 @@ class Desk:
 
     @property
     def alone(self) -> bool:
-        """No group's run was adopted, no run has a group's number, and none was shared with the room."""
+        """The learner has written so; else no run was adopted, has a group's number, or was shared with the room."""
+        if "alone" in _about(self).get("Group and preset", "").casefold():
+            return True
         numbered = any(adopted_from(run) is not None or run.dials.get("GROUP") is not None for run in self.runs)
         return not numbered and not _shared(self)
 
@@ -191,9 +193,13 @@ def _machine() -> Item:
     return Item(not failed, "This machine is ready", "; ".join(failed))
 
 
+def _about(desk: Desk) -> dict[str, str]:
+    """What stands at the top of the worksheet."""
+    return {row["About you"]: row[""] for row in desk.rows(ABOUT_COLUMNS)}
+
+
 def _about_you(desk: Desk) -> Item:
-    told = {row["About you"]: row[""] for row in desk.rows(ABOUT_COLUMNS)}
-    missing = [name for name in ABOUT_ROWS if not told.get(name)]
+    missing = [name for name in ABOUT_ROWS if not _about(desk).get(name)]
     to_do = f'write it at the top of the worksheet (alone: "alone, all three"): {", ".join(missing)}'
     return Item(not missing, "Group, preset and role", to_do)
 

@@ -15,8 +15,13 @@ import scipy  # and not its parts: scipy.stats is loaded when it is used, which 
 from tuning.runs.record import Run
 from tuning.runs.symptoms import DECAYING, LIMITS, VERDICTS, WORKSHEET_DELTA, Facts
 
-# Readings that are no verdict: they make a run unclear.
+# What a run may be, where it is not clear; the last three are no verdicts.
 TITLES = {
+    "too low": "a learning rate that is too low",
+    "just right": "a learning rate that is about right",
+    "too high": "a learning rate that is too high",
+    "overfitting": "over-fitting",
+    "collapsed": "a model that gives one answer to all",
     "halfway": "a run that got half way",
     "chance": "bad luck, or a rate at its limit",
     "too short": "a run that was too short",
@@ -82,12 +87,12 @@ def diagnose(run: Run) -> Diagnosis:
     facts = Facts(run)
     readings = facts.readings
     verdict = min(readings) if len(readings) == 1 and readings < set(VERDICTS) else "unclear"
-    names = [reading for reading in (*VERDICTS, *TITLES) if reading in readings]
+    names = [reading for reading in dict.fromkeys((*VERDICTS, *TITLES)) if reading in readings]
     if len(names) == 1:
         reasons = _evidence(facts, names[0])
     else:
-        reasons = [f"For {TITLES.get(name, name)}: {_evidence(facts, name)[0]}" for name in names] + [_scored(facts)]
-    return Diagnosis(verdict, reasons, _next_dial(facts, readings))
+        reasons = [f"It could be {TITLES[name]}. {_evidence(facts, name)[0]}" for name in names] + [_scored(facts)]
+    return Diagnosis(verdict, [*reasons, *_below_the_start(facts)], _next_dial(facts, readings))
 
 
 def convergence(run: Run) -> Convergence:
@@ -208,6 +213,14 @@ def _evidence(facts: Facts, reading: str) -> list[str]:
 
 def _scored(facts: Facts) -> str:
     return f"Validation macro-F1 is {facts.f1:.2f}, with {facts.majority_f1:.2f} for the majority class."
+
+
+def _below_the_start(facts: Facts) -> list[str]:
+    """A sentence where training has lowered the score, to the two places that are shown."""
+    before = facts.run.baseline.get("val_f1_macro")
+    if before is None or facts.f1 is None or round(facts.f1, 2) >= round(before, 2):
+        return []
+    return [f"The untrained model had a macro-F1 of {before:.2f}: the score fell in training."]
 
 
 def _turned(facts: Facts) -> str:

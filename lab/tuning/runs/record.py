@@ -12,7 +12,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -323,7 +323,7 @@ def last_run(run_id: str | None = None, *, backup: bool = False) -> Run:
     Parameters
     ----------
     run_id : str, optional
-        Name of the run's folder under ``lab/runs/``.
+        The Run ID, or as much of it as only one finished run has (see `matching_ids`).
     backup : bool
         The last run of the backup lab (notebook 02) instead of the main lab.
 
@@ -334,7 +334,7 @@ def last_run(run_id: str | None = None, *, backup: bool = False) -> Run:
     Raises
     ------
     RunError
-        If there is no such run.
+        If there is no such run, or several fit.
     """
     if run_id is not None:
         return _named(run_id)
@@ -348,15 +348,41 @@ def last_run(run_id: str | None = None, *, backup: bool = False) -> Run:
     raise RunError(f'There is no recorded run yet. Run the section "{section}" first.')
 
 
-def _named(run_id: Any) -> Run:
-    """The run of that ID; a wrong one gets the nearest."""
-    there = [folder.name for folder in finished_runs()]
-    if not run_id or Path(str(run_id)).name != run_id or not (folders.runs() / run_id).is_dir():
+def matching_ids(typed: str, run_ids: Sequence[str]) -> list[str]:
+    """The runs that a learner may mean: the one of that ID, else those that end so, else those that contain it.
+
+    Parameters
+    ----------
+    typed : str
+        A Run ID or a part of it, such as ``just-right`` or ``JUST_RIGHT``; words behind it are passed over.
+    run_ids : sequence of str
+
+    Returns
+    -------
+    list of str
+        In the order of `run_ids`; empty if nothing was typed or nothing fits.
+    """
+    words = typed.casefold().replace("_", "-").split()
+    if not words:
+        return []
+    ways = (str.__eq__, str.endswith, str.__contains__)
+    fitting = ([run_id for run_id in run_ids if fits(run_id.casefold(), words[0])] for fits in ways)
+    return next(filter(None, fitting), [])
+
+
+def _named(typed: Any) -> Run:
+    """The run of that ID; a wrong one gets the nearest, and an ending that is not enough gets the candidates."""
+    text, there = str(typed), [folder.name for folder in finished_runs()]
+    if Path(text).name == text and (folders.runs() / text).is_dir():
+        there.append(text)
+    fitting = list(dict.fromkeys(matching_ids(text, there))) if isinstance(typed, str) else []
+    if len(fitting) > 1:
+        raise RunError(f"Run ID {text[:80]!r} fits several runs: {', '.join(fitting)}. Write the whole of it.")
+    if not fitting:
         raise RunError(
-            f"No run here has the Run ID {str(run_id)[:80]!r}.{nearest(str(run_id), there)} Copy it from the experiment"
-            " log."
+            f"No run here has the Run ID {text[:80]!r}.{nearest(text, there)} Copy it from the experiment log."
         )
-    return Run.load(folders.runs() / run_id)
+    return Run.load(folders.runs() / fitting[0])
 
 
 def _newest(oldest_first: list[Path], backup: bool) -> Run | None:

@@ -872,7 +872,7 @@ def closed_test() -> str:
         return f"The test part stays closed. {problem}"
     return (
         f'The test part stays closed. To open it for your last run, once, write OPEN_TEST = "{run_id}".\n'
-        "For another run write that one's Run ID, from the experiment log."
+        "For another run write that one's Run ID, from the experiment log, or an ending that only it has."
     )
 
 
