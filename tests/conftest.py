@@ -15,6 +15,7 @@ from tuning.data.labels import LABELS
 from tuning.dials import Dials
 from tuning.runs.record import Run, check, finished_order, finite, order_file, save_predictions
 
+
 def pytest_configure() -> None:
     """Give each process of several its share of the cores: one that trains on all of them waits for the others."""
     if together := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
