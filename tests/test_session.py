@@ -374,8 +374,8 @@ def test_a_kernel_stores_the_line_as_the_cells_error(lab, monkeypatch):
     notebook = new_notebook(
         cells=[
             new_code_cell(
-                "import pathlib\nfrom tuning import folders\nfrom tuning.notebook import session\n"
-                f"folders.LAB = pathlib.Path({str(lab)!r})\n"
+                "import pathlib\nfrom tuning import paths\nfrom tuning.notebook import session\n"
+                f"paths.LAB = pathlib.Path({str(lab)!r})\n"
                 "session.start('01')"
             ),
             new_code_cell("from tuning.runs.record import last_run\nlast_run()"),
