@@ -1555,12 +1555,18 @@ def arrange_windows(notebook: str) -> Path:
     return folder
 
 
+# Each process holds PyTorch, about 1 GB. The files keep their order: those that take longest are among the first.
+PARALLEL = ["-n", "logical", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
+
+
 def test_command(options: argparse.Namespace) -> int:
     """Run the tests."""
     python = ensure(MAIN)
     ensure(TEST)
     marks = {"fast": ["-m", "not slow and not full"], "plain": ["-m", "not full"], "full": []}
-    return call([str(python), "-m", "pytest", *marks[options.extent], *options.unknown], folder=ROOT)
+    # All tests on several cores, each file in one process; what is named, a file or a few tests, in this one.
+    several = [] if any(not word.startswith("-") for word in options.unknown) else PARALLEL
+    return call([str(python), "-m", "pytest", *marks[options.extent], *several, *options.unknown], folder=ROOT)
 
 
 def run_options(parser: argparse.ArgumentParser) -> None:

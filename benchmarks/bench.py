@@ -27,7 +27,7 @@ import matplotlib as mpl
 import numpy as np
 from tqdm import tqdm
 
-from tuning import folders
+from tuning import paths
 from tuning.data.loading import load, split
 from tuning.encoder import finding as encoders
 from tuning.errors import RunError, WorkshopError
@@ -35,7 +35,7 @@ from tuning.figures.curves import BLUE, GREEN, GREY, ORANGE, STYLE, Picture, new
 from tuning.files import write_whole
 from tuning.training import machine
 
-FOLDER = folders.ROOT / "benchmarks"
+FOLDER = paths.ROOT / "benchmarks"
 MODULE, PREVIOUS_MODULE = "benchmarks.baselines", "tuning.contenders"
 RESULTS, TABLE, PICTURE = "results.jsonl", "README.md", "growth.png"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
@@ -164,7 +164,7 @@ def measure(task: Task) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         settings = [*task.dials, ("MODEL", str(model_folder()) if task.model == DISTILBERT_SIZE else "embedded")]
         previous = task.name.startswith("previous")
-        module, path = (PREVIOUS_MODULE, previous_code() / "lab") if previous else (MODULE, folders.ROOT)
+        module, path = (PREVIOUS_MODULE, previous_code() / "lab") if previous else (MODULE, paths.ROOT)
         command = [sys.executable, "-m", module, task.contender, "--validation", str(task.validation)]
         for name, value in settings:
             command += ["--set", f"{name}={value}"]
@@ -207,7 +207,7 @@ def previous_code() -> Path:
     """
     folder = machine.memory_folder() / f"previous-{PREVIOUS}"
     if not (folder / "lab").is_dir():
-        command = ["git", "-C", str(folders.ROOT), "archive", "--format=tar", PREVIOUS]
+        command = ["git", "-C", str(paths.ROOT), "archive", "--format=tar", PREVIOUS]
         done = subprocess.run(command, capture_output=True)
         if done.returncode != 0:
             raise RunError(f"git has no commit {PREVIOUS} here to compare with. Fetch it: git fetch --unshallow")
@@ -536,7 +536,7 @@ def write(rows: list[dict[str, Any]], folder: Path = FOLDER) -> None:
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise RunError(f"{folders.short(path)}: the marks {BEGIN} and {END} are missing.")
+        raise RunError(f"{paths.short(path)}: the marks {BEGIN} and {END} are missing.")
     if found := growth(rows):
         picture(found, longest_sentence()).save(folder / PICTURE)
     write_whole(path, f"{before}{BEGIN}\n{report(rows)}\n{END}{after}")

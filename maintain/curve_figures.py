@@ -16,13 +16,13 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import WorkshopError
 from tuning.figures import curves
 from tuning.runs import reference
 from tuning.runs.record import Run
 
-ASSETS = folders.ROOT / "assets"
+ASSETS = paths.ROOT / "assets"
 # The order is no alphabet of causes: a letter must not give its answer away.
 CURVES = {"a": "too_high-seed2", "b": "just_right-seed2", "c": "too_low-seed3", "d": "over-fitting-seed3"}
 
@@ -110,7 +110,7 @@ def main(argv: list[str] | None = None) -> int:
     argparse.ArgumentParser(prog="workshop.py figures", description=__doc__.splitlines()[0]).parse_args(argv)
     try:
         for path in write():
-            print(folders.short(path))
+            print(paths.short(path))
     except WorkshopError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2

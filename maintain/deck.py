@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from maintain import deck_pictures, markdown_blocks, table_fit
 from maintain.markdown_blocks import Slot, clock
-from tuning import folders
+from tuning import paths
 from tuning.errors import DocumentError, WorkshopError
 from tuning.files import write_whole
 from tuning.notebook.activities import Activity
@@ -32,7 +32,7 @@ from tuning.room.slide_design import SMALLEST
 if TYPE_CHECKING:
     from pptx.presentation import Presentation
 
-FOLDER = folders.ROOT / "slides"
+FOLDER = paths.ROOT / "slides"
 SOURCE = FOLDER / "workshop.md"
 DECK = FOLDER / "workshop.pptx"
 PRINTED = FOLDER / "workshop.pdf"
@@ -163,7 +163,7 @@ def print_deck(deck: Path = DECK, printed: Path = PRINTED) -> Path:
     office = shutil.which("soffice") or shutil.which("libreoffice")
     if office is None:
         raise DocumentError(
-            f"LibreOffice is not installed here, so {folders.short(printed)} was not printed."
+            f"LibreOffice is not installed here, so {paths.short(printed)} was not printed."
             " Install it, or open the deck in PowerPoint and save it as PDF."
         )
     with tempfile.TemporaryDirectory() as scratch:
@@ -174,15 +174,11 @@ def print_deck(deck: Path = DECK, printed: Path = PRINTED) -> Path:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=PRINT_SECONDS, check=False)
         except subprocess.TimeoutExpired:
-            raise DocumentError(
-                f"LibreOffice did not print {folders.short(deck)} in {PRINT_SECONDS} seconds."
-            ) from None
+            raise DocumentError(f"LibreOffice did not print {paths.short(deck)} in {PRINT_SECONDS} seconds.") from None
         made = Path(scratch, f"{deck.stem}.pdf")
         if not made.is_file():
             told = (done.stderr or done.stdout).strip().splitlines()
-            raise DocumentError(
-                f"LibreOffice did not print {folders.short(deck)} ({told[-1] if told else 'no reason'})."
-            )
+            raise DocumentError(f"LibreOffice did not print {paths.short(deck)} ({told[-1] if told else 'no reason'}).")
         shutil.copyfile(made, printed)
     return printed
 
@@ -194,7 +190,7 @@ def _source() -> str:
     try:
         return markdown_blocks.filled(SOURCE.read_text(encoding="utf-8"), SOURCE)
     except OSError as problem:
-        raise DocumentError(f"{folders.short(SOURCE)} cannot be read ({problem.strerror}).") from None
+        raise DocumentError(f"{paths.short(SOURCE)} cannot be read ({problem.strerror}).") from None
 
 
 def _parsed(text: str) -> dict[str, Any]:
@@ -271,7 +267,7 @@ def plan(tree: dict[str, Any], words: dict[str, str]) -> list[Page]:
     _give_minutes(found)
     for page, told in zip(found, notes, strict=True):
         if not told:
-            raise DocumentError(f"{folders.short(SOURCE)}: the slide “{page.title}” has no notes.")
+            raise DocumentError(f"{paths.short(SOURCE)}: the slide “{page.title}” has no notes.")
         told[:0] = _times(page, opens=page is next(one for one in found if one.slot is page.slot))
     return found
 
@@ -279,17 +275,15 @@ def plan(tree: dict[str, Any], words: dict[str, str]) -> list[Page]:
 def _page(title: str, attributes: dict[str, str], slots: dict[str, Slot], before: Slot | None) -> Page:
     name = attributes.get("slot")
     if name is not None and name not in slots:
-        raise DocumentError(
-            f"{folders.short(SOURCE)}: the slide “{title}” names the slot {name}, which the day has not."
-        )
+        raise DocumentError(f"{paths.short(SOURCE)}: the slide “{title}” names the slot {name}, which the day has not.")
     slot = slots[name] if name is not None else before
     if slot is None:
-        raise DocumentError(f"{folders.short(SOURCE)}: the first slide names no slot of the day.")
+        raise DocumentError(f"{paths.short(SOURCE)}: the first slide names no slot of the day.")
     try:
         widths = tuple(float(width) for width in attributes.get("widths", "").split(",") if width)
         minutes = int(attributes.get("minutes", 0))
     except ValueError:
-        raise DocumentError(f"{folders.short(SOURCE)}: “{title}” has minutes or widths that are no numbers.") from None
+        raise DocumentError(f"{paths.short(SOURCE)}: “{title}” has minutes or widths that are no numbers.") from None
     return Page(
         title,
         slot,
@@ -309,7 +303,7 @@ def _give_minutes(pages: list[Page]) -> None:
         free = [page for page in members if not page.minutes]
         if left < len(free) or (left and not free) or len(free) > 1:
             raise DocumentError(
-                f"{folders.short(SOURCE)}: the slides of “{slot.title}” take {slot.minutes - left} minutes and"
+                f"{paths.short(SOURCE)}: the slides of “{slot.title}” take {slot.minutes - left} minutes and"
                 f" {len(free)} of them have none; the day gives {slot.minutes}. Exactly one slide takes the rest."
             )
         for page in free:
@@ -377,7 +371,7 @@ def _converted(tree: dict[str, Any], reference: Path, folder: Path) -> "Presenta
         try:
             pypandoc.convert_text(json.dumps(tree), "pptx", format="json", outputfile=str(made), extra_args=options)
         except RuntimeError as problem:
-            raise DocumentError(f"{folders.short(SOURCE)}: pandoc cannot make slides of it ({problem}).") from None
+            raise DocumentError(f"{paths.short(SOURCE)}: pandoc cannot make slides of it ({problem}).") from None
         finally:
             if before is None:
                 del os.environ["SOURCE_DATE_EPOCH"]
@@ -390,7 +384,7 @@ def _finish(presentation: "Presentation", pages: list[Page]) -> None:
     """Add what pandoc leaves out."""
     if len(presentation.slides) != len(pages):
         raise DocumentError(
-            f"{folders.short(SOURCE)}: {len(pages)} headings became {len(presentation.slides)} slides. A slide holds"
+            f"{paths.short(SOURCE)}: {len(pages)} headings became {len(presentation.slides)} slides. A slide holds"
             " text beside one picture or table; what stands below a table goes to the notes, or into a paragraph above."
         )
     for shown, page in zip(presentation.slides, pages, strict=True):
@@ -418,9 +412,7 @@ def _describe_pictures(shown: Any, page: Page) -> None:
 
     pictures = [shape for shape in shown.shapes if shape.shape_type == MSO_SHAPE_TYPE.PICTURE]
     if len(pictures) != len(page.alt):
-        raise DocumentError(
-            f"{folders.short(SOURCE)}: a picture on “{page.title}” was lost; give it a paragraph alone."
-        )
+        raise DocumentError(f"{paths.short(SOURCE)}: a picture on “{page.title}” was lost; give it a paragraph alone.")
     for picture, alt in zip(pictures, page.alt, strict=True):
         picture._element._nvXxPr.cNvPr.set("descr", alt)
 
@@ -439,7 +431,7 @@ def _lay_out(shown: Any, page: Page) -> None:
         if None not in fitted:
             break
     else:
-        raise DocumentError(f"{folders.short(SOURCE)}: the table on “{page.title}” does not fit its slide.")
+        raise DocumentError(f"{paths.short(SOURCE)}: the table on “{page.title}” does not fit its slide.")
     for shape, texts, fit in zip(tables, cells, fitted, strict=True):
         _place(shape, shown)
         heading = ", ".join(cell.text for cell in texts[0] if cell.text)
@@ -540,7 +532,7 @@ def _deal(shown: Any, page: Page) -> None:
     high = (_end(page) - top - GUTTER * (down - 1)) / down
     size = _card_size(paragraphs, wide - sum(CARD_SIDES), high - 1.5 * CARD_TOP)
     if size is None:
-        raise DocumentError(f"{folders.short(SOURCE)}: the cards on “{page.title}” do not fit their slide.")
+        raise DocumentError(f"{paths.short(SOURCE)}: the cards on “{page.title}” do not fit their slide.")
     for number, paragraph in enumerate(paragraphs):
         row, column = divmod(number, across)
         box = (left + column * (wide + GUTTER), top + row * (high + GUTTER), wide, high)
@@ -635,13 +627,13 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         for path in build():
-            print(folders.short(path))
+            print(paths.short(path))
         if options.no_pdf:
-            print(f"{folders.short(PRINTED)} was not printed again.")
+            print(f"{paths.short(PRINTED)} was not printed again.")
         elif printed_from(DECK, PRINTED):
-            print(f"{folders.short(PRINTED)} is up to date.")
+            print(f"{paths.short(PRINTED)} is up to date.")
         else:
-            print(folders.short(print_deck()))
+            print(paths.short(print_deck()))
     except WorkshopError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2

@@ -8,12 +8,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import DocumentError, WorkshopError
 from tuning.evidence import worksheet
 from tuning.files import free_name, sign, write_whole
 
-FOLDER = folders.ROOT / "handouts"
+FOLDER = paths.ROOT / "handouts"
 ONE_PAGE = ("Cheat_Sheet", "Unit6_Maths_Words_Glossary")
 LONGER = ("Fine_Tuning_in_Plain_English", "Tuning_Decision_Log_Template", "Optional_WandB")
 FORM = "Activity_Worksheet"
@@ -98,7 +98,7 @@ def page(name: str) -> str:
     except ImportError:
         raise DocumentError("Pandoc is not installed here. Run: pip install pypandoc-binary") from None
     except OSError as problem:
-        raise DocumentError(f"{folders.short(source)}: this handout cannot be read ({problem.strerror}).") from None
+        raise DocumentError(f"{paths.short(source)}: this handout cannot be read ({problem.strerror}).") from None
     return body
 
 
@@ -120,7 +120,7 @@ def write(folder: Path | None = None) -> list[Path]:
     DocumentError
         If a handout is missing or cannot be written, or pandoc is not installed.
     """
-    folder = folder or folders.work() / "handouts"
+    folder = folder or paths.work() / "handouts"
     written = []
     for name in (*ONE_PAGE, *LONGER, FORM):
         path, text = free_name(folder / f"{name}.html"), page(name)
@@ -129,7 +129,7 @@ def write(folder: Path | None = None) -> list[Path]:
             sign(path)
         except OSError as problem:
             raise DocumentError(
-                f"{folders.short(path)} cannot be written ({problem.strerror}). Free some space, or make its folder"
+                f"{paths.short(path)} cannot be written ({problem.strerror}). Free some space, or make its folder"
                 " writable."
             ) from None
         written.append(path)
@@ -141,7 +141,7 @@ def main(argv: list[str] | None = None) -> int:
     argparse.ArgumentParser(prog="workshop.py handouts", description=__doc__.splitlines()[0]).parse_args(argv)
     try:
         for path in write():
-            print(folders.short(path))
+            print(paths.short(path))
     except WorkshopError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2

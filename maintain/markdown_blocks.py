@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from maintain import reference_runs
-from tuning import folders
+from tuning import paths
 from tuning.dials import PRESETS, Dials, SgdDials
 from tuning.encoder.finding import DISTILBERT, EMBEDDED_NAME, RATES
 from tuning.errors import DocumentError, WorkshopError, nearest
@@ -69,7 +69,7 @@ _MARK = re.compile(r"<!-- figures: ([\w-]+) (begin|end) -->")
 
 def documents() -> list[Path]:
     """All Markdown documents of the project, in order."""
-    return sorted({path for place in PLACES for path in folders.ROOT.glob(place)})
+    return sorted({path for place in PLACES for path in paths.ROOT.glob(place)})
 
 
 def filled(text: str, path: Path) -> str:
@@ -95,12 +95,12 @@ def filled(text: str, path: Path) -> str:
     def block(match: re.Match) -> str:
         name = match["name"]
         if name not in BLOCKS:
-            raise DocumentError(f"{folders.short(path)}: there is no block {name}.{nearest(name, BLOCKS)}")
+            raise DocumentError(f"{paths.short(path)}: there is no block {name}.{nearest(name, BLOCKS)}")
         return f"{match['begin']}{BLOCKS[name](path).strip()}\n{match['end']}"
 
     matched = sum(2 for _ in _BLOCK.finditer(text))
     if matched != len(_MARK.findall(text)):
-        raise DocumentError(f"{folders.short(path)}: a figures mark has no partner. Each block has a begin and an end.")
+        raise DocumentError(f"{paths.short(path)}: a figures mark has no partner. Each block has a begin and an end.")
     return _BLOCK.sub(block, text)
 
 
@@ -197,7 +197,7 @@ def _activities(path: Path) -> str:
 
 def _own(path: Path) -> Activity:
     if path.parent != activities.FOLDER:
-        raise DocumentError(f"{folders.short(path)}: only an activity has a block of its own front matter.")
+        raise DocumentError(f"{paths.short(path)}: only an activity has a block of its own front matter.")
     return activities.load(path.stem)
 
 
@@ -539,7 +539,7 @@ def main(argv: list[str] | None = None) -> int:
         for path, text in changed.items():
             if not options.check:
                 write_whole(path, text)
-            print(f"{folders.short(path)}: {'out of date' if options.check else 'written'}")
+            print(f"{paths.short(path)}: {'out of date' if options.check else 'written'}")
     except WorkshopError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2

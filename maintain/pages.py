@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from maintain import clinic_cases
-from tuning import folders
+from tuning import paths
 from tuning.cost.estimate import PRICE_PER_HOUR
 from tuning.data import loading as sentences
 from tuning.dials import SgdDials
@@ -25,7 +25,7 @@ from tuning.room import run_codec
 from tuning.sgd import classifier
 from tuning.sgd.surface import BATCH, SHARES, SPRING, STEPS, TwoWeights
 
-ASSETS = folders.ROOT / "assets"
+ASSETS = paths.ROOT / "assets"
 PARTS = ASSETS / "pages"
 DIGITS = 6
 
@@ -125,7 +125,7 @@ def main(argv: list[str] | None = None) -> int:
     argparse.ArgumentParser(prog="workshop.py pages", description=__doc__.splitlines()[0]).parse_args(argv)
     try:
         for path in write():
-            print(f"wrote {folders.short(path)}")
+            print(f"wrote {paths.short(path)}")
     except WorkshopError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import numpy as np
 from tqdm import tqdm
 
-from tuning import folders
+from tuning import paths
 from tuning.dials import PRESETS, Dials, SgdDials
 from tuning.errors import EncoderError, WorkshopError
 from tuning.files import write_whole
@@ -205,7 +205,7 @@ def main(argv: list[str] | None = None) -> int:
     except WorkshopError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
-    print(f"Reference runs are in {folders.short(FOLDER)}. Next: python3 workshop.py figures")
+    print(f"Reference runs are in {paths.short(FOLDER)}. Next: python3 workshop.py figures")
     return 0
 
 

@@ -15,6 +15,13 @@ from tuning.data.labels import LABELS
 from tuning.dials import Dials
 from tuning.runs.record import Run, check, finished_order, finite, order_file, save_predictions
 
+
+def pytest_configure() -> None:
+    """Give each process of several its share of the cores: one that trains on all of them waits for the others."""
+    if together := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+        os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // int(together), 1)))
+
+
 FEW = {"train": 60, "validation": 45, "test": 12}
 
 

@@ -9,17 +9,17 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from tuning import folders
+from tuning import paths
 
 
 def copy_of_the_workshop(target: Path) -> Path:
     """Copy what git would keep of the working tree, changes that are not committed yet included."""
-    listed = ["git", "-C", folders.ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = ["git", "-C", paths.ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, capture_output=True, encoding="utf-8", check=True).stdout.split("\0")
     for name in filter(None, names):
-        if (folders.ROOT / name).is_file():
+        if (paths.ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(folders.ROOT / name, target / name)
+            shutil.copy2(paths.ROOT / name, target / name)
     return target
 
 

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from tuning import folders
+from tuning import paths as folders
 
 SHORTEST = 12
 # How a command begins a line that is no raised error.

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from rooms import room_run
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import RunError, ShareError
 from tuning.evidence import experiment_log, predictions, run_tables, worksheet
 from tuning.figures import curves
@@ -81,14 +81,14 @@ def test_an_opened_test_part_is_added_to_the_adopted_run(make_run):
     opened = dataclasses.replace(run, test={"opened": "2026-01-05T14:00:00+00:00", "accuracy": 0.7, "f1_macro": 0.66})
     adoption.adopt(share.line(opened, "Blue 4"))
     adoption.adopt(share.line(run, "Blue 4"))
-    assert Run.load(folders.runs() / run.run_id).test["f1_macro"] == 0.66
+    assert Run.load(paths.runs() / run.run_id).test["f1_macro"] == 0.66
     assert len(finished_runs()) == 1
 
 
 def test_a_bad_line_leaves_no_trace(line):
     with pytest.raises(ShareError, match="truncated"):
         adoption.adopt(line[:300])
-    assert not folders.runs().exists() or not list(folders.runs().iterdir())
+    assert not paths.runs().exists() or not list(paths.runs().iterdir())
 
 
 def test_an_adopted_run_is_not_shared_as_ones_own(line):
@@ -101,7 +101,7 @@ def test_sharing_needs_a_name_and_writes_the_file(make_run, keep_run):
     run = keep_run(make_run())
     assert share.share_line(run, "  ").startswith("No line yet")
     assert share.read(share.share_line(run, "Blue")).run.run_id == run.run_id
-    assert (folders.share() / "blue.json").is_file()
+    assert (paths.share() / "blue.json").is_file()
 
 
 def forged(run: Run, **changed) -> str:
@@ -143,4 +143,4 @@ def test_a_line_with_a_name_or_a_time_that_no_run_has_is_refused_and_stops_nobod
         1,
         1,
     ]
-    assert not folders.runs().exists()
+    assert not paths.runs().exists()

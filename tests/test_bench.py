@@ -10,7 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import baselines, bench, roofline
-from tuning import folders
+from tuning import paths
 from tuning.data import loading as sentences
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
@@ -252,4 +252,4 @@ def test_the_earlier_lab_is_measured_with_its_own_code(monkeypatch, tmp_path):
     assert command[2:3] + same_command[2:3] == [bench.PREVIOUS_MODULE, bench.MODULE]
     assert command[3:] == same_command[3:]
     assert earlier["env"]["PYTHONPATH"] == str(old)
-    assert now["env"]["PYTHONPATH"] == str(folders.ROOT)
+    assert now["env"]["PYTHONPATH"] == str(paths.ROOT)

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.text import Text
 from rooms import GROUPS, RATES, room_lines, room_run
 
-from tuning import folders
+from tuning import paths
 from tuning.dials import SgdDials
 from tuning.errors import ShareError
 from tuning.room import adoption, board_figures, share
@@ -237,7 +237,7 @@ def test_a_folder_without_lines_and_runs_is_said_in_one_line(tmp_path):
 def test_a_folder_of_records_is_read_too(make_run, keep_run, tmp_path):
     for group in (1, 2):
         keep_run(room_run(make_run, group, "JUST_RIGHT"))
-    sweep = folders.runs().rename(tmp_path / "sweep")
+    sweep = paths.runs().rename(tmp_path / "sweep")
     (sweep / "20260105-090100-just-right" / "run.json").write_text("damaged")
     board = boards.collect(str(sweep))
     assert [shared.name for shared in board.compared] == ["group 2"]
@@ -247,7 +247,7 @@ def test_a_folder_of_records_is_read_too(make_run, keep_run, tmp_path):
 def test_a_damaged_run_on_this_machine_gets_a_reason_and_hurts_no_other(make_run, keep_run):
     for group in (1, 2):
         keep_run(room_run(make_run, group, "JUST_RIGHT"))
-    (folders.runs() / "20260105-090100-just-right" / "run.json").write_text("damaged")
+    (paths.runs() / "20260105-090100-just-right" / "run.json").write_text("damaged")
     board = boards.collect()
     assert [shared.name for shared in board.compared] == ["group 2"]
     reason = boards.refused(board).loc[0, "reason"]

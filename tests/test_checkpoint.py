@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tuning import folders
+from tuning import paths
 from tuning.dials import Dials
 from tuning.evidence import predictions, worksheet
 from tuning.evidence.worksheet import TEMPLATE
@@ -31,7 +31,7 @@ def done(name: str) -> int:
 
 
 def write(text: str) -> None:
-    folders.work().mkdir(exist_ok=True)
+    paths.work().mkdir(exist_ok=True)
     worksheet.worksheet_file().write_text(text, encoding="utf-8")
 
 
@@ -248,11 +248,11 @@ def test_the_nearest_name_is_offered():
         lambda run: (run / "run.json").write_text("{", encoding="utf-8"),
         lambda run: (run / "run.json").write_bytes(b"\xff\xfe\x00"),
         lambda run: (run / ADOPTED_FILE).write_text("[]", encoding="utf-8"),
-        lambda run: (folders.runs() / "predictions_made.jsonl").write_text('{"made": 3}\n[', encoding="utf-8"),
+        lambda run: (paths.runs() / "predictions_made.jsonl").write_text('{"made": 3}\n[', encoding="utf-8"),
         lambda run: worksheet.worksheet_file().write_bytes(b"\xff\x00 no table here \xe9"),
         lambda run: worksheet.worksheet_file().write_text("", encoding="utf-8"),
         lambda run: (worksheet.worksheet_file().unlink(), worksheet.worksheet_file().mkdir()),
-        lambda run: (folders.share().mkdir(), (folders.share() / "x.json").write_bytes(b"\xff")),
+        lambda run: (paths.share().mkdir(), (paths.share() / "x.json").write_bytes(b"\xff")),
     ],
     ids=[
         "half a record",
@@ -317,7 +317,7 @@ def test_several_checkpoints_are_printed_one_after_the_other(capsys):
 
 def test_a_shared_line_of_another_run_does_not_count(make_run, keep_run):
     keep_run(make_run(dials={"GROUP": 4}))
-    folders.share().mkdir()
-    (folders.share() / "blue.json").write_text(json.dumps({"run_id": "other", "line": "W6W"}), encoding="utf-8")
+    paths.share().mkdir()
+    (paths.share() / "blue.json").write_text(json.dumps({"run_id": "other", "line": "W6W"}), encoding="utf-8")
     assert any("shared with the room" in item for item in missing("activity-3"))
     assert RUN_ID in {run.run_id for run in progress.Desk().runs}

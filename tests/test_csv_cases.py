@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from tuning import folders
+from tuning import paths
 from tuning.data import loading
 from tuning.data.labels import LABELS
 from tuning.errors import DataError
@@ -406,8 +406,8 @@ def test_a_sentence_that_begins_like_another_kind_is_a_sentence(load, beginning)
 def test_a_file_beside_the_clone_is_found_as_colab_puts_it_there(tmp_path, monkeypatch):
     lab = tmp_path / "AI6-W6" / "lab"
     lab.mkdir(parents=True)
-    monkeypatch.setattr(folders, "LAB", lab)
-    monkeypatch.setattr(folders, "ROOT", lab.parent)
+    monkeypatch.setattr(paths, "LAB", lab)
+    monkeypatch.setattr(paths, "ROOT", lab.parent)
     monkeypatch.chdir(lab)
     (tmp_path / "uploaded.csv").write_text(table(), encoding="utf-8")
     assert pairs(loading.load("uploaded.csv")) == ROWS

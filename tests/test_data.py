@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tuning import folders
+from tuning import paths
 from tuning.data import loading
 from tuning.data.labels import LABELS
 from tuning.data.loading import PARTS
@@ -273,7 +273,7 @@ def test_a_relative_path_is_looked_up_here_then_in_lab_and_then_in_the_workshops
 
 def test_the_bundled_file_needs_no_notice():
     found = loading.load()
-    assert found.path == folders.DATA / "financial_sentiment.csv"
+    assert found.path == paths.DATA / "financial_sentiment.csv"
     assert found.notices == ()
     assert min(loading.label_counts(found.frame).values()) >= 100
     assert sum(loading.split(found).sizes().values()) == len(found.frame)

@@ -19,7 +19,7 @@ from messages import messages
 
 import workshop
 from maintain import markdown_blocks
-from tuning import folders
+from tuning import paths
 from tuning.dials import PRESETS, Dials, FurtherDials, SgdDials
 from tuning.encoder.finding import RATES
 from tuning.evidence.archive import TAKE_HOME
@@ -27,8 +27,8 @@ from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
 from tuning.notebook import activities, headless
 from tuning.sgd.classifier import RATES as SGD_RATES
 
-ROOT = folders.ROOT
-PAGES = [folders.short(path) for path in markdown_blocks.documents()]
+ROOT = paths.ROOT
+PAGES = [paths.short(path) for path in markdown_blocks.documents()]
 SLIDES = [name for name in PAGES if name.startswith("slides/")]
 # The data card's figures are compared with the file by tests/test_audit.py; slides by the deck's own tests.
 PROSE = [name for name in PAGES if name not in SLIDES and name != "lab/data/README.md"]
@@ -129,7 +129,7 @@ def anchors(path: Path) -> set[str]:
 def notebooks() -> dict[str, dict[str, set[str]]]:
     """Cell ids, headings, and names in capitals of each notebook."""
     found = {}
-    for path in sorted(folders.LAB.glob("0*.ipynb")):
+    for path in sorted(paths.LAB.glob("0*.ipynb")):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         lines = [
             line for cell in cells if cell["cell_type"] == "markdown" for line in "".join(cell["source"]).split("\n")
@@ -193,7 +193,7 @@ def test_a_cell_that_documents_name_shows_its_name():
     texts = [text(name) for name in PAGES]
     groups = [group for page in texts for group in re.findall(r"\bcells? ((?:`[\w-]+`(?:,| and)?\s?)+)", page)]
     named = {cell for group in groups for cell in re.findall(r"`([\w-]+)`", group)}
-    for path in folders.LAB.glob("0*.ipynb"):
+    for path in paths.LAB.glob("0*.ipynb"):
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             source = "".join(cell["source"])
             if cell["cell_type"] == "code" and cell["id"] in named and not source.startswith("%%"):
@@ -202,7 +202,7 @@ def test_a_cell_that_documents_name_shows_its_name():
 
 def test_convergence_is_judged_after_the_curve_was_read():
     """It stood before it and gave the observer's answer away."""
-    (path,) = folders.LAB.glob("01_*.ipynb")
+    (path,) = paths.LAB.glob("01_*.ipynb")
     order = [cell["id"] for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
     assert order.index("train") < order.index("curve") < order.index("verdict") < order.index("convergence")
     assert order.index("convergence") < order.index("open-test")
@@ -318,7 +318,7 @@ def test_the_generalisation_gap_is_defined_once():
     places = [name for name in PAGES if definition.search(text(name))]
     assert places == ["handouts/Unit6_Maths_Words_Glossary.md"]
     other = re.compile(r"validation\s+accuracy\s+minus\s+training|gap\W+(?:is|=)\W+val", re.IGNORECASE)
-    sources = [*map(text, PAGES), *(path.read_text(encoding="utf-8") for path in folders.LAB.glob("0*.ipynb"))]
+    sources = [*map(text, PAGES), *(path.read_text(encoding="utf-8") for path in paths.LAB.glob("0*.ipynb"))]
     assert not [found for source in sources if (found := other.search(source))]
 
 
@@ -457,7 +457,7 @@ def test_the_spelling_is_british(tmp_path):
     turned = [f"{american}->{word}" for word, american in british if "," not in american and american not in BOTH]
     dictionary = tmp_path / "american.txt"
     dictionary.write_text("\n".join(turned), encoding="utf-8")
-    names = [str(ROOT / name) for name in PAGES] + [str(path) for path in folders.LAB.glob("0*.ipynb")]
+    names = [str(ROOT / name) for name in PAGES] + [str(path) for path in paths.LAB.glob("0*.ipynb")]
     # What stands in backticks belongs to the code.
     command = [sys.executable, "-m", "codespell_lib", "-D", str(dictionary), "-D", "-", "--ignore-regex", "`[^`]*`"]
     command += ["--ignore-words-list", "fro"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from maintain import curve_figures, markdown_blocks
-from tuning import folders
+from tuning import paths
 from tuning.dials import Dials
 from tuning.errors import DocumentError
 from tuning.notebook import activities
@@ -28,7 +28,7 @@ CAUSES = (
     "too many times",
 )
 NEXT = dict(zip(NAMES, [*NAMES[1:], "activity-7"], strict=True))
-HERE = folders.ROOT / "activities" / "activity-2.md"
+HERE = paths.ROOT / "activities" / "activity-2.md"
 
 
 def text(name: str) -> str:
@@ -39,7 +39,7 @@ def text(name: str) -> str:
 
 
 def test_every_block_is_up_to_date():
-    assert [folders.short(path) for path in markdown_blocks.stale()] == []
+    assert [paths.short(path) for path in markdown_blocks.stale()] == []
 
 
 def test_a_block_is_filled_and_its_surroundings_stay():
@@ -148,13 +148,13 @@ def test_the_front_matter_has_no_signs(name):
 def test_signs_have_one_meaning_and_no_other_is_used():
     known = {sign.strip("\ufe0f") for sign in activities.EMOJI}
     for folder in ("activities", "handouts"):
-        for path in (folders.ROOT / folder).glob("*.md"):
+        for path in (paths.ROOT / folder).glob("*.md"):
             used = {sign for sign in path.read_text(encoding="utf-8") if unicodedata.category(sign) == "So"}
             assert used <= known, path.name
 
 
 def test_nothing_before_the_end_of_activity_1_says_which_curve_is_which():
-    pages = [text("activity-1"), (folders.ROOT / "handouts" / "Activity_Worksheet.md").read_text(encoding="utf-8")]
+    pages = [text("activity-1"), (paths.ROOT / "handouts" / "Activity_Worksheet.md").read_text(encoding="utf-8")]
     for line in "\n".join(pages).splitlines():
         if re.search(r"[Cc]urve [A-D]\b|curve_[a-d]", line):
             assert not [cause for cause in CAUSES if cause in line.casefold()], line
@@ -169,7 +169,7 @@ def test_the_budget_is_the_boards():
 def test_cells_that_an_activity_names_exist(name):
     there = {
         cell["id"]
-        for path in folders.LAB.glob("*.ipynb")
+        for path in paths.LAB.glob("*.ipynb")
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
     }
     named = re.findall(r"cells? ((?:`[\w-]+`(?:, )?)+)", text(name))
@@ -224,4 +224,4 @@ def test_settings_in_words_are_those_of_the_recorded_runs():
         "activities/activity-6.md": f"{IN_WORDS[wrong['EPOCHS']]} epochs, {noise} wrong",
         "coach/COACH_PLAYBOOK.md": f"{noise} of d",
     }.items():
-        assert words in " ".join((folders.ROOT / place).read_text(encoding="utf-8").casefold().split()), place
+        assert words in " ".join((paths.ROOT / place).read_text(encoding="utf-8").casefold().split()), place

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from tuning import folders
+from tuning import paths
 from tuning.data.labels import LABELS
 from tuning.encoder import finding as encoders
 from tuning.errors import DialError, EncoderError
@@ -118,7 +118,7 @@ def test_a_saved_model_opens_again_and_fails_in_words_where_its_head_is_unknown(
         "import tuning.encoder.pooling_head\n"
         "print(pipeline('text-classification', r'{folder}')('Profit rose.')[0]['label'])\n"
     ).format(folder=tmp_path / "model")
-    done = subprocess.run([sys.executable, "-c", stranger], capture_output=True, text=True, cwd=folders.LAB)
+    done = subprocess.run([sys.executable, "-c", stranger], capture_output=True, text=True, cwd=paths.LAB)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() in LABELS
 

@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import WorksheetError
 from tuning.evidence import task6, worksheet
 from tuning.evidence.task6 import own_words, sections
@@ -20,7 +20,7 @@ def states() -> dict[str, str]:
 
 
 def write(text: str) -> None:
-    folders.work().mkdir(exist_ok=True)
+    paths.work().mkdir(exist_ok=True)
     worksheet.worksheet_file().write_text(text, encoding="utf-8")
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tuning import folders
+from tuning import paths
 from tuning.evidence import experiment_log, predictions, run_tables, worksheet
 from tuning.room import board, share
 from tuning.runs import diagnosis, reference
@@ -32,7 +32,7 @@ CALLS = ("stalled, 0.25", "moving, 0.8", "moving, 0.75", "crashed, 0.3")
 MASKS = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[+-]\d\d:\d\d|Z)?"), "MOMENT"),
     (re.compile(r"(?<=saved at )\d\d:\d\d"), "HH:MM"),
-    (re.compile(re.escape(str(folders.ROOT))), "ROOT"),
+    (re.compile(re.escape(str(paths.ROOT))), "ROOT"),
 )
 
 
@@ -44,9 +44,9 @@ def runs(workshop_folders) -> list[Run]:
         run = reference.load(name)
         preset = run.preset.lower().replace("_", "-")
         run = dataclasses.replace(run, run_id=f"20260101-0000{number:02d}-{preset}")
-        run.save(folders.runs() / run.run_id)
-        save_predictions(folders.runs() / run.run_id, [1], ["neutral"], np.array([[0.0, 1.0, 0.0]]))
-        own.append(Run.load(folders.runs() / run.run_id))
+        run.save(paths.runs() / run.run_id)
+        save_predictions(paths.runs() / run.run_id, [1], ["neutral"], np.array([[0.0, 1.0, 0.0]]))
+        own.append(Run.load(paths.runs() / run.run_id))
         note_finished(own[-1].folder)
     return own
 

@@ -10,7 +10,7 @@ import pytest
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from tuning import folders
+from tuning import paths
 from tuning.dials import Dials, FurtherDials, SgdDials
 from tuning.errors import DialError
 from tuning.evidence import predictions
@@ -84,7 +84,7 @@ def test_a_check_sets_every_dial_and_lies_apart(asked, capsys, number, dials):
     assert headless.main(["--notebook", number]) == 0
     assert asked["parameters"].keys() == set(dials.settable())
     assert type(dials)(**asked["parameters"]) == dials
-    assert asked["runs"] == str(folders.runs() / "check")
+    assert asked["runs"] == str(paths.runs() / "check")
     assert asked["work"].startswith(asked["runs"])
     assert dict(os.environ) == before
     assert "A check of the machine" in capsys.readouterr().out
@@ -96,7 +96,7 @@ def test_a_dial_from_outside_blanks_the_prediction_unless_it_is_given_too(asked,
     mine = tmp_path / notebook_file("01").name
     mine.write_text(edited, encoding="utf-8")
     monkeypatch.setattr(headless, "notebook_file", lambda number: mine)
-    runs = str(folders.runs())
+    runs = str(paths.runs())
     assert headless.main(["--mine"]) == 0
     assert 'PREDICTION = "crashed"' in asked["prediction"]
     assert (asked["parameters"], asked["runs"]) == ({}, runs)
@@ -130,8 +130,8 @@ def test_a_checks_run_is_nobody_s(make_run, keep_run):
         keep_run(make_run())
         assert len(finished_runs()) == 1
     assert finished_runs() == []
-    assert Run.load(folders.runs() / "check" / make_run().run_id).run_id == make_run().run_id
-    assert json.loads((folders.runs() / "check" / make_run().run_id / "run.json").read_text())["outcome"] == "completed"
+    assert Run.load(paths.runs() / "check" / make_run().run_id).run_id == make_run().run_id
+    assert json.loads((paths.runs() / "check" / make_run().run_id / "run.json").read_text())["outcome"] == "completed"
 
 
 @pytest.mark.parametrize("number", headless.NOTEBOOKS)

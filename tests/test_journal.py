@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import RunError
 from tuning.evidence import experiment_log, run_tables, worksheet
 from tuning.evidence.experiment_log import LOG_COLUMNS, WORKSHEET_COLUMNS
@@ -220,7 +220,7 @@ def test_notes_survive_every_form_in_which_a_spreadsheet_saves_the_log(make_run,
     assert ("Mean of all" in after.index) == (name == "a line below the table")
     # From now on it is our form again, and nothing more is set aside.
     experiment_log.append(make_run(run_id="run-5"))
-    assert len(list(folders.runs().glob("experiment_log_kept_aside_*"))) == (name != "a column added at the end")
+    assert len(list(paths.runs().glob("experiment_log_kept_aside_*"))) == (name != "a column added at the end")
     raw = {row[0]: row[LOG_COLUMNS.index("Notes")] for row in raw_rows()[1:]}
     assert (raw["run-2"], raw["run-3"]) == ("'- 0.02 lower; why?", "'=1+1")
 
@@ -281,7 +281,7 @@ def test_a_log_that_cannot_be_opened_is_one_line():
 def test_a_new_log_begins_with_the_runs_on_this_machine(make_run, keep_run, capsys):
     for number in (1, 2):
         keep_run(make_run(run_id=f"run-{number}"), minutes=10 - number)
-    (folders.runs() / "run-1" / "run.json").write_text("damaged")
+    (paths.runs() / "run-1" / "run.json").write_text("damaged")
     experiment_log.log_file().write_text("edited")
     experiment_log.append(make_run(run_id="run-3"))
     assert ids() == ["run-2", "run-3"]
@@ -293,7 +293,7 @@ def test_a_second_edited_file_does_not_replace_the_first(make_run):
         experiment_log.log_file().parent.mkdir(parents=True, exist_ok=True)
         experiment_log.log_file().write_text(f"edited {number}")
         experiment_log.append(make_run())
-    kept = sorted(folders.runs().glob("experiment_log_kept_aside_*.csv"))
+    kept = sorted(paths.runs().glob("experiment_log_kept_aside_*.csv"))
     assert [path.read_text() for path in kept] == ["edited 1", "edited 2", "edited 3"]
 
 
@@ -325,7 +325,7 @@ def test_a_log_that_was_begun_before_there_were_departures_goes_on(make_run):
     rows = experiment_log.read_log()
     assert rows["Notes"].tolist() == ["mine", ""]
     assert rows["Departures"].tolist() == ["", "optim: adamw_torch_fused, sgd"]
-    assert [path.name for path in folders.runs().glob("*kept_aside*")] == []
+    assert [path.name for path in paths.runs().glob("*kept_aside*")] == []
 
 
 def append_many(record: dict, name: str, rows: int, barrier) -> None:
@@ -352,7 +352,7 @@ def test_four_processes_at_once_lose_no_row(make_run, rows):
     for name in names:
         own = [run_id for run_id in ids() if run_id.startswith(name + "-")]
         assert own == [f"{name}-{number}" for number in range(rows)]
-    assert {path.name for path in folders.runs().iterdir()} <= {"experiment_log.csv", "experiment_log.lock"}
+    assert {path.name for path in paths.runs().iterdir()} <= {"experiment_log.csv", "experiment_log.lock"}
 
 
 def keep_appending(record: dict, name: str, finished: int) -> None:
@@ -392,7 +392,7 @@ def test_a_kill_at_any_moment_costs_no_finished_row(make_run, kills):
         assert len(found) == len(set(found)) <= len(finished) + 1 + number
     assert finished
     experiment_log.append(make_run(run_id="afterwards"))
-    assert {path.name for path in folders.runs().iterdir()} == {"experiment_log.csv", "experiment_log.lock"}
+    assert {path.name for path in paths.runs().iterdir()} == {"experiment_log.csv", "experiment_log.lock"}
 
 
 @pytest.mark.parametrize(("number", "text"), [(28, "No space left on device"), (13, "Permission denied")])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from machines import Session
 
-from tuning import folders
+from tuning import paths
 from tuning.dials import Dials
 from tuning.errors import KeepsakeError
 from tuning.evidence import archive as keepsake
@@ -35,10 +35,10 @@ def morning(make_run, keep_run) -> list[str]:
         experiment_log.append(run)
         moment = 1_767_600_000 + place / 10
         os.utime(run.folder / "predictions.csv", (moment, moment))
-    folders.work().mkdir(parents=True)
-    (folders.work() / "Activity_Worksheet.md").write_text(WORKSHEET, encoding="utf-8")
-    folders.share().mkdir(parents=True)
-    (folders.share() / "line.json").write_text("{}", encoding="utf-8")
+    paths.work().mkdir(parents=True)
+    (paths.work() / "Activity_Worksheet.md").write_text(WORKSHEET, encoding="utf-8")
+    paths.share().mkdir(parents=True)
+    (paths.share() / "line.json").write_text("{}", encoding="utf-8")
     return [run.run_id for run in runs]
 
 
@@ -79,7 +79,7 @@ def test_a_filled_worksheet_that_came_back_is_made_anew_without_a_number(morning
     another_machine()
     keepsake.bring_back(saved)
     worksheet.fill_worksheet()
-    assert [path.name for path in folders.work().glob("*_filled*.md")] == ["Activity_Worksheet_filled.md"]
+    assert [path.name for path in paths.work().glob("*_filled*.md")] == ["Activity_Worksheet_filled.md"]
 
 
 def test_the_last_runs_weights_come_along_if_asked_for(morning, another_machine):
@@ -94,10 +94,10 @@ SHEET = "Activity_Worksheet.md"
 
 def change_worksheet(text: str, minutes: float) -> None:
     """Write the worksheet of this machine, so many minutes from now."""
-    folders.work().mkdir(exist_ok=True)
-    (folders.work() / SHEET).write_text(text, encoding="utf-8")
+    paths.work().mkdir(exist_ok=True)
+    (paths.work() / SHEET).write_text(text, encoding="utf-8")
     moment = time.time() + 60 * minutes
-    os.utime(folders.work() / SHEET, (moment, moment))
+    os.utime(paths.work() / SHEET, (moment, moment))
 
 
 @pytest.mark.parametrize("minutes", [30, -30])
@@ -106,15 +106,15 @@ def test_of_two_worksheets_the_newer_one_stays_and_the_other_lies_beside_it(morn
     another_machine()
     change_worksheet("written here\n", minutes)
     keepsake.bring_back(saved)
-    (beside,) = folders.work().glob("Activity_Worksheet.of-*.md")
-    here, kept = (folders.work() / SHEET).read_text(encoding="utf-8"), beside.read_text(encoding="utf-8")
+    (beside,) = paths.work().glob("Activity_Worksheet.of-*.md")
+    here, kept = (paths.work() / SHEET).read_text(encoding="utf-8"), beside.read_text(encoding="utf-8")
     assert (here, kept) == (("written here\n", WORKSHEET) if minutes > 0 else (WORKSHEET, "written here\n"))
     told = capsys.readouterr().out
     assert ("the one here is newer and stays" if minutes > 0 else "the saved one is newer and was taken") in told
     assert beside.name in told
     # A second time there is nothing left to do.
     assert keepsake.bring_back(saved) == []
-    assert len(list(folders.work().iterdir())) == 2
+    assert len(list(paths.work().iterdir())) == 2
 
 
 def test_a_worksheet_that_nobody_has_written_into_gives_way(morning, another_machine):
@@ -122,8 +122,8 @@ def test_a_worksheet_that_nobody_has_written_into_gives_way(morning, another_mac
     another_machine()
     change_worksheet(read_template(), 30)
     keepsake.bring_back(saved)
-    assert (folders.work() / SHEET).read_text(encoding="utf-8") == WORKSHEET
-    assert not list(folders.work().glob("*.of-*"))
+    assert (paths.work() / SHEET).read_text(encoding="utf-8") == WORKSHEET
+    assert not list(paths.work().glob("*.of-*"))
 
 
 def test_logs_predictions_and_the_order_of_runs_are_joined(morning, another_machine, make_run, keep_run):
@@ -148,12 +148,12 @@ def test_logs_predictions_and_the_order_of_runs_are_joined(morning, another_mach
 
 def test_saving_twice_does_not_save_the_first_file(morning):
     first, second = keepsake.save(), contents()
-    assert first.is_relative_to(folders.work())
+    assert first.is_relative_to(paths.work())
     assert contents() == second
 
 
 def test_a_half_finished_run_is_named(morning, capsys):
-    checkpoint = folders.runs() / "20260105-120000-cut" / "checkpoints" / "checkpoint-5"
+    checkpoint = paths.runs() / "20260105-120000-cut" / "checkpoints" / "checkpoint-5"
     checkpoint.mkdir(parents=True)
     (checkpoint / "whole.json").write_text("{}", encoding="utf-8")
     saved = keepsake.save()
@@ -199,7 +199,7 @@ def test_in_colab_the_browser_downloads_and_uploads(morning, another_machine, co
     another_machine()
     monkeypatch.chdir(tmp_path)
     for name in ("ROOT", "LAB"):
-        monkeypatch.setattr(folders, name, tmp_path / "lab" / "tuning")
+        monkeypatch.setattr(paths, name, tmp_path / "lab" / "tuning")
     with pytest.raises(KeepsakeError, match="there is no such file"):
         keepsake.bring_back()
     colab.upload = saved
@@ -363,7 +363,7 @@ def test_a_failure_in_the_middle_changes_nothing(morning, another_machine, monke
 
 @pytest.mark.parametrize("moment", [-86_400, 0, 5_000_000_000])
 def test_files_dated_before_1980_or_after_2107_are_saved(morning, another_machine, moment):
-    os.utime(folders.work() / SHEET, (moment, moment))
+    os.utime(paths.work() / SHEET, (moment, moment))
     saved, before = keepsake.save(), contents()
     another_machine()
     keepsake.bring_back(saved)
@@ -372,15 +372,15 @@ def test_files_dated_before_1980_or_after_2107_are_saved(morning, another_machin
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 def test_a_name_that_is_not_utf8_is_saved_as_the_person_sees_it(morning, another_machine):
-    (folders.work() / os.fsdecode(b"\xfcbung.md")).write_text("mine", encoding="utf-8")
+    (paths.work() / os.fsdecode(b"\xfcbung.md")).write_text("mine", encoding="utf-8")
     saved = keepsake.save()
     another_machine()
     keepsake.bring_back(saved)
-    assert (folders.work() / "übung.md").read_text(encoding="utf-8") == "mine"
+    assert (paths.work() / "übung.md").read_text(encoding="utf-8") == "mine"
 
 
 def test_of_two_files_saved_in_one_second_or_after_a_clock_was_set_back_the_last_is_the_newest(morning):
-    ahead = folders.work() / "saved" / "workshop-6w-20990105-090000.zip"
+    ahead = paths.work() / "saved" / "workshop-6w-20990105-090000.zip"
     ahead.parent.mkdir()
     ahead.write_bytes(b"")
     names = [keepsake.save() for _ in range(11)]
@@ -391,7 +391,7 @@ def test_of_two_files_saved_in_one_second_or_after_a_clock_was_set_back_the_last
 def test_the_newest_saved_file_is_found_by_itself(morning, another_machine, monkeypatch, tmp_path):
     saved, before = keepsake.save(), contents()
     another_machine()
-    monkeypatch.setattr(folders, "ROOT", tmp_path)
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
     (tmp_path / "workshop-6w-20200101-000000.zip").write_bytes(b"older")
     saved.rename(tmp_path / saved.name)
     keepsake.bring_back()
@@ -401,13 +401,13 @@ def test_the_newest_saved_file_is_found_by_itself(morning, another_machine, monk
 @pytest.mark.slow
 @pytest.mark.parametrize("number", ["01", "03"])
 def test_after_lunch_on_another_machine_the_sections_after_training_work(morning, another_machine, number):
-    with Session(notebook_file(number), folders.LAB) as before_lunch:
+    with Session(notebook_file(number), paths.LAB) as before_lunch:
         assert "2 runs among them" in before_lunch.run("save")
-    (saved,) = (folders.work() / "saved").iterdir()
+    (saved,) = (paths.work() / "saved").iterdir()
     another_machine()
-    folders.work().mkdir()
-    saved.rename(folders.work() / saved.name)
-    with Session(notebook_file(number), folders.LAB) as after_lunch:
+    paths.work().mkdir()
+    saved.rename(paths.work() / saved.name)
+    with Session(notebook_file(number), paths.LAB) as after_lunch:
         after_lunch.run("place")
         after_lunch.run("preflight")
         assert after_lunch.run("come-back") == "Nothing is brought back.\n"

@@ -12,7 +12,7 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from tuning import folders
+from tuning import paths
 from tuning.dials import Dials
 from tuning.notebook.session import notebook_file
 from tuning.runs.record import Run
@@ -25,7 +25,7 @@ FIRST_AFTER_TRAINING = "before-after"
 def execute(runs: Path, *options: str, **dials: str) -> subprocess.CompletedProcess:
     """``workshop.py run`` as its launcher calls it."""
     settings = [part for name, value in dials.items() for part in ("--set", f"{name}={value}")]
-    environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}
+    environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(paths.LAB)}
     command = [sys.executable, "-m", "tuning.notebook.headless", "--mine", *options, *settings]
     return subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
 
@@ -84,7 +84,7 @@ def test_the_executed_notebook_carries_pictures_with_words_and_no_widgets(finish
 def test_notebook_and_script_end_with_the_same_numbers(finished, few, tmp_path):
     chosen = SMALL | {"DATA": str(few)}
     settings = [part for name, value in chosen.items() for part in ("--set", f"{name}={value}")]
-    environment = os.environ | {"WORKSHOP_RUNS": str(tmp_path), "PYTHONPATH": str(folders.LAB)}
+    environment = os.environ | {"WORKSHOP_RUNS": str(tmp_path), "PYTHONPATH": str(paths.LAB)}
     command = [sys.executable, "-m", "tuning.training.fit", *settings]
     subprocess.run(command, env=environment, check=True, capture_output=True)
     script = Run.load(next(tmp_path.glob("*/run.json")))
@@ -142,11 +142,11 @@ class Kernel:
         self.notebook = nbformat.read(NOTEBOOK, as_version=4)
         self.client = NotebookClient(self.notebook, kernel_name="python3", timeout=600)
         self.cells = {cell["id"]: index for index, cell in enumerate(self.notebook.cells)}
-        self.environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}
+        self.environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(paths.LAB)}
 
     def __enter__(self) -> "Kernel":
         self.client.create_kernel_manager()
-        self.client.start_new_kernel(env=self.environment, cwd=str(folders.LAB))
+        self.client.start_new_kernel(env=self.environment, cwd=str(paths.LAB))
         self.client.start_new_kernel_client()
         return self
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tuning import folders
+from tuning import paths
 from tuning.dials import SgdDials
 from tuning.notebook.session import notebook_file
 from tuning.runs.record import Run
@@ -31,7 +31,7 @@ def forbidden_modules(folder: Path) -> Path:
 
 
 def execute(python: str, runs: Path, *options: str, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
-    path = os.pathsep.join([str(forbidden_modules(runs / "forbidden")), str(folders.LAB)])
+    path = os.pathsep.join([str(forbidden_modules(runs / "forbidden")), str(paths.LAB)])
     environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": path}
     command = [*before, python, "-m", "tuning.notebook.headless", "--mine", "--notebook", "02", *options]
     return subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
@@ -66,7 +66,7 @@ def test_it_runs_in_an_environment_of_its_own_without_torch(tmp_path):
     venv.create(tmp_path / "env", with_pip=True)
     python = str(tmp_path / "env" / ("Scripts" if os.name == "nt" else "bin") / "python")
     install = [python, "-m", "pip", "install", "-q", "-r", "requirements-backup.txt", "-c", "constraints.txt"]
-    subprocess.run(install, cwd=folders.ROOT, check=True)
+    subprocess.run(install, cwd=paths.ROOT, check=True)
     lacks = "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is not None)"
     assert subprocess.run([python, "-c", lacks]).returncode == 0
     done = execute(python, tmp_path / "runs", before=NO_NETWORK)

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from rooms import room_lines
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import DialError
 from tuning.notebook.headless import parameters
 from tuning.notebook.session import notebook_file
@@ -20,7 +20,7 @@ NOTEBOOK = notebook_file("03")
 
 
 def execute(folder: Path, *options: str) -> subprocess.CompletedProcess:
-    environment = os.environ | {"PYTHONPATH": str(folders.LAB)}
+    environment = os.environ | {"PYTHONPATH": str(paths.LAB)}
     command = [sys.executable, "-m", "tuning.notebook.headless", "--notebook", "03", "--out", str(folder), *options]
     return subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
 
@@ -42,7 +42,7 @@ def test_the_board_executes_on_thirty_runs(make_run, tmp_path):
     pictures = [one for cell in outputs.values() for one in cell if "image/png" in one.get("data", {})]
     assert len(pictures) == 4
     assert all(picture["metadata"]["image/png"]["alt"] for picture in pictures)
-    assert (folders.work() / "Group_Results.pptx").is_file()
+    assert (paths.work() / "Group_Results.pptx").is_file()
 
 
 @pytest.mark.slow

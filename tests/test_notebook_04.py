@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
-from tuning import folders
+from tuning import paths
 from tuning.dials import FurtherDials
 from tuning.errors import DialError
 from tuning.notebook.headless import parameters
@@ -25,7 +25,7 @@ NOTEBOOK = notebook_file("04")
 def execute(runs: Path, *options: str, **settings: object) -> subprocess.CompletedProcess:
     """``workshop.py run --notebook 04`` as its launcher calls it."""
     given = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
-    environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}
+    environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(paths.LAB)}
     command = [sys.executable, "-m", "tuning.notebook.headless", "--mine", "--notebook", "04", *options, *given]
     return subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
 
@@ -68,11 +68,11 @@ class Live:
     def __init__(self, runs: Path) -> None:
         self.notebook = nbformat.read(NOTEBOOK, as_version=4)
         self.client = NotebookClient(self.notebook, kernel_name="python3", timeout=600)
-        self.environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}
+        self.environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(paths.LAB)}
 
     def __enter__(self) -> "Live":
         self.client.create_kernel_manager()
-        self.client.start_new_kernel(env=self.environment, cwd=str(folders.LAB))
+        self.client.start_new_kernel(env=self.environment, cwd=str(paths.LAB))
         self.client.start_new_kernel_client()
         return self
 

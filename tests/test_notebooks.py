@@ -8,7 +8,7 @@ from typing import Any
 import papermill
 import pytest
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import WorkshopError
 from tuning.notebook import headless
 from tuning.notebook.notebooks import read_notebook
@@ -39,7 +39,7 @@ DAMAGED = {
 def test_a_damaged_notebook_is_named_with_a_way_to_restore_it(tmp_path, monkeypatch, capsys, name):
     content, reason = DAMAGED[name]
     (tmp_path / "02_backup.ipynb").write_bytes(content)
-    monkeypatch.setattr(folders, "LAB", tmp_path)
+    monkeypatch.setattr(paths, "LAB", tmp_path)
     assert headless.main(["--notebook", "02"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")

@@ -16,7 +16,7 @@ from conftest import program
 from playwright.sync_api import expect
 
 from maintain import clinic_cases, curve_figures, pages
-from tuning import folders
+from tuning import paths
 from tuning.data.loading import load, split
 from tuning.dials import SgdDials
 from tuning.errors import RunError
@@ -28,7 +28,7 @@ from tuning.runs.record import Run
 from tuning.sgd.classifier import features
 from tuning.sgd.surface import SHARES, TwoWeights
 
-NODE_TESTS = sorted((folders.ROOT / "tests" / "pages").glob("*.test.mjs"))
+NODE_TESTS = sorted((paths.ROOT / "tests" / "pages").glob("*.test.mjs"))
 PHONE, PROJECTOR, LARGE_PROJECTOR = (360, 740), (1280, 720), (1920, 1080)
 SIZES = [PHONE, PROJECTOR, LARGE_PROJECTOR]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hub_server import seconds_since, serving
 
-from tuning import folders
+from tuning import paths
 from tuning.data import download, loading
 from tuning.dials import Dials
 from tuning.encoder import fetch
@@ -61,7 +61,7 @@ def stored(tmp_path, monkeypatch) -> Path:
 
 
 def cached() -> list[Path]:
-    return [path for path in folders.models().rglob("*") if path.is_file() and path.suffix != ".lock"]
+    return [path for path in paths.models().rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
 def test_the_published_archive_is_pinned():
@@ -191,7 +191,7 @@ def test_the_backup_lab_can_read_it_without_torch(stored, monkeypatch):
     )
     raw = archive()
     with serving(stored) as server:
-        environment = os.environ | {"HF_ENDPOINT": server.url, "PYTHONPATH": str(folders.LAB)}
+        environment = os.environ | {"HF_ENDPOINT": server.url, "PYTHONPATH": str(paths.LAB)}
         told = json.dumps([len(raw), hashlib.sha256(raw).hexdigest()])
         done = subprocess.run([sys.executable, "-c", program, told], env=environment, capture_output=True, text=True)
     assert done.stdout.split() == ["phrasebank", "False"], done.stderr

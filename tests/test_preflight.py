@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hub_server import serving
 
-from tuning import folders
+from tuning import paths
 from tuning.data import download
 from tuning.dials import Dials
 from tuning.encoder import finding
@@ -215,8 +215,8 @@ def test_a_path_that_leads_nowhere_is_said_beside_the_dials(dial):
 
 
 def test_another_copy_of_the_workshop_is_named(tmp_path, monkeypatch):
-    monkeypatch.chdir(folders.LAB)
-    assert line("folder") == Check("OK", f"the workshop's folder is {folders.ROOT.name}")
+    monkeypatch.chdir(paths.LAB)
+    assert line("folder") == Check("OK", f"the workshop's folder is {paths.ROOT.name}")
     (tmp_path / "lab" / "tuning").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "lab")
     assert line("folder").status == "WARN"
@@ -225,14 +225,14 @@ def test_another_copy_of_the_workshop_is_named(tmp_path, monkeypatch):
 
 def test_a_synchronised_folder_and_one_without_rights_are_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(folders, "ROOT", tmp_path / "OneDrive - Company" / "workshop")
+    monkeypatch.setattr(paths, "ROOT", tmp_path / "OneDrive - Company" / "workshop")
     assert line("folder").status == "WARN"
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert line("folder").status == "FAIL"
 
 
 def test_changed_files_are_named_but_not_notebooks(tmp_path, monkeypatch):
-    monkeypatch.setattr(folders, "ROOT", tmp_path)
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
     for name in ("lab/tuning/runs/record.py", "lab/data/a.csv", "lab/01_a.ipynb", "workshop.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1\n", encoding="utf-8")
@@ -252,7 +252,7 @@ def test_changed_files_are_named_but_not_notebooks(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_the_command_measures_this_machine_though_the_home_folder_is_locked():
     locked = dict.fromkeys(("HOME", "USERPROFILE"), str(Path(os.devnull, "home")))
-    environment = os.environ | locked | {"PYTHONPATH": str(folders.LAB), "HF_HUB_OFFLINE": "1"}
+    environment = os.environ | locked | {"PYTHONPATH": str(paths.LAB), "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-m", "tuning.notebook.preflight", "--set", "MODEL=embedded", "--minutes", "3"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tuning import folders
+from tuning import paths
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
 from tuning.further import lr_finder, sensitivity
@@ -136,7 +136,7 @@ def test_a_trial_that_was_made_is_not_made_again(make_run, monkeypatch, capsys):
         return 0.5 + len(made) / 100
 
     monkeypatch.setattr(sensitivity, "trial", trial)
-    folders.runs().mkdir(parents=True, exist_ok=True)
+    paths.runs().mkdir(parents=True, exist_ok=True)
     with pytest.raises(KeyboardInterrupt):
         sensitivity.effects(run)
     left = len(sensitivity.trials(run)) - 4

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tuning import folders
+from tuning import paths
 from tuning.data import loading as sentences
 from tuning.dials import SgdDials
 from tuning.errors import RunError
@@ -92,4 +92,4 @@ def test_the_journal_loads_no_torch():
     """The backup lab has none."""
     modules = "tuning.notebook.repeat, tuning.evidence, tuning.room.board"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'pptx' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=folders.LAB).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=paths.LAB).returncode == 0

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from tuning import folders
+from tuning import paths
 from tuning.data.loading import Data
 from tuning.dials import Dials
 from tuning.errors import DialError, RunError
@@ -48,7 +48,7 @@ def killed_after(monkeypatch, small) -> Callable[[int], Path]:
         with monkeypatch.context() as patch, pytest.raises(Killed):
             patch.setattr(fit.Recorder, "on_step_begin", die)
             fit.fit(Dials(**small | dials), quiet=True)
-        return next(folders.runs().glob(f"*/{resume.CHECKPOINTS}")).parent
+        return next(paths.runs().glob(f"*/{resume.CHECKPOINTS}")).parent
 
     return kill
 
@@ -58,7 +58,7 @@ def weight_bytes(run: Run) -> bytes:
 
 
 def rows_in_log() -> int:
-    return len(pd.read_csv(folders.runs() / "experiment_log.csv"))
+    return len(pd.read_csv(paths.runs() / "experiment_log.csv"))
 
 
 def test_a_half_finished_run_is_continued_and_a_line_says_so(killed_after, small, capsys):
@@ -102,7 +102,7 @@ def test_the_script_takes_fresh_as_an_option(monkeypatch, make_run):
 
 def test_a_notebook_without_a_screen_takes_it_as_an_option_and_as_a_dial(monkeypatch):
     asked = []
-    monkeypatch.setattr(headless, "run_notebook", lambda number, given, *rest: asked.append(given) or folders.runs())
+    monkeypatch.setattr(headless, "run_notebook", lambda number, given, *rest: asked.append(given) or paths.runs())
     assert headless.main(["--fresh"]) == 0
     assert headless.parameters("01", asked[0]) == headless.parameters("01", {"FRESH": "true"}) == {"FRESH": True}
     with pytest.raises(DialError, match="FRESH is not a dial"):
@@ -118,7 +118,7 @@ def test_a_checkpoint_that_is_not_whole_is_not_used(killed_after, small):
     run = fit.fit(Dials(**small), quiet=True)
     assert [step["step"] for step in run.steps] == list(range(1, 19))
     # Within one second the new run may bear the name of the one that was thrown away.
-    assert [path.parent for path in folders.runs().glob("*/run.json")] == [run.folder]
+    assert [path.parent for path in paths.runs().glob("*/run.json")] == [run.folder]
     assert not checkpoint.exists()
 
 
@@ -136,7 +136,7 @@ def test_a_kill_between_the_log_and_the_record_leaves_one_row(small, monkeypatch
 
 def cut_off(name: str, fingerprint: str = "same", step: int = 6) -> Path:
     """A made-up run that was cut off after a checkpoint."""
-    checkpoint = folders.runs() / name / resume.CHECKPOINTS / f"checkpoint-{step}"
+    checkpoint = paths.runs() / name / resume.CHECKPOINTS / f"checkpoint-{step}"
     checkpoint.mkdir(parents=True)
     resume.mark_whole(checkpoint, fingerprint, [{"step": step}], [{"epoch": 1}], [])
     return checkpoint.parents[1]
@@ -176,10 +176,10 @@ def test_what_killed_runs_left_is_cleared_and_what_can_be_used_stays():
     usable, finished, useless = cut_off("usable"), cut_off("finished"), cut_off("useless")
     (finished / "run.json").write_text("{}")
     next(useless.rglob(resume.MARK)).unlink()
-    untouched = folders.runs() / "just-begun"
+    untouched = paths.runs() / "just-begun"
     untouched.mkdir()
     resume.clear_remains()
-    assert sorted(path.name for path in folders.runs().iterdir()) == ["finished", "just-begun", "usable"]
+    assert sorted(path.name for path in paths.runs().iterdir()) == ["finished", "just-begun", "usable"]
     assert not (finished / resume.CHECKPOINTS).exists()
     assert resume.half_finished("same")[0].folder == usable
 
@@ -240,7 +240,7 @@ def test_without_room_for_the_weights_nothing_is_trained(disk, small):
     with pytest.raises(RunError, match=r"no room for this run: it needs 5\d MB of disk, 20 MB is free") as caught:
         fit.fit(Dials(**small), quiet=True)
     assert str(caught.value).splitlines() == [str(caught.value)]
-    assert not list(folders.runs().glob("*/run.json"))
+    assert not list(paths.runs().glob("*/run.json"))
 
 
 def test_a_disk_that_fills_up_during_training_costs_the_checkpoints_and_the_weights_only(
@@ -275,7 +275,7 @@ def test_real_checkpoints_are_as_large_as_was_reckoned(killed_after, small):
 
 
 def test_a_run_that_another_kernel_still_trains_is_said(make_run, keep_run, capsys):
-    training = folders.runs() / "20260105-100000-too-high"
+    training = paths.runs() / "20260105-100000-too-high"
     with resume.lock(training):
         with pytest.raises(RunError, match="20260105-100000-too-high: still being trained by another kernel"):
             resume.newest_run()

@@ -14,7 +14,7 @@ import time
 import numpy as np
 import pytest
 
-from tuning import folders
+from tuning import paths
 from tuning.dials import Dials
 from tuning.errors import RunError
 from tuning.notebook import headless
@@ -56,7 +56,7 @@ def line_of(act, *args) -> str:
 def test_a_record_comes_back_as_it_was_saved(make_run):
     run = make_run(test={"opened": "once", "accuracy": 0.7, "f1_macro": 0.6, "size": 250})
     path = run.save()
-    assert path == folders.runs() / run.run_id / "run.json"
+    assert path == paths.runs() / run.run_id / "run.json"
     assert Run.load(path) == run
     assert Run.load(path.parent) == run
 
@@ -302,7 +302,7 @@ def test_a_reader_and_a_crash_see_the_old_or_the_new_file(tmp_path):
     write_whole(path, "a" * 3_000_000)
     seen = set()
     with subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(path)], cwd=folders.LAB, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", KILLED, str(path)], cwd=paths.LAB, stdout=subprocess.PIPE, text=True
     ) as child:
         child.stdout.readline()
         until = time.monotonic() + 1
@@ -320,7 +320,7 @@ def test_a_reader_and_a_crash_see_the_old_or_the_new_file(tmp_path):
 def test_two_runs_in_one_second_get_two_folders():
     made = [new_folder("TOO_HIGH") for _ in range(4)]
     assert len(set(made)) == 4
-    assert all(folder.is_dir() and folder.parent == folders.runs() for folder in made)
+    assert all(folder.is_dir() and folder.parent == paths.runs() for folder in made)
     assert all(re.fullmatch(r"\d{8}-\d{6}-too-high(-\d)?", folder.name) for folder in made)
 
 
@@ -348,7 +348,7 @@ print(last_run().run_id)
 
 def in_another_kernel(program: str, *words: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", program, *words], cwd=folders.LAB, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, *words], cwd=paths.LAB, capture_output=True, text=True, check=True
     )
     return done.stdout.strip()
 
@@ -367,7 +367,7 @@ def test_a_run_of_another_kernel_does_not_push_aside_what_this_one_trained(make_
     assert last_run().run_id == "of-the-group"
     # Deleted by hand.
     for name in ("mine", "of-the-group"):
-        shutil.rmtree(folders.runs() / name)
+        shutil.rmtree(paths.runs() / name)
     assert last_run().run_id == "theirs"
 
 
@@ -375,7 +375,7 @@ def test_a_run_that_did_not_reach_its_end_is_passed_over(make_run, keep_run):
     keep_run(make_run(run_id="whole"), minutes=5)
     make_run(run_id="no-predictions").save()
     keep_run(make_run(run_id="no-record"))
-    (folders.runs() / "no-record" / "run.json").unlink()
+    (paths.runs() / "no-record" / "run.json").unlink()
     assert last_run().run_id == "whole"
 
 
@@ -392,10 +392,10 @@ def test_old_weights_are_forgotten_but_records_stay(make_run, keep_run):
     for age, name in enumerate(names):
         keep_run(make_run(run_id=name), weights=True, minutes=age)
     forget_old_weights()
-    with_weights = {name for name in names if (folders.runs() / name / "model").is_dir()}
+    with_weights = {name for name in names if (paths.runs() / name / "model").is_dir()}
     assert with_weights == set(names[:WEIGHTS_KEPT])
     assert {last_run(name).run_id for name in names} == set(names)
-    assert all((folders.runs() / name / "predictions.csv").is_file() for name in names)
+    assert all((paths.runs() / name / "predictions.csv").is_file() for name in names)
 
 
 def test_results_are_copied_to_another_folder_and_onto_themselves(make_run, keep_run, tmp_path):
@@ -416,7 +416,7 @@ def test_a_place_where_nothing_can_be_written_is_told_before_the_work(tmp_path, 
         assert re.fullmatch(rf"error: {re.escape(str(out))}: no results can be written there \(.+\)\..+\n", told.err)
         assert not told.out
     assert place.read_text() == "mine"
-    assert not list(folders.runs().glob("2*"))
+    assert not list(paths.runs().glob("2*"))
 
 
 # Predictions

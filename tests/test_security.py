@@ -5,7 +5,7 @@ import re
 
 import yaml
 
-from tuning import folders
+from tuning import paths
 
 # How a sentence begins, and the tests behind it, as FILE::NAME below tests/.
 BEHIND = {
@@ -81,7 +81,7 @@ BEHIND = {
 
 def sentences() -> list[str]:
     """The page's sentences, without their marks."""
-    text = (folders.ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    text = (paths.ROOT / "SECURITY.md").read_text(encoding="utf-8")
     plain = [line.removeprefix("- ").replace("**", "").replace("`", "") for line in text.splitlines()[1:] if line]
     return [sentence for line in plain for sentence in re.split(r"(?<=[.?])\s+(?=[A-Zs])", line)]
 
@@ -94,30 +94,30 @@ def test_every_sentence_has_a_test():
     for behind in BEHIND.values():
         for place in behind:
             file, name = place.split("::")
-            tree = ast.parse((folders.ROOT / "tests" / file).read_text(encoding="utf-8"))
+            tree = ast.parse((paths.ROOT / "tests" / file).read_text(encoding="utf-8"))
             assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, place
 
 
 def test_no_code_asks_for_a_token():
-    for path in [folders.ROOT / "workshop.py", *(folders.LAB / "tuning").rglob("*.py")]:
+    for path in [paths.ROOT / "workshop.py", *(paths.LAB / "tuning").rglob("*.py")]:
         code = path.read_text(encoding="utf-8")
         assert not re.search(r"HF_TOKEN|WANDB_API_KEY|getpass", code), path
 
 
 def test_packages_have_no_hashes_and_torch_an_index_of_its_own():
     for name in ("requirements.txt", "requirements-backup.txt", "requirements-test.txt", "constraints.txt"):
-        assert "--hash" not in (folders.ROOT / name).read_text(encoding="utf-8")
-    assert '"https://download.pytorch.org/whl/cpu"' in (folders.ROOT / "workshop.py").read_text(encoding="utf-8")
+        assert "--hash" not in (paths.ROOT / name).read_text(encoding="utf-8")
+    assert '"https://download.pytorch.org/whl/cpu"' in (paths.ROOT / "workshop.py").read_text(encoding="utf-8")
 
 
 def test_actions_and_image_are_pinned_as_the_page_says():
-    for path in (folders.ROOT / ".github" / "workflows").glob("*.yml"):
+    for path in (paths.ROOT / ".github" / "workflows").glob("*.yml"):
         text = path.read_text(encoding="utf-8")
         assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
         used = re.findall(r"uses: (.*)", text)
         assert used
         assert all(re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action) for action in used), used
-    moved = yaml.safe_load((folders.ROOT / ".github" / "dependabot.yml").read_text(encoding="utf-8"))["updates"]
+    moved = yaml.safe_load((paths.ROOT / ".github" / "dependabot.yml").read_text(encoding="utf-8"))["updates"]
     assert {entry["package-ecosystem"] for entry in moved} == {"github-actions", "pip"}
-    container = (folders.ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8")
+    container = (paths.ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8")
     assert '"image": "python:3.11-slim-bookworm"' in container

@@ -13,7 +13,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 import workshop
-from tuning import folders
+from tuning import paths
 from tuning.errors import WorkshopError
 from tuning.notebook import pasted_text, session, wrap
 from tuning.notebook.session import notebook_file, sections_of_names
@@ -67,7 +67,7 @@ def test_a_notebook_that_defines_nothing_has_no_names(cells):
 
 
 def test_the_real_notebooks_can_be_read():
-    for path in folders.LAB.glob("0*_*.ipynb"):
+    for path in paths.LAB.glob("0*_*.ipynb"):
         sections = sections_of_names(nbformat.read(session.notebook_file(path.name[:2]), as_version=4))
         assert sections
         assert all(sections.values())
@@ -77,7 +77,7 @@ def test_the_real_notebooks_can_be_read():
 def lab(tmp_path, monkeypatch):
     """A folder with the small notebook as 01."""
     nbformat.write(small_notebook(), tmp_path / "01_small.ipynb")
-    monkeypatch.setattr(folders, "LAB", tmp_path)
+    monkeypatch.setattr(paths, "LAB", tmp_path)
     return tmp_path
 
 
@@ -356,7 +356,7 @@ def test_the_first_cell_imports_nothing_that_is_slow(number):
     code = TransformerManager().transform_cell(first)
     before = os.times()
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folders.LAB, capture_output=True, text=True, encoding="utf-8", check=True
+        [sys.executable, "-c", code], cwd=paths.LAB, capture_output=True, text=True, encoding="utf-8", check=True
     )
     used = os.times()
     assert done.stdout.splitlines()[-1] == "[]"
@@ -374,8 +374,8 @@ def test_a_kernel_stores_the_line_as_the_cells_error(lab, monkeypatch):
     notebook = new_notebook(
         cells=[
             new_code_cell(
-                "import pathlib\nfrom tuning import folders\nfrom tuning.notebook import session\n"
-                f"folders.LAB = pathlib.Path({str(lab)!r})\n"
+                "import pathlib\nfrom tuning import paths\nfrom tuning.notebook import session\n"
+                f"paths.LAB = pathlib.Path({str(lab)!r})\n"
                 "session.start('01')"
             ),
             new_code_cell("from tuning.runs.record import last_run\nlast_run()"),
@@ -410,7 +410,7 @@ def test_a_cell_before_the_first_one_gets_a_line_and_long_prints_are_wrapped(tmp
     )
     workshop.set_kernel_variables(kernel)
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(folders.LAB))
+    monkeypatch.setenv("PYTHONPATH", str(paths.LAB))
     cells = [
         "splits = sentences.split(data)",
         "from tuning.notebook import session\nsession.start('01')",

@@ -10,7 +10,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_info
 
-from tuning import folders
+from tuning import paths
 from tuning.data import loading as sentences
 from tuning.data.labels import LABELS
 from tuning.dials import PRESETS, SgdDials
@@ -229,7 +229,7 @@ def test_the_backup_lab_imports_no_torch():
     modules = "tuning.sgd.classifier, tuning.sgd.surface, tuning.figures.curves, tuning.notebook.headless"
     code = f"import sys, {modules}; print(sorted(sys.modules))"
     done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(folders.LAB)}, capture_output=True, text=True
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(paths.LAB)}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert not {"'torch'", "'transformers'", "'datasets'", "'evaluate'"} & set(done.stdout.strip("[]\n").split(", "))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rooms import RATES, room_run
 
-from tuning import folders
+from tuning import paths
 from tuning.dials import SgdDials
 from tuning.errors import ShareError
 from tuning.room import framing, run_codec, share
@@ -538,13 +538,13 @@ HARMLESS = {
 def test_a_line_is_written_as_a_file_and_read_from_the_folder(make_run):
     run = room_run(make_run, 4, "JUST_RIGHT")
     path = share.save(run, "Blue 4", "moving", 0.7)
-    assert path == folders.share() / "blue-4.json"
+    assert path == paths.share() / "blue-4.json"
     assert share.save(run, "Blue 4") == path
     second = share.save(room_run(make_run, 4, "TOO_LOW"), "Blue 4")
     assert second.name == "blue-4-2.json"
-    (folders.share() / "chat.txt").write_text("Ben: " + share.line(run, "Ben"), encoding="utf-8")
-    (folders.share() / "picture.png").write_bytes(b"\x89PNG" + share.line(run, "Cem").encode())
-    found = share.gather_files(folders.share())
+    (paths.share() / "chat.txt").write_text("Ben: " + share.line(run, "Ben"), encoding="utf-8")
+    (paths.share() / "picture.png").write_bytes(b"\x89PNG" + share.line(run, "Cem").encode())
+    found = share.gather_files(paths.share())
     assert [shared.run.run_id for shared in found.shared] == [second_id(second), run.run_id]
     assert found.repeated == ["chat.txt"]
 

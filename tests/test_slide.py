@@ -6,7 +6,7 @@ import sys
 import pytest
 from rooms import RATES, room_lines, room_run
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import WorkshopError
 from tuning.room import board as boards
 from tuning.room import results_slide, share
@@ -109,7 +109,7 @@ def test_the_form_in_the_repository_is_what_the_code_writes():
 
 def test_filling_leaves_the_form_as_it_is(filled):
     assert filled is not None
-    assert (folders.work() / "Group_Results.pptx").is_file()
+    assert (paths.work() / "Group_Results.pptx").is_file()
     assert len(pptx.Presentation(str(results_slide.FORM)).slides) == 3
 
 

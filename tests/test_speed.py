@@ -189,5 +189,6 @@ def test_every_trick_names_something_that_is_there():
 
     for trick in tricks.TRICKS:
         for place in trick.where.split(", "):
-            module, _, name = place.partition(".")
-            assert hasattr(importlib.import_module(f"tuning.{module}"), name), place
+            module, _, name = place.rpartition(".")
+            full = module if module.startswith("tuning.") else f"tuning.training.speed.{module}"
+            assert hasattr(importlib.import_module(full), name), place

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from tuning import folders
+from tuning import paths
 from tuning.data.loading import load
 from tuning.errors import RunError
 from tuning.further import tracking
@@ -66,7 +66,7 @@ def test_a_tracker_that_is_missing_is_said_in_one_line(run, monkeypatch, tracker
 
 
 def test_the_requirements_pin_every_optional_package():
-    text = (folders.ROOT / "requirements-tracking.txt").read_text(encoding="utf-8")
+    text = (paths.ROOT / "requirements-tracking.txt").read_text(encoding="utf-8")
     names = re.findall(r"^([a-z]+)==\d", text, flags=re.MULTILINE)
     assert names == ["tensorboard", "wandb", "codecarbon"]
 
@@ -99,7 +99,7 @@ def test_both_trackers_hold_what_the_log_holds_and_nothing_is_sent(run, monkeypa
     sentences = [text.encode() for text in load().frame["sentence"]]
     for file in tracking.folder().rglob("*"):
         content = str(file.relative_to(tracking.folder())).encode() + (file.read_bytes() if file.is_file() else b"")
-        for private in ("somebody", socket.gethostname(), str(folders.ROOT), str(tmp_path)):
+        for private in ("somebody", socket.gethostname(), str(paths.ROOT), str(tmp_path)):
             assert len(private) < 4 or private.encode() not in content, (file, private)
         assert not any(sentence in content for sentence in sentences), file
     # Handing over again replaces: no run is there twice.

@@ -68,8 +68,28 @@ def train(splits, *more: TrainerCallback, **dials) -> Run:
     return run
 
 
-def weights_of(run: Run) -> str:
-    return hashlib.sha256((run.folder / "model" / "model.safetensors").read_bytes()).hexdigest()
+@pytest.fixture(scope="module")
+def trained_once(splits, tmp_path_factory) -> tuple:
+    """A folder of runs that holds one, then that run and what `prepare` made for it."""
+    folder = tmp_path_factory.mktemp("once")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKSHOP_RUNS", str(folder))
+        recording, trainer, tokens = prepare(splits)
+        with recording.keep(trainer, tokens) as run:
+            trainer.train()
+    return folder, run, recording, trainer, tokens
+
+
+@pytest.fixture
+def once(trained_once, monkeypatch) -> list:
+    """The run and what `prepare` made for it; its folder of runs is this test's."""
+    folder, *parts = trained_once
+    monkeypatch.setenv("WORKSHOP_RUNS", str(folder))
+    return parts
+
+
+def weights_of(folder: Path) -> str:
+    return hashlib.sha256((folder / "model" / "model.safetensors").read_bytes()).hexdigest()
 
 
 def test_wrong_labels_are_those_of_the_backup_lab_and_stay_out_of_validation(splits):
@@ -95,8 +115,8 @@ def test_wrong_labels_are_recorded_and_make_another_run(splits):
 
 
 @pytest.mark.slow
-def test_a_run_leaves_a_whole_record(splits):
-    run = train(splits)
+def test_a_run_leaves_a_whole_record(once):
+    run, *_ = once
     kept = last_run()
     assert kept.run_id == run.run_id
     assert kept.outcome == "completed"
@@ -113,23 +133,28 @@ def test_a_run_leaves_a_whole_record(splits):
 
 
 @pytest.mark.slow
-def test_predictions_carry_the_recorded_scores(splits):
-    run = train(splits)
+def test_predictions_carry_the_recorded_scores(once):
+    run, *_, tokens = once
     frame = load_predictions(run)
     assert len(frame) == 60
     truth = frame["label"].map(sentences.LABELS.index).to_numpy()
     logits = frame[list(sentences.LABELS)].to_numpy()
     assert np.mean(logits.argmax(axis=1) == truth) == pytest.approx(run.final["val_accuracy"])
-    reread = fit.measure(*fit.trained(run)[:1], prepare(splits)[2], fit.trained(run)[1], "fp32")[0]
+    reread = fit.measure(*fit.trained(run)[:1], tokens, fit.trained(run)[1], "fp32")[0]
     assert reread["val_loss"] == pytest.approx(run.final["val_loss"], abs=1e-6)
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(splits):
-    first, second, other = (train(splits, GROUP=group, EPOCHS=1) for group in (3, 3, 4))
-    assert weights_of(first) == weights_of(second)
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(once, splits, monkeypatch, tmp_path):
+    first, *_ = once
+    expected = weights_of(first.folder)
+    # Apart, so that the second is no continuation or repetition of the first.
+    monkeypatch.setenv("WORKSHOP_RUNS", str(tmp_path))
+    second, other = train(splits), train(splits, GROUP=4, EPOCHS=1)
+    assert weights_of(second.folder) == expected
     assert first.steps == second.steps
-    assert weights_of(first) != weights_of(other)
+    assert first.steps[: len(other.steps)] != other.steps
+    assert weights_of(other.folder) != expected
 
 
 @pytest.mark.slow
@@ -180,10 +205,8 @@ def test_the_stop_button_keeps_what_was_recorded(splits, capsys):
 
 
 @pytest.mark.slow
-def test_a_second_training_on_a_used_model_is_refused(splits):
-    recording, trainer, tokens = prepare(splits)
-    with recording.keep(trainer, tokens):
-        trainer.train()
+def test_a_second_training_on_a_used_model_is_refused(once, splits):
+    _, recording, trainer, tokens = once
     assert trainer.optimizer is None  # its memory is given back
     with pytest.raises(RunError, match="finished and recorded"), recording.keep(trainer, tokens):
         pass

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rooms import room_run
 
-from tuning import folders
+from tuning import paths
 from tuning.dials import Dials
 from tuning.errors import WorksheetError
 from tuning.evidence import predictions, run_tables, task6, worksheet, worksheet_export
@@ -194,7 +194,7 @@ def test_a_note_in_a_field_of_numbers_is_not_a_number(note):
 
 @pytest.mark.parametrize("raw", [TEXT.encode("cp1252"), b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode()])
 def test_a_worksheet_saved_by_any_editor_is_read_and_left_as_it_is(make_run, keep_run, raw):
-    folders.work().mkdir()
+    paths.work().mkdir()
     raw = raw.replace(b"| Name | |", b"| Name | Ren\xe9 |")
     worksheet.worksheet_file().write_bytes(raw)
     keep_run(make_run())
@@ -204,7 +204,7 @@ def test_a_worksheet_saved_by_any_editor_is_read_and_left_as_it_is(make_run, kee
 
 
 def test_a_file_that_is_no_plain_text_is_left_alone_in_one_line(make_run, keep_run):
-    folders.work().mkdir()
+    paths.work().mkdir()
     raw = TEXT.encode("utf-16")
     worksheet.worksheet_file().write_bytes(raw)
     keep_run(make_run())
@@ -217,7 +217,7 @@ def test_a_file_that_is_no_plain_text_is_left_alone_in_one_line(make_run, keep_r
 def test_a_damaged_run_does_not_stand_in_the_way_of_the_others(make_run, keep_run):
     for number in (1, 2):
         keep_run(make_run(run_id=f"run-{number}"))
-    (folders.runs() / "run-1" / "run.json").write_text("damaged")
+    (paths.runs() / "run-1" / "run.json").write_text("damaged")
     told = worksheet.fill_worksheet()
     assert [row[0] for row in rows(filled_file().read_text(encoding="utf-8"))] == ["Baseline", "run-2"]
     assert "run-1/run.json: this run is damaged" in told.splitlines()[-1]

@@ -26,7 +26,7 @@ from pathlib import Path
 import pytest
 
 import workshop
-from workshop import BACKUP, MAIN, Environment, WorkshopError
+from workshop import BACKUP, MAIN, PARALLEL, Environment, WorkshopError
 
 ROOT = Path(workshop.__file__).resolve().parent
 OWNERS_NINE = {
@@ -76,6 +76,10 @@ def make_wheel(folder: Path, name: str, version: str, code: str) -> None:
             wheel.writestr(path, text)
 
 
+# A cloud's marks, and what the launcher sets for its children, these tests among them.
+NOT_OF_THE_SHELL = {"CODESPACES", "COLAB_RELEASE_TAG", "PYTHONSAFEPATH", *workshop.CHILD_VARIABLES}
+
+
 class Project:
     """A copy of the launcher with tiny requirement files, in a folder with a difficult name."""
 
@@ -102,11 +106,11 @@ class Project:
         path.write_text(text, encoding="utf-8")
 
     def environment(self, **variables: str) -> dict[str, str]:
-        """Give the machine's variables without its pip settings and without a cloud's marks."""
+        """Give the machine's variables without its pip settings, a cloud's marks, and what this launcher has set."""
         kept = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith("PIP_") and name not in ("CODESPACES", "COLAB_RELEASE_TAG", "OMP_WAIT_POLICY")
+            if not name.startswith("PIP_") and name not in NOT_OF_THE_SHELL
         }
         pip = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.wheels), "PIP_CONFIG_FILE": os.devnull}
         return {**kept, **pip, **variables}
@@ -964,7 +968,9 @@ def test_test_command_installs_its_tools_and_chooses_the_tests(ready, options, m
     done = ready.run("test", *options, "-k", "a and b", "tests/x.py")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [str(ready.folder), *marks, "-k", "a and b", "tests/x.py"]
-    assert ready.run("test", *options).stderr == ""
+    done = ready.run("test", *options, "--durations=9")
+    assert done.stderr == ""
+    assert json.loads(done.stdout) == [str(ready.folder), *marks, *PARALLEL, "--durations=9"]
 
 
 def test_lab_opens_the_first_notebook_for_this_machine_only(ready):

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from machines import copy_of_the_workshop
 
-from tuning import folders
+from tuning import paths
 from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
 from tuning.errors import WorksheetError, WorkshopError
@@ -83,11 +83,11 @@ def test_installing_is_refused_before_anything_is_written(small_disk):
 def test_the_log_stays_whole(small_disk, make_run, monkeypatch):
     monkeypatch.setenv("WORKSHOP_RUNS", str(small_disk(1)))
     experiment_log.append(make_run(run_id="run-1"))
-    before = content(folders.runs())
-    filler = fill(folders.runs())
+    before = content(paths.runs())
+    filler = fill(paths.runs())
     told = line_of(experiment_log.append, make_run(run_id="run-2"))
     assert "No space left on device" in told
-    assert content(folders.runs()) == before
+    assert content(paths.runs()) == before
     filler.unlink()
     experiment_log.append(make_run(run_id="run-2"))
     assert experiment_log.read_log()["Run ID"].tolist() == ["run-1", "run-2"]
@@ -97,12 +97,12 @@ def test_the_worksheet_stays_whole(small_disk, make_run, keep_run, monkeypatch):
     monkeypatch.setenv("WORKSHOP_WORK", str(small_disk(1)))
     keep_run(make_run(run_id="run-1"))
     worksheet.fill_worksheet()
-    before = content(folders.work())
+    before = content(paths.work())
     keep_run(make_run(run_id="run-2"))
-    filler = fill(folders.work())
+    filler = fill(paths.work())
     with pytest.raises(WorksheetError, match="No space left on device"):
         worksheet.fill_worksheet()
-    assert content(folders.work()) == before
+    assert content(paths.work()) == before
     filler.unlink()
     assert "run-2" in worksheet.fill_worksheet()
     assert "| run-2 |" in worksheet.filled_file().read_text(encoding="utf-8")
@@ -114,11 +114,11 @@ def test_a_run_of_the_backup_lab_that_cannot_be_written_is_one_line(small_disk, 
     splits = sentences.split(data)
     features = classifier.features(splits, SgdDials(TRAIN_SUBSET=60, EPOCHS=1))
     classifier.train(features, data, splits)
-    before = content(folders.runs())
-    filler = fill(folders.runs())
+    before = content(paths.runs())
+    filler = fill(paths.runs())
     told = line_of(classifier.train, features, data, splits)
     assert "cannot be written (No space left on device). Free some space" in told
-    assert content(folders.runs()) == before
+    assert content(paths.runs()) == before
     filler.unlink()
     classifier.train(features, data, splits)
     assert len(readable_runs()[0]) == len(experiment_log.read_log()) == 2
@@ -145,15 +145,15 @@ def test_a_disk_that_fills_while_a_checkpoint_is_written(small_disk, tiny_distil
     with monkeypatch.context() as patch:
         patch.setattr(resume, "check_room", lambda *args: "")
         patch.setattr(resume, "room_for", lambda *args, **more: True)
-        patch.setattr(resume, "mark_whole", lambda *args: (whole(*args), fill(folders.runs(), left)))
+        patch.setattr(resume, "mark_whole", lambda *args: (whole(*args), fill(paths.runs(), left)))
         told = line_of(fit.fit, dials, "script", True)
     assert told.startswith("The disk became full while this run was written.")
     assert content(earlier.folder) == before
     assert experiment_log.read_log()["Run ID"].tolist() == rows
-    (folders.runs() / "filler").unlink()
+    (paths.runs() / "filler").unlink()
     # The first checkpoint was whole, so nothing before it is lost.
     again = fit.fit(dials, quiet=True)
     assert (again.steps, again.final) == (earlier.steps, earlier.final)
     assert len(pd.read_csv(experiment_log.log_file())) == 2
-    assert not list(folders.runs().rglob("*.part"))
+    assert not list(paths.runs().rglob("*.part"))
     assert Run.load(again.folder).outcome == "completed"

@@ -20,7 +20,7 @@ from packaging.utils import (
 )
 from packaging.version import Version
 
-from tuning import folders
+from tuning import paths
 from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
 from tuning.encoder import finding as encoders
@@ -31,7 +31,7 @@ from tuning.room import share
 from tuning.runs.record import Run
 from tuning.training import fit
 
-SOURCES = [folders.ROOT / "workshop.py", *sorted((folders.LAB / "tuning").rglob("*.py"))]
+SOURCES = [paths.ROOT / "workshop.py", *sorted((paths.LAB / "tuning").rglob("*.py"))]
 TOKENS = {
     "HF_TOKEN": "hf_" + "Z" * 34,
     "WANDB_API_KEY": "0123456789abcdef" * 2 + "deadbeef",
@@ -197,7 +197,7 @@ def watched(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "watch"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(WATCH)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(folders.LAB)]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(paths.LAB)]))
     monkeypatch.setenv("WATCHED", str(folder / "connections.txt"))
     for name in ("HF_HUB_OFFLINE", "HF_ENDPOINT", "HF_HUB_DISABLE_TELEMETRY"):
         monkeypatch.delenv(name, raising=False)
@@ -222,7 +222,7 @@ def test_nothing_leaves_the_machine_while_the_script_trains(watched, few, tmp_pa
     done = ask([sys.executable, "-m", "tuning.training.fit", *settings, "--out", str(tmp_path / "out")])
     assert done.returncode == 0, done.stderr[-2000:]
     assert watched.read_text() == ""
-    check_no_token(tmp_path / "out", folders.runs(), text=done.stdout + done.stderr)
+    check_no_token(tmp_path / "out", paths.runs(), text=done.stdout + done.stderr)
 
 
 @pytest.mark.full
@@ -241,7 +241,7 @@ def test_nothing_leaves_the_machine_while_a_notebook_runs(watched, tmp_path, num
     assert done.returncode == 0, done.stderr[-2000:]
     hosts = {line.split()[1] for line in watched.read_text().splitlines()}
     assert hosts <= ({"huggingface.co"} if number == "01" else set())
-    check_no_token(out, folders.runs(), text=done.stdout + done.stderr)
+    check_no_token(out, paths.runs(), text=done.stdout + done.stderr)
 
 
 def check_no_token(*places: Path, text: str) -> None:
@@ -262,7 +262,7 @@ def test_the_backup_lab_needs_no_network_at_all():
         "from tuning.dials import SgdDials; d = data.load(); s = data.split(d);"
         "print(sgd.train(sgd.features(s, SgdDials(EPOCHS=1)), d, s).outcome)"
     )
-    environment = os.environ | {"PYTHONPATH": str(folders.LAB)}
+    environment = os.environ | {"PYTHONPATH": str(paths.LAB)}
     command = ["unshare", "--net", sys.executable, "-c", program]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.stdout.strip() == "completed", done.stderr
@@ -274,7 +274,7 @@ def test_telemetry_is_off_wherever_the_package_is_imported():
     environment = {name: value for name, value in os.environ.items() if name not in names}
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env=environment | {"PYTHONPATH": str(folders.LAB)},
+        env=environment | {"PYTHONPATH": str(paths.LAB)},
         capture_output=True,
         text=True,
     )
@@ -344,7 +344,7 @@ def test_records_name_no_user_and_no_home(make_run, keep_run):
 
 
 def test_the_security_page_is_short_and_names_what_is_tested():
-    lines = (folders.ROOT / "SECURITY.md").read_text(encoding="utf-8").strip().splitlines()
+    lines = (paths.ROOT / "SECURITY.md").read_text(encoding="utf-8").strip().splitlines()
     assert len([line for line in lines if line.strip()]) <= 12
     assert {"safetensors", "SHA-256", "telemetry"} <= set(re.findall(r"[\w-]+", " ".join(lines)))
 
@@ -357,7 +357,7 @@ SIMPLE = "application/vnd.pypi.simple.v1+json"
 
 def locked() -> list[tuple[str, str]]:
     """Name and version of every locked package; some systems get another version than the rest."""
-    lines = (folders.ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    lines = (paths.ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pairs = (re.match(r"([A-Za-z0-9_.-]+)==([^\s;]+)", line) for line in lines)
     return [(match[1], match[2]) for match in pairs if match]
 

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from machines import Session
 
-from tuning import folders
+from tuning import paths
 from tuning.notebook.session import notebook_file
 from tuning.runs.record import Run
 from tuning.training import resume
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="SIGKILL is not a Window
 def start(runs: Path, few: Path, module: str = "tuning.training.fit", **dials: object) -> subprocess.Popen:
     dials = DIALS | {"DATA": few} | dials
     settings = [part for name, value in dials.items() for part in ("--set", f"{name}={value}")]
-    environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}
+    environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(paths.LAB)}
     return subprocess.Popen(
         [sys.executable, "-m", module, *settings, *(["--mine"] if module == "tuning.notebook.headless" else [])],
         env=environment,
@@ -113,9 +113,9 @@ def test_many_killed_runs_are_continued_to_the_same_weights(tmp_path, few, unint
 def ready_to_train(monkeypatch, runs: Path, few: Path, **dials: object) -> Iterator[Session]:
     """A kernel in which everything before the training cell has run."""
     monkeypatch.setenv("WORKSHOP_RUNS", str(runs))
-    monkeypatch.setenv("PYTHONPATH", str(folders.LAB))
+    monkeypatch.setenv("PYTHONPATH", str(paths.LAB))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with Session(notebook_file("01"), folders.LAB) as kernel:
+    with Session(notebook_file("01"), paths.LAB) as kernel:
         for cell in BEFORE_TRAINING:
             kernel.run(cell, **(DIALS | {"DATA": str(few)} | dials if cell == "speed-dials" else {}))
         for cell in BEGIN_TRAINING:

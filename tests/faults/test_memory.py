@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from machines import Session
 
-from tuning import folders
+from tuning import paths
 from tuning.dials import Dials
 from tuning.errors import RunError, WorkshopError
 from tuning.notebook import headless, preflight
@@ -58,7 +58,7 @@ def container():
 
 
 def python(program: str, join=None, **environment: str) -> subprocess.CompletedProcess:
-    everything = os.environ | {"PYTHONPATH": str(folders.LAB), "HF_HUB_OFFLINE": "1"} | environment
+    everything = os.environ | {"PYTHONPATH": str(paths.LAB), "HF_HUB_OFFLINE": "1"} | environment
     command = [sys.executable, "-c", program]
     return subprocess.run(command, env=everything, preexec_fn=join, capture_output=True, text=True)
 
@@ -155,7 +155,7 @@ def test_a_kernel_that_the_system_ends_is_one_line_of_the_command(monkeypatch, t
 @pytest.mark.full
 def test_notebook_01_in_a_container_of_two_gigabytes(container, monkeypatch, tmp_path):
     """The embedded encoder's default dials fit; what does not fit is announced before the kernel is gone."""
-    environment = os.environ | {"WORKSHOP_RUNS": str(tmp_path), "PYTHONPATH": str(folders.LAB), "HF_HUB_OFFLINE": "1"}
+    environment = os.environ | {"WORKSHOP_RUNS": str(tmp_path), "PYTHONPATH": str(paths.LAB), "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-m", "tuning.notebook.headless", "--set", "MODEL=embedded", "--set", "EPOCHS=1"]
     more = ["--set", "TRAIN_SUBSET=120", "--out", str(tmp_path / "out")]
     done = subprocess.run(
@@ -229,7 +229,7 @@ def test_memory_does_not_grow_over_twenty_runs(lab):
 def test_memory_does_not_grow_over_twenty_runs_of_a_notebooks_cells(monkeypatch, tmp_path, tiny_distilbert):
     """One kernel, the cells from the dials to the curve again and again, figures included."""
     monkeypatch.setenv("WORKSHOP_RUNS", str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(folders.LAB))
+    monkeypatch.setenv("PYTHONPATH", str(paths.LAB))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     dials = {"MODEL": str(tiny_distilbert), "TRAIN_SUBSET": 40, "EPOCHS": 1, "PRECISION": "fp32"}
     cells = ["check-dials", "load-data", "split", "encoder", "tokenise", "baseline", "preset"]
@@ -237,7 +237,7 @@ def test_memory_does_not_grow_over_twenty_runs_of_a_notebooks_cells(monkeypatch,
     found = []
     import psutil
 
-    with Session(notebook_file("01"), folders.LAB) as kernel:
+    with Session(notebook_file("01"), paths.LAB) as kernel:
         kernel.run("preflight")
         kernel.run("speed-dials", **dials)
         for _ in range(RUNS):
@@ -249,5 +249,5 @@ def test_memory_does_not_grow_over_twenty_runs_of_a_notebooks_cells(monkeypatch,
 
 
 def test_the_preflight_and_the_document_want_the_same_memory():
-    text = (folders.ROOT / "TROUBLESHOOTING.md").read_text(encoding="utf-8")
+    text = (paths.ROOT / "TROUBLESHOOTING.md").read_text(encoding="utf-8")
     assert f"less than {preflight.LEAST_MEMORY_GB:g} GB free" in text

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hub_server import seconds_since, serving
 
-from tuning import folders
+from tuning import paths
 from tuning.data import download
 from tuning.encoder import finding as encoders
 
@@ -60,7 +60,7 @@ def names_in(folder: Path) -> set[str]:
 
 
 def cache() -> Path:
-    return folders.models() / encoders.DISTILBERT.folder_name
+    return paths.models() / encoders.DISTILBERT.folder_name
 
 
 def find_in_time() -> encoders.Encoder:
@@ -228,7 +228,7 @@ def test_a_cut_download_is_continued_also_by_a_new_process(stored, repository, m
         "print(e.find('distilbert').source)"
     )
     with serving(stored, "hangs in the middle", ranges) as server:
-        environment = os.environ | {"HF_ENDPOINT": server.url, "PYTHONPATH": str(folders.LAB)}
+        environment = os.environ | {"HF_ENDPOINT": server.url, "PYTHONPATH": str(paths.LAB)}
         command = [sys.executable, "-c", program, json.dumps(files)]
         process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         part = cache() / "model.safetensors.part"

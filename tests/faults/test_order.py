@@ -23,7 +23,7 @@ import pandas as pd
 import pytest
 from rooms import room_lines
 
-from tuning import folders
+from tuning import paths
 from tuning.data import loading as sentences
 from tuning.dials import SgdDials
 from tuning.errors import WorkshopError
@@ -163,7 +163,7 @@ def desk(corner, make_run, workshop_folders, monkeypatch) -> Iterator[Callable[[
 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("IPYTHONDIR", str(workshop_folders / "ipython"))
-    monkeypatch.chdir(folders.LAB)
+    monkeypatch.chdir(paths.LAB)
     chat = workshop_folders / "chat.txt"
     chat.write_text("\n".join(room_lines(make_run)), encoding="utf-8")
     yield lambda number: Desk(number, opening(number, corner, chat))
@@ -214,7 +214,7 @@ def truth(tmp_path_factory) -> Truth:
 
 def check_records(truth: Truth) -> int:
     """Every record on disk has the numbers of its dials."""
-    found = [Run.load(path) for path in folders.runs().glob("2*/run.json")]
+    found = [Run.load(path) for path in paths.runs().glob("2*/run.json")]
     for run in found:
         assert numbers(run) == truth.of(run), (run.run_id, run.dials)
     return len(found)
@@ -232,7 +232,7 @@ def test_the_first_import_makes_errors_readable(tmp_path):
     """A learner who begins in the middle: nothing but this cell was run."""
     cell = "from tuning.runs.record import last_run\n\nlast_run()"
     program = f"from IPython.core.interactiveshell import InteractiveShell as S; S.instance().run_cell({cell!r})"
-    environment = os.environ | {"PYTHONPATH": str(folders.LAB), "IPYTHONDIR": str(tmp_path)}
+    environment = os.environ | {"PYTHONPATH": str(paths.LAB), "IPYTHONDIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert done.stdout == 'There is no recorded run yet. Run the section "Train" first.\n', done.stderr
 
@@ -389,7 +389,7 @@ RUN_NAMES = re.compile(r"\b\d{8}-\d{6}-[a-z-]*[a-z](?:-\d+)?\b")
 def test_three_notebooks_at_once_keep_all_their_runs_and_show_their_own(few, tmp_path, second):
     """Notebook 01 twice with the same or with other dials, and notebook 02, all of them in one folder of runs."""
     runs = tmp_path / "runs"
-    environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}
+    environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(paths.LAB)}
     small = ["--set", "MODEL=embedded", "--set", f"DATA={few}", "--set", "TRAIN_SUBSET=48", "--set", "PRECISION=fp32"]
     notebooks = {
         "one": ("01", ["--preset", "TOO_HIGH", *small]),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tuning import folders
+from tuning import paths
 from tuning.runs.record import Run
 
 MAIN = ("MODEL=embedded", "TRAIN_SUBSET=64", "EPOCHS=2", "PRECISION=fp32")
@@ -27,7 +27,7 @@ def trained(lab: str, runs: Path, threads: int = 1) -> Run:
     """One run in a process of its own."""
     settings = [part for dial in MAIN for part in ("--set", dial)]
     command = ["-m", "tuning.training.fit", *settings] if lab == "main" else ["-c", BACKUP]
-    environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(folders.LAB)}
+    environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(paths.LAB)}
     environment |= {"OMP_NUM_THREADS": str(threads), "PYTHONHASHSEED": str(threads)}
     done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -24,7 +24,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from tuning import folders
+from tuning import paths
 from tuning.audit.damaged_signs import damaged
 from tuning.audit.near_copies import NEAR, near_pairs
 from tuning.data.duplicates import duplicates
@@ -42,8 +42,8 @@ FOLDS = 5
 # Rows shown of each kind, and of the labels that look wrong.
 SHOWN, DOUBTFUL = 3, 10
 LETTERS_SHOWN = 100
-CARD = folders.DATA / "README.md"
-DOUBLE_LABELLING = folders.DATA / "double_labelling.csv"
+CARD = paths.DATA / "README.md"
+DOUBLE_LABELLING = paths.DATA / "double_labelling.csv"
 CARD_MARKS = ("<!-- audit: begin -->", "<!-- audit: end -->")
 WORD = re.compile(r"[a-z]+(?:['\u2019-][a-z]+)*")
 STEPS = (

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuning import folders
+from tuning import paths
 from tuning.data import duplicates
 from tuning.data.csv.checks import LONGEST_SENTENCE, check
 from tuning.data.csv.decoding import decode
@@ -53,7 +53,7 @@ __all__ = [
     "training_part",
 ]
 
-BUNDLED = folders.DATA / "financial_sentiment.csv"
+BUNDLED = paths.DATA / "financial_sentiment.csv"
 PHRASEBANK_FOLDER = "financial_phrasebank"
 PHRASEBANK_MEMBERS = {"50": "50Agree", "66": "66Agree", "75": "75Agree", "all": "AllAgree"}
 # A small file: whoever would wait longer for it is better served by the bundled sentences.
@@ -97,14 +97,14 @@ def load(source: str = "bundled", agreement: str = "all") -> Data:
     refuse_other_kinds(raw, name)
     text, notices = decode(raw, name)
     frame, rows, more = check(read_table(text, name), name)
-    notices += [*more, *duplicates.notice(frame, rows, name, folders.short(path))]
+    notices += [*more, *duplicates.notice(frame, rows, name, paths.short(path))]
     return Data(frame, path, hashlib.sha256(raw).hexdigest(), tuple(notices), source, rows)
 
 
 def _phrasebank(agreement: str) -> Data:
     from tuning.data import download
 
-    folder = folders.models() / PHRASEBANK_FOLDER
+    folder = paths.models() / PHRASEBANK_FOLDER
     repository = phrasebank()
     try:
         with download.progress_bar(repository.name) as show:
@@ -161,7 +161,7 @@ def _find(source: str) -> Path:
             f"{typed}: this is an address, and nothing is fetched from it: download it first."
             " Then set DATA to the path of the file."
         )
-    places = [Path(), folders.LAB, folders.ROOT, folders.ROOT.parent]
+    places = [Path(), paths.LAB, paths.ROOT, paths.ROOT.parent]
     for given in dict.fromkeys((source, typed, typed.translate(_ESCAPES))):
         try:
             for place in places:

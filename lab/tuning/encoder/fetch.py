@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from tuning import folders
+from tuning import paths
 from tuning.data import download, loading
 from tuning.encoder import finding
 
@@ -16,7 +16,7 @@ def bring(repository: download.Repository, folder_name: str) -> bool:
     bool
         Whether all files are there and right.
     """
-    folder = folders.models() / folder_name
+    folder = paths.models() / folder_name
     try:
         with download.progress_bar(repository.name) as show:
             download.fetch(repository, folder, on_progress=show)
@@ -27,7 +27,7 @@ def bring(repository: download.Repository, folder_name: str) -> bool:
             file=sys.stderr,
         )
         return False
-    print(f"{repository.name} is in {folders.short(folder)}, checked.")
+    print(f"{repository.name} is in {paths.short(folder)}, checked.")
     return True
 
 

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuning import folders
+from tuning import paths
 from tuning.data import download
 from tuning.data.labels import LABELS
 from tuning.encoder import model_folder
@@ -145,7 +145,7 @@ def find(model: str = "distilbert", on_progress: download.Progress | None = None
     if model == "distilbert":
         return dataclasses.replace(_distilbert(on_progress), asked=model)
     folder = Path(model).expanduser()
-    candidates = [folder, folders.LAB / folder, folders.ROOT / folder]
+    candidates = [folder, paths.LAB / folder, paths.ROOT / folder]
     found = next((path.resolve() for path in candidates if path.is_dir()), None)
     if found is None:
         hint = nearest(model, ("distilbert", "embedded"))
@@ -200,7 +200,7 @@ def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedToke
         )
     except Exception as problem:  # every model of transformers has errors of its own
         raise EncoderError(
-            f"{folders.short(encoder.folder)}: this encoder cannot be loaded ({model_folder.reason(problem)})."
+            f"{paths.short(encoder.folder)}: this encoder cannot be loaded ({model_folder.reason(problem)})."
         ) from None
     if encoder.source == "folder":
         model_folder.check_loaded(model, reader, report, encoder.folder)
@@ -257,7 +257,7 @@ def tokenizer(encoder: Encoder) -> "PreTrainedTokenizerBase":
         model_folder.add_padding(found)
     except Exception as problem:  # every tokenizer has errors of its own, and that of damaged files is a bare Exception
         raise EncoderError(
-            f"{folders.short(encoder.folder)}: its tokenizer cannot be loaded ({model_folder.reason(problem)})."
+            f"{paths.short(encoder.folder)}: its tokenizer cannot be loaded ({model_folder.reason(problem)})."
         ) from None
     # Without settings of its own a tokenizer knows no limit; a person who opens the saved model would find none either.
     found.model_max_length = min(found.model_max_length, model_folder.positions(config, LONGEST))
@@ -280,10 +280,10 @@ def _check(folder: Path, hashes: dict[str, str]) -> None:
     for name, expected in hashes.items():
         path = folder / name
         if not path.is_file():
-            raise EncoderError(f"{folders.short(path)}: this file of the encoder is missing. Install it again.")
+            raise EncoderError(f"{paths.short(path)}: this file of the encoder is missing. Install it again.")
         if _hash(path) != expected:
             raise EncoderError(
-                f"{folders.short(path)}: this is not the published file (its SHA-256 differs)."
+                f"{paths.short(path)}: this is not the published file (its SHA-256 differs)."
                 " Delete it and fetch it again."
             )
 
@@ -299,7 +299,7 @@ def _embedded() -> Encoder:
 
 
 def _distilbert(on_progress: download.Progress | None) -> Encoder:
-    own = folders.models() / DISTILBERT.folder_name
+    own = paths.models() / DISTILBERT.folder_name
     problem = ""
     for folder, source in ((own, "lab/models"), (_cached(), "hub cache")):
         if folder is None or not all((folder / file.name).is_file() for file in DISTILBERT.files):
@@ -311,7 +311,7 @@ def _distilbert(on_progress: download.Progress | None) -> Encoder:
             continue
         if all(file.is_in(folder / file.name) for file in DISTILBERT.files if not file.sha256):
             return _distilbert_in(folder, source)
-        problem = f"{folders.short(folder)}: its config.json is not that of DistilBERT."
+        problem = f"{paths.short(folder)}: its config.json is not that of DistilBERT."
     try:
         with download.progress_bar(DISTILBERT.name) as show:
             download.fetch(DISTILBERT, own, on_progress=on_progress or show)
@@ -322,7 +322,7 @@ def _distilbert(on_progress: download.Progress | None) -> Encoder:
 
 def distilbert_is_here() -> bool:
     """Whether DistilBERT's weights are on this machine already; their hash is asked when they are used."""
-    own = folders.models() / DISTILBERT.folder_name
+    own = paths.models() / DISTILBERT.folder_name
     return any(folder and (folder / "model.safetensors").is_file() for folder in (own, _cached()))
 
 
@@ -331,7 +331,7 @@ def _distilbert_in(folder: Path, source: str) -> Encoder:
 
 
 def _cached() -> Path | None:
-    home = Path(os.environ.get("HF_HOME") or folders.home() / ".cache" / "huggingface")
+    home = Path(os.environ.get("HF_HOME") or paths.home() / ".cache" / "huggingface")
     base = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     folder = base / f"models--{DISTILBERT.name.replace('/', '--')}" / "snapshots" / DISTILBERT.revision
     return folder if folder.is_dir() else None

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def settings(folder: Path) -> dict[str, Any]:
     EncoderError
         If a file is missing, a size is no size, or the model is of a kind that cannot be used.
     """
-    name = folders.short(folder)
+    name = paths.short(folder)
     for needed in FILES:
         if not (folder / needed).is_file():
             raise EncoderError(f"{name}: {needed} is missing. A model folder holds {', '.join(FILES)}. {WANTED}")
@@ -79,7 +79,7 @@ def kind(folder: Path) -> "PreTrainedConfig":
     """
     from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, AutoConfig
 
-    name = folders.short(folder)
+    name = paths.short(folder)
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except Exception as problem:  # every settings class of transformers has errors of its own
@@ -135,13 +135,13 @@ def check_loaded(
     gaps = [key for key in gaps if key.startswith(inside) and "pooler" not in key]
     if gaps:
         raise EncoderError(
-            f"{folders.short(folder)}: model.safetensors and config.json do not belong together ({len(gaps)} weights"
+            f"{paths.short(folder)}: model.safetensors and config.json do not belong together ({len(gaps)} weights"
             f" are missing or have another size, such as {gaps[0]}). {AGAIN}"
         )
     highest, rows = max(tokenizer.get_vocab().values()), model.get_input_embeddings().num_embeddings
     if highest >= rows:
         raise EncoderError(
-            f"{folders.short(folder)}: tokenizer.json and model.safetensors do not belong together (token number"
+            f"{paths.short(folder)}: tokenizer.json and model.safetensors do not belong together (token number"
             f" {highest}, and the model knows {rows}). {AGAIN}"
         )
 
@@ -149,7 +149,7 @@ def check_loaded(
 def check_finite(model: "PreTrainedModel", folder: Path) -> None:
     """Refuse a model some of whose weights are no numbers: nothing can be learned from there."""
     if not all(weight.isfinite().all() for weight in model.parameters()):
-        raise EncoderError(f"{folders.short(folder)}: model.safetensors holds weights that are not numbers. {AGAIN}")
+        raise EncoderError(f"{paths.short(folder)}: model.safetensors holds weights that are not numbers. {AGAIN}")
 
 
 def reason(problem: BaseException) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from filelock import Timeout
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import KeepsakeError
 from tuning.evidence import archive_reading, experiment_log
 from tuning.evidence.archive_merging import Coming, take_all
@@ -31,12 +31,12 @@ TAKE_HOME = "Save your worksheet, run the cell `save`, and download its file: it
 SAVED = "saved"
 STEM = "workshop-6w-"
 PATTERN = "workshop-6w-*.zip"
-LEFT_OUT = {SAVED, WEIGHTS, CHECKPOINTS, folders.CHECK, "tracking"}
+LEFT_OUT = {SAVED, WEIGHTS, CHECKPOINTS, paths.CHECK, "tracking"}
 
 
 def _places() -> dict[str, Path]:
     """Where each folder in the file belongs on this machine."""
-    return dict(zip(PLACES, (folders.work(), folders.runs(), folders.share()), strict=True))
+    return dict(zip(PLACES, (paths.work(), paths.runs(), paths.share()), strict=True))
 
 
 def in_colab() -> bool:
@@ -76,12 +76,10 @@ def save(weights: bool = False) -> Path:
                 times[name] = path.stat().st_mtime
             archive.writestr(TIMES, json.dumps(times), zipfile.ZIP_DEFLATED)
     except OSError as problem:
-        raise KeepsakeError(f"{folders.short(target)} cannot be written ({problem.strerror}).") from None
+        raise KeepsakeError(f"{paths.short(target)} cannot be written ({problem.strerror}).") from None
     runs = sum(PurePosixPath(name).name == "run.json" for name in kept)
     size = target.stat().st_size / 1e6
-    print(
-        f"Saved: {folders.short(target)}, {size:.1f} MB: {len(kept)} files, {runs} run{'s' * (runs != 1)} among them."
-    )
+    print(f"Saved: {paths.short(target)}, {size:.1f} MB: {len(kept)} files, {runs} run{'s' * (runs != 1)} among them.")
     if _half_finished():
         print("A run is half-finished, and only whole runs are in the file: let it end, then save again.")
     print(how_to_come_back())
@@ -137,7 +135,7 @@ def bring_back(file: Path | str | None = None) -> list[Path]:
     """
     found = _newest() if file is None else Path(file).expanduser()
     if found is None or not found.is_file():
-        name = "workshop-6w-....zip" if found is None else folders.short(found)
+        name = "workshop-6w-....zip" if found is None else paths.short(found)
         raise KeepsakeError(f"{name}: there is no such file. Put the file that you saved beside README.md.")
     try:
         with tempfile.TemporaryDirectory(prefix="workshop-") as unpacked:
@@ -145,9 +143,9 @@ def bring_back(file: Path | str | None = None) -> list[Path]:
             coming = [Coming(Path(unpacked) / name, _target(name), moment) for name, moment in times.items()]
             written, notes = take_all(coming)
     except Timeout:
-        raise KeepsakeError(f"{folders.short(folders.runs())} is in use by another notebook. Run this again.") from None
+        raise KeepsakeError(f"{paths.short(paths.runs())} is in use by another notebook. Run this again.") from None
     except OSError as problem:
-        raise KeepsakeError(f"{folders.short(found)} cannot be brought back ({problem.strerror}).") from None
+        raise KeepsakeError(f"{paths.short(found)} cannot be brought back ({problem.strerror}).") from None
     _complete_the_log()
     print(*notes, sep="\n", end="\n" * bool(notes))
     print(f'Brought back from {found.name}: {len(written)} files. Go on with any section after "Train".')
@@ -177,16 +175,16 @@ def _readable(name: str) -> str:
 def _last_weights() -> Iterator[tuple[str, Path]]:
     model = next((path for run in reversed(finished_runs()) if (path := run / WEIGHTS).is_dir()), None)
     for path in sorted(model.iterdir()) if model else ():
-        yield f"runs/{path.relative_to(folders.runs()).as_posix()}", path
+        yield f"runs/{path.relative_to(paths.runs()).as_posix()}", path
 
 
 def _half_finished() -> bool:
-    marks = folders.runs().glob(f"*/{CHECKPOINTS}/*/{MARK}")
+    marks = paths.runs().glob(f"*/{CHECKPOINTS}/*/{MARK}")
     return any(not (mark.parents[2] / "run.json").exists() for mark in marks)
 
 
 def _newest() -> Path | None:
-    places = {folders.ROOT, folders.ROOT.parent, folders.LAB, Path.cwd(), folders.work(), folders.work() / SAVED}
+    places = {paths.ROOT, paths.ROOT.parent, paths.LAB, Path.cwd(), paths.work(), paths.work() / SAVED}
     found = [path for place in places for path in place.glob(PATTERN)]
     if not found and in_colab():
         uploaded = importlib.import_module("google.colab.files").upload()
@@ -201,7 +199,7 @@ def _age(path: Path) -> list[int]:
 
 def _next_name() -> Path:
     """A name that sorts behind all others, also where the clock was set back or another was saved within a second."""
-    folder = folders.work() / SAVED
+    folder = paths.work() / SAVED
     name = folder / f"{STEM}{datetime.datetime.now():%Y%m%d-%H%M%S}.zip"
     newest = max(folder.glob(PATTERN), key=_age, default=None)
     if newest is None or _age(name) > _age(newest):

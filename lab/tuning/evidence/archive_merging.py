@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tuning import folders
+from tuning import paths
 from tuning.evidence import experiment_log
 from tuning.evidence.predictions import LOCK_SECONDS, predictions_file
 from tuning.evidence.worksheet import read_template, worksheet_file
@@ -50,7 +50,7 @@ def take_all(coming: Sequence["Coming"]) -> tuple[list[Path], list[str]]:
         join = experiment_log.join if one.target == experiment_log.log_file() else _join_lines
         if join(one.target, one.source.read_bytes()):
             written.append(one.target)
-            notes.append(f"{folders.short(one.target)}: what it lacked was added from the saved one.")
+            notes.append(f"{paths.short(one.target)}: what it lacked was added from the saved one.")
     return written, notes
 
 
@@ -88,7 +88,7 @@ class Coming:
 
     def note(self) -> str:
         """What to tell the learner; nothing where the file was simply missing."""
-        name = folders.short(self.target)
+        name = paths.short(self.target)
         if self.aside is not None:
             return f"{name}: the saved one is newer and was taken; the one that was here is {self.aside.name}."
         if self.written != self.target:

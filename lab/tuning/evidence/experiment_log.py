@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 from filelock import Timeout
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import RunError
 from tuning.files import Lock, write_whole
 from tuning.runs.energy import PRICE_PER_HOUR, WATTS, footprint
@@ -94,7 +94,7 @@ _OWN_COLUMN = {
 
 def log_file() -> Path:
     """The experiment log, ``lab/runs/experiment_log.csv``."""
-    return folders.runs() / "experiment_log.csv"
+    return paths.runs() / "experiment_log.csv"
 
 
 def number(value: float | None, places: int) -> str:
@@ -298,14 +298,14 @@ def _rewrite(run: Run, change: Callable[[list[dict[str, str]]], list[dict[str, s
         # Whoever writes many rows in a row lets the others have a turn.
         time.sleep(2 * POLL_SECONDS)
     except Timeout:
-        raise RunError(f"{folders.short(path)} is held by another notebook. {_again(run)}") from None
+        raise RunError(f"{paths.short(path)} is held by another notebook. {_again(run)}") from None
     except OSError as problem:
-        raise RunError(f"{folders.short(path)} cannot be written ({problem.strerror}). {_again(run)}") from None
+        raise RunError(f"{paths.short(path)} cannot be written ({problem.strerror}). {_again(run)}") from None
 
 
 def _again(run: Run) -> str:
     return (
-        f"The run itself is safe in {folders.short(run.folder)}. If the log is open in a spreadsheet, close it, and"
+        f"The run itself is safe in {paths.short(run.folder)}. If the log is open in a spreadsheet, close it, and"
         " then run: from tuning.runs import last_run; from tuning.evidence.experiment_log import append;"
         f" append(last_run({run.run_id!r}))"
     )
@@ -340,12 +340,12 @@ def _on_disk(path: Path) -> Table:
     table, runs = read_table(raw, LOG_COLUMNS, "Run ID", "Notes"), readable_runs()[0]
     if table is None:
         print(
-            f"{folders.short(path)} was changed so that it cannot be read as a log. It is kept as {aside.name};"
+            f"{paths.short(path)} was changed so that it cannot be read as a log. It is kept as {aside.name};"
             f" a new log begins with the {len(runs)} runs on this machine."
         )
         return Table(list(LOG_COLUMNS), [log_values(run) for run in runs])
     print(
-        f"{folders.short(path)} was saved by another program. Its {len(table.rows)} rows, notes and added columns were"
+        f"{paths.short(path)} was saved by another program. Its {len(table.rows)} rows, notes and added columns were"
         f" read; the file as it was is kept as {aside.name}."
     )
     return _in_our_form(table, runs)
@@ -420,13 +420,13 @@ def read_log() -> pd.DataFrame:
     try:
         raw = path.read_bytes() if path.exists() else _text(Table(list(LOG_COLUMNS), [])).encode()
     except OSError as problem:
-        raise RunError(f"{folders.short(path)} cannot be opened ({problem.strerror}).") from None
+        raise RunError(f"{paths.short(path)} cannot be opened ({problem.strerror}).") from None
     table = _plain_table(raw)
     if table is None and (table := read_table(raw, LOG_COLUMNS, "Run ID", "Notes")) is not None:
         table = _in_our_form(table, readable_runs()[0])
     if table is None:
         raise RunError(
-            f"{folders.short(path)} was changed so that it cannot be read as a log. Nothing is lost: the next run keeps"
+            f"{paths.short(path)} was changed so that it cannot be read as a log. Nothing is lost: the next run keeps"
             " it aside under another name and begins a new log."
         )
     return pd.DataFrame(table.rows, columns=table.columns, dtype=str).fillna("")

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from filelock import Timeout
 
-from tuning import folders
+from tuning import paths
 from tuning.dials import Dials, SgdDials
 from tuning.errors import DialError, RunError, nearest
 from tuning.files import Lock, append_line
@@ -23,7 +23,7 @@ LOCK_SECONDS = 30
 
 def predictions_file() -> Path:
     """Where predictions are kept: ``lab/runs/predictions_made.jsonl``, one JSON object per line."""
-    return folders.runs() / "predictions_made.jsonl"
+    return paths.runs() / "predictions_made.jsonl"
 
 
 def predict(dials: Dials | SgdDials, word: str, f1: float | None = None, because: str = "") -> str:
@@ -124,10 +124,10 @@ def _add(entry: dict[str, Any]) -> None:
         with Lock(path.with_suffix(".lock"), LOCK_SECONDS):
             append_line(path, json.dumps(entry))
     except Timeout:
-        raise RunError(f"{folders.short(path)} is held by another notebook. Run this cell again.") from None
+        raise RunError(f"{paths.short(path)} is held by another notebook. Run this cell again.") from None
     except OSError as problem:
         raise RunError(
-            f"{folders.short(path)} cannot be written ({problem.strerror}). Write the prediction into your worksheet."
+            f"{paths.short(path)} cannot be written ({problem.strerror}). Write the prediction into your worksheet."
         ) from None
 
 

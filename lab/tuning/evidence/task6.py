@@ -9,7 +9,7 @@ import re
 
 import pandas as pd
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import WorksheetError
 from tuning.evidence import worksheet
 from tuning.evidence.markdown_tables import find_table
@@ -42,7 +42,7 @@ def evidence() -> pd.DataFrame:
     text, template = worksheet.read_worksheet(), worksheet.read_template()
     mapping = find_table(template, MAPPING_COLUMNS)
     if isinstance(mapping, str):
-        raise WorksheetError(f'{folders.short(worksheet.TEMPLATE)}, table "Task 6 mapping": {mapping}.')
+        raise WorksheetError(f'{paths.short(worksheet.TEMPLATE)}, table "Task 6 mapping": {mapping}.')
     rows = []
     for item, where, ksbs in ([cell.strip() for cell in row] for row in mapping.rows):
         needed = [place for place in re.split(r",\s*", where) if not place.startswith("(")]
@@ -51,7 +51,7 @@ def evidence() -> pd.DataFrame:
             {
                 "item": item,
                 "state": "missing" if missing else "ready",
-                "where": f"{where} in {folders.short(worksheet.worksheet_file())}",
+                "where": f"{where} in {paths.short(worksheet.worksheet_file())}",
                 "KSBs": ksbs,
                 "to do": "; ".join(missing),
             }

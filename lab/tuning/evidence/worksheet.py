@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import WorksheetError
 from tuning.evidence.experiment_log import WORKSHEET_COLUMNS, baseline_values, number, signed, worksheet_values
 from tuning.evidence.markdown_tables import BORDER, lines_of
@@ -22,7 +22,7 @@ from tuning.files import free_name, sign, write_whole
 from tuning.runs.diagnosis import convergence, room_word
 from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, marked_id, readable_runs
 
-TEMPLATE = folders.ROOT / "handouts" / "Activity_Worksheet.md"
+TEMPLATE = paths.ROOT / "handouts" / "Activity_Worksheet.md"
 PREDICTION_COLUMNS = (
     "Run ID",
     "Predicted",
@@ -51,7 +51,7 @@ _COLUMNS = {
 
 def worksheet_file() -> Path:
     """The learner's own copy, ``my_work/Activity_Worksheet.md``."""
-    return folders.work() / TEMPLATE.name
+    return paths.work() / TEMPLATE.name
 
 
 def filled_file() -> Path:
@@ -108,8 +108,8 @@ def fill_worksheet() -> str:
     saved = time.strftime("%H:%M", time.localtime(own.stat().st_mtime))
     return "\n".join(
         [
-            f"Written: {folders.short(path)}, with {len(runs)} run{'s' * (len(runs) != 1)}.",
-            f"It joins them with what you typed into {folders.short(own)}, saved at {saved}.",
+            f"Written: {paths.short(path)}, with {len(runs)} run{'s' * (len(runs) != 1)}.",
+            f"It joins them with what you typed into {paths.short(own)}, saved at {saved}.",
             "Typed more since? Click into your worksheet, press Ctrl+S (Cmd+S on a Mac), and run this cell again.",
             *notices,
             *(reason for _, reason in damaged),
@@ -144,9 +144,9 @@ def _read(path: Path) -> str:
     try:
         raw = path.read_bytes()
     except OSError as problem:
-        raise WorksheetError(f"{folders.short(path)} cannot be opened ({problem.strerror}).") from None
+        raise WorksheetError(f"{paths.short(path)} cannot be opened ({problem.strerror}).") from None
     if b"\0" in raw:
-        raise WorksheetError(f"{folders.short(path)} is not plain text in UTF-8. Save it again as UTF-8.")
+        raise WorksheetError(f"{paths.short(path)} is not plain text in UTF-8. Save it again as UTF-8.")
     return raw.decode("utf-8-sig", "replace")
 
 
@@ -157,7 +157,7 @@ def _write(path: Path, text: str, *, ours: bool = False) -> None:
             sign(path)
     except OSError as problem:
         raise WorksheetError(
-            f"{folders.short(path)} cannot be written ({problem.strerror}). If a program has it open, close it there."
+            f"{paths.short(path)} cannot be written ({problem.strerror}). If a program has it open, close it there."
         ) from None
 
 

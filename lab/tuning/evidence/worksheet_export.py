@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import WorksheetError
 from tuning.evidence.markdown_tables import BORDER, cells, even, line_end, lines_of
 from tuning.evidence.worksheet import filled, filled_file, read_worksheet, worksheet_file
@@ -66,7 +66,7 @@ def export_worksheet() -> list[Path]:
         pypandoc.get_pandoc_version()
     except (ImportError, OSError):
         raise WorksheetError(
-            f"Pandoc is not installed here: hand in {folders.short(path)}, or run: pip install pypandoc-binary"
+            f"Pandoc is not installed here: hand in {paths.short(path)}, or run: pip install pypandoc-binary"
         ) from None
     text, _ = filled(read_worksheet(), readable_runs()[0])
     # An image could be a file of this machine, or an address that a reader's browser would call.
@@ -92,7 +92,7 @@ def export_worksheet() -> list[Path]:
     except (RuntimeError, OSError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem).strip().splitlines()[-1]
         raise WorksheetError(
-            f"{folders.short(target)} cannot be written ({reason}). If Word has it open, close it there."
+            f"{paths.short(target)} cannot be written ({reason}). If Word has it open, close it there."
         ) from None
     return written
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from transformers import DataCollatorWithPadding, PrinterCallback, ProgressCallback, TrainingArguments, set_seed
 
-from tuning import folders
+from tuning import paths
 from tuning.cost import estimate
 from tuning.data.loading import load, split
 from tuning.dials import Dials
@@ -141,7 +141,7 @@ def effects(run_1: Run) -> pd.DataFrame:
         rows.append({"run": run_1.run_id, "dial": dial, "set to": value, "f1": f1})
         frame = pd.DataFrame(rows)
         frame["effect"] = 100 * (frame["f1"] - frame["f1"][0])
-        write_whole(folders.runs() / FILE, frame.to_csv(index=False, lineterminator="\n"))
+        write_whole(paths.runs() / FILE, frame.to_csv(index=False, lineterminator="\n"))
         source = "" if known is None else ", kept from an earlier go"
         print(f"trial {number} of {len(planned)}: {dial} {value}: macro-F1 {f1:.3f}{source}")
     return frame
@@ -150,7 +150,7 @@ def effects(run_1: Run) -> pd.DataFrame:
 def _kept(run_1: Run) -> dict[tuple[str, str], float]:
     """Macro-F1 of the trials around this run that were made before; none where the file is not as it was written."""
     try:
-        frame = pd.read_csv(folders.runs() / FILE, dtype={"run": str, "dial": str, "set to": str})
+        frame = pd.read_csv(paths.runs() / FILE, dtype={"run": str, "dial": str, "set to": str})
         frame = frame[frame["run"] == run_1.run_id].astype({"f1": float})
         return dict(zip(zip(frame["dial"], frame["set to"], strict=True), frame["f1"], strict=True))
     except (OSError, ValueError, KeyError):

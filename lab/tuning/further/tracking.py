@@ -19,7 +19,7 @@ from typing import Any
 
 import pandas as pd
 
-from tuning import folders
+from tuning import paths
 from tuning.dials import FrozenDials
 from tuning.errors import RunError
 from tuning.files import write_whole
@@ -41,7 +41,7 @@ _MAY_BE_PATHS = {"DATA": ("bundled", "phrasebank"), "MODEL": ("distilbert", "emb
 
 def folder() -> Path:
     """Where the trackers' files are kept: ``lab/runs/tracking``."""
-    return folders.runs() / "tracking"
+    return paths.runs() / "tracking"
 
 
 def is_here(tracker: str) -> bool:
@@ -131,7 +131,7 @@ def hand_over(tracker: str, *runs: Run) -> str:
     if not is_here(tracker):
         return how_to_get(tracker)
     write = {"tensorboard": to_tensorboard, "wandb": to_wandb}[tracker]
-    told = [f"{NAMES[tracker]} has {run.run_id}: {folders.short(write(run))}" for run in runs]
+    told = [f"{NAMES[tracker]} has {run.run_id}: {paths.short(write(run))}" for run in runs]
     return "\n".join([*told, *([how_to_look()] if tracker == "tensorboard" else [])])
 
 

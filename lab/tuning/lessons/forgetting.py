@@ -11,10 +11,10 @@ import torch
 from scipy import stats
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from tuning import folders
+from tuning import paths
 from tuning.encoder.pooling_head import mean_of_tokens
 
-PAIRS_FILE = folders.DATA / "everyday_pairs.csv"
+PAIRS_FILE = paths.DATA / "everyday_pairs.csv"
 
 
 def everyday_pairs() -> pd.DataFrame:

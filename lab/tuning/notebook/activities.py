@@ -8,10 +8,10 @@ import dataclasses
 
 import yaml
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import DocumentError
 
-FOLDER = folders.ROOT / "activities"
+FOLDER = paths.ROOT / "activities"
 NAMES = (*(f"activity-{number}" for number in range(1, 8)), "going-further")
 # The codes of the apprenticeship standard that this workshop serves.
 KSBS = {
@@ -101,7 +101,7 @@ def load(name: str) -> Activity:
         If the file is missing, or its front matter is not as it should be.
     """
     path = FOLDER / f"{name}.md"
-    where = folders.short(path)
+    where = paths.short(path)
     try:
         text = path.read_text(encoding="utf-8")
         _, front, _ = text.split("---\n", 2)

@@ -30,7 +30,7 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
-from tuning import folders
+from tuning import paths
 from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
 from tuning.errors import DialError, WorkshopError, nearest
 from tuning.evidence.predictions import CALL_WORDS, prediction_of
@@ -166,7 +166,7 @@ class _Engine(NBClientEngine):
 @contextlib.contextmanager
 def apart_from_the_learner() -> Iterator[None]:
     """Inside, and in kernels started inside, runs and papers lie in ``lab/runs/check`` and not among the learner's."""
-    place = folders.runs() / folders.CHECK
+    place = paths.runs() / paths.CHECK
     own = {"WORKSHOP_RUNS": place, "WORKSHOP_WORK": place / "my_work", "WORKSHOP_SHARE": place / "share"}
     before = {name: os.environ.get(name) for name in own}
     os.environ.update({name: str(path) for name, path in own.items()})
@@ -220,7 +220,7 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None,
         typed = {name: PUBLISHED[name] for name in PREDICTIONS} | typed
     source = notebook_file(number)
     read_notebook(source, tagged=True)
-    make_room_in(out or folders.runs())
+    make_room_in(out or paths.runs())
     papermill_engines.register("workshop", _Engine)
     logging.getLogger("papermill").setLevel(logging.ERROR)
     # After a second Ctrl-C nobody waits for the cell any more, which asyncio would tell with a traceback.
@@ -237,21 +237,21 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None,
                 engine_name="workshop",
                 kernel_name="python3",
                 language="python",
-                cwd=folders.LAB,
+                cwd=paths.LAB,
                 progress_bar={
                     "bar_format": "{desc} {n_fmt}/{total_fmt} cells  {elapsed}  {postfix}",
                     "dynamic_ncols": True,
                 },
             )
         except PapermillExecutionError as problem:
-            kept = (out or folders.runs()) / f"{source.stem}.failed.ipynb"
+            kept = (out or paths.runs()) / f"{source.stem}.failed.ipynb"
             write_whole(kept, executed.read_text(encoding="utf-8"))
             raise WorkshopError(_failure(problem, kept)) from None
         except KeyboardInterrupt:
             if executed.is_file():
-                kept = (out or folders.runs()) / f"{source.stem}.stopped.ipynb"
+                kept = (out or paths.runs()) / f"{source.stem}.stopped.ipynb"
                 write_whole(kept, executed.read_text(encoding="utf-8"))
-                raise KeyboardInterrupt(f"The cells that were run are in {folders.short(kept)}") from None
+                raise KeyboardInterrupt(f"The cells that were run are in {paths.short(kept)}") from None
             raise
         except DeadKernelError:
             raise WorkshopError(
@@ -259,8 +259,8 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None,
                 ' turn BATCH_SIZE or MAX_LENGTH down, set MODEL = "embedded", or take the backup lab (notebook 02).'
                 " Run it again to go on after the last whole epoch."
             ) from None
-        results = [folders.runs() / name for name in notebook.metadata["results"]]
-        folder = out or (results[-1] if results else folders.runs())
+        results = [paths.runs() / name for name in notebook.metadata["results"]]
+        folder = out or (results[-1] if results else paths.runs())
         kept = free_name(folder / source.name)
         write_whole(kept, executed.read_text(encoding="utf-8"))
         sign(kept)
@@ -382,7 +382,7 @@ def _further_parameters(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _failure(problem: PapermillExecutionError, kept: Path) -> str:
-    where = f"The notebook as far as it ran: {folders.short(kept)}"
+    where = f"The notebook as far as it ran: {paths.short(kept)}"
     if problem.ename.endswith("Error") and issubclass(_known(problem.ename), WorkshopError):
         return f"{problem.evalue} {where}"
     return f"a cell failed with {problem.ename}: {problem.evalue.splitlines()[0] if problem.evalue else ''}. {where}"
@@ -442,7 +442,7 @@ def report(folder: Path) -> None:
         print(worksheet_table(run))
     if (folder / COMPARISON_FILE).is_file():
         print((folder / COMPARISON_FILE).read_text(encoding="utf-8").rstrip())
-    print(f"Everything is in {folders.short(folder)}")
+    print(f"Everything is in {paths.short(folder)}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import WorkshopError
 
 # Nothing large is imported here: the first cell of a notebook is to answer at once.
@@ -35,7 +35,7 @@ def read_notebook(path: Path, tagged: bool = False) -> dict[str, Any]:
         text = path.read_bytes().decode("utf-8-sig")
         notebook = json.loads(text)
     except OSError as problem:
-        raise WorkshopError(f"{folders.short(path)} cannot be opened ({problem.strerror}).") from None
+        raise WorkshopError(f"{paths.short(path)} cannot be opened ({problem.strerror}).") from None
     except UnicodeDecodeError:
         reason = "it is not UTF-8"
     except ValueError:
@@ -46,7 +46,7 @@ def read_notebook(path: Path, tagged: bool = False) -> dict[str, Any]:
     else:
         reason = _damage(notebook) or (_tags(notebook) if tagged else "")
     if reason:
-        name = folders.short(path)
+        name = paths.short(path)
         raise WorkshopError(
             f"{name} is damaged: {reason}. To restore it: git checkout HEAD -- {name}, or download the workshop again."
             " Your runs and your worksheet stay."

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuning import folders
+from tuning import paths
 from tuning.data import download
 from tuning.dials import ROOM_CARD, Dials, parse_settings
 from tuning.errors import DataError, DialError, EncoderError, RunError
@@ -105,7 +105,7 @@ def _version(name: str) -> str:
 
 
 def _pins() -> dict[str, str]:
-    lines = (folders.ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    lines = (paths.ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     found = (re.match(r"([A-Za-z0-9_.-]+)==([^\s;]+)", line) for line in lines)
     return {match[1]: match[2] for match in found if match}
 
@@ -122,7 +122,7 @@ def _memory() -> Check:
 
 
 def _disk() -> Check:
-    free = shutil.disk_usage(folders.LAB).free / 1e9
+    free = shutil.disk_usage(paths.LAB).free / 1e9
     if free < LEAST_DISK_GB:
         return Check("FAIL", f"{free:.1f} GB of disk is free and {LEAST_DISK_GB:g} GB is needed: delete something.")
     return Check("OK", f"{free:.1f} GB of disk is free")
@@ -191,33 +191,31 @@ def _encoder() -> Check:
 def _folder() -> Check:
     here = Path.cwd()
     above = next((folder for folder in (here, *here.parents) if (folder / "lab" / "tuning").is_dir()), None)
-    if above is not None and above.resolve() != folders.ROOT:
+    if above is not None and above.resolve() != paths.ROOT:
         return Check(
             "WARN",
             f"there are two copies of the workshop: you are in {_from_home(above)}, and Python uses"
-            f" {_from_home(folders.ROOT)}. Choose the kernel of the copy that you want, or delete the other.",
+            f" {_from_home(paths.ROOT)}. Choose the kernel of the copy that you want, or delete the other.",
         )
-    if not os.access(folders.LAB, os.W_OK):
-        return Check(
-            "FAIL", f"nothing can be written into {_from_home(folders.ROOT)}: move it to a folder of your own."
-        )
-    if "onedrive" in str(folders.ROOT).casefold():
+    if not os.access(paths.LAB, os.W_OK):
+        return Check("FAIL", f"nothing can be written into {_from_home(paths.ROOT)}: move it to a folder of your own.")
+    if "onedrive" in str(paths.ROOT).casefold():
         return Check(
             "WARN",
             "this folder is in OneDrive, which copies every file that training writes: move it to a short path"
             " outside.",
         )
-    return Check("OK", f"the workshop's folder is {folders.ROOT.name}")
+    return Check("OK", f"the workshop's folder is {paths.ROOT.name}")
 
 
 def _from_home(path: Path) -> str:
-    home = folders.home()
+    home = paths.home()
     return f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) else path.as_posix()
 
 
 def _files() -> Check:
     """Whether somebody changed what the notebooks are made of, as far as git can tell."""
-    changed = _output(["git", "-C", str(folders.ROOT), "status", "--porcelain", "--untracked-files=no", "--", *PARTS])
+    changed = _output(["git", "-C", str(paths.ROOT), "status", "--porcelain", "--untracked-files=no", "--", *PARTS])
     if changed is None:
         return Check("OK", "whether files were changed is not known: this is no git checkout, or there is no git")
     names = [line[2:].strip() for line in changed.splitlines()]
@@ -260,7 +258,7 @@ def _asked(dials: Dials) -> Callable[[float], str | None] | None:
 
     if _wants_distilbert(dials):
         return download.ask(finding.DISTILBERT)
-    wants_data = dials.DATA == "phrasebank" and not (folders.models() / loading.PHRASEBANK_FOLDER).is_dir()
+    wants_data = dials.DATA == "phrasebank" and not (paths.models() / loading.PHRASEBANK_FOLDER).is_dir()
     return download.ask(loading.phrasebank()) if wants_data else None
 
 
@@ -381,7 +379,7 @@ def _for_the_coach(found: list[Check], hub_check: Check | None, time_check: Chec
         hub_says = {None: "was not asked", "OK": "answers"}.get(hub_check and hub_check.status, "does not answer")
         encoder = f"DistilBERT is not here, the Hub {hub_says}"
     measured = re.search(r"about (.+?) here", time_check.text) if time_check else None
-    version = _output(["git", "-C", str(folders.ROOT), "rev-parse", "--short", "HEAD"]) or "unknown"
+    version = _output(["git", "-C", str(paths.ROOT), "rev-parse", "--short", "HEAD"]) or "unknown"
     return "; ".join(
         [
             f"SEND THIS LINE: {result}, {warned} [WARN]",

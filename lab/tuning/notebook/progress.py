@@ -11,7 +11,7 @@ import importlib.util
 import re
 from collections.abc import Callable
 
-from tuning import folders
+from tuning import paths
 from tuning.dials import PRESETS
 from tuning.errors import WorkshopError, nearest
 from tuning.evidence import task6, worksheet
@@ -93,7 +93,7 @@ class Desk:
         self.template = worksheet.TEMPLATE.read_text(encoding="utf-8")
         if _TYPED_INTO.search(self.template):
             self.warnings.append(
-                f"{folders.short(worksheet.TEMPLATE)} is the empty form, and somebody has typed into it."
+                f"{paths.short(worksheet.TEMPLATE)} is the empty form, and somebody has typed into it."
                 f" Move that text into {_where()}: only what stands there counts."
             )
 
@@ -145,7 +145,7 @@ def _title(name: str) -> str:
 
 
 def _where() -> str:
-    return folders.short(worksheet.worksheet_file())
+    return paths.short(worksheet.worksheet_file())
 
 
 def _noted(text: str) -> bool:
@@ -154,7 +154,7 @@ def _noted(text: str) -> bool:
 
 def _copy() -> Item:
     there = worksheet.worksheet_file().exists()
-    return Item(there, f"Your copy of the worksheet is {_where()}", f"copy {folders.short(worksheet.TEMPLATE)} there")
+    return Item(there, f"Your copy of the worksheet is {_where()}", f"copy {paths.short(worksheet.TEMPLATE)} there")
 
 
 def _curve_diagnosis(desk: Desk) -> list[Item]:
@@ -235,7 +235,7 @@ def _experiment(desk: Desk) -> list[Item]:
         *items,
         Item(
             _filled(desk),
-            f"Your runs are in {folders.short(worksheet.filled_file())}",
+            f"Your runs are in {paths.short(worksheet.filled_file())}",
             'run the section "Fill your worksheet"',
         ),
         Item(
@@ -253,13 +253,13 @@ def _experiment(desk: Desk) -> list[Item]:
 
 def _filled(desk: Desk) -> bool:
     """Whether the filled copy knows every run on disk."""
-    copies = folders.work().glob(f"{worksheet.filled_file().stem}*.md")
+    copies = paths.work().glob(f"{worksheet.filled_file().stem}*.md")
     text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in copies)
     return bool(desk.runs) and all(run.run_id in text for run in desk.runs)
 
 
 def _shared(desk: Desk) -> bool:
-    texts = [path.read_text(encoding="utf-8", errors="replace") for path in folders.share().glob("*.json")]
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in paths.share().glob("*.json")]
     return any(f'"run_id": "{run.run_id}"' in text for run in desk.runs for text in texts)
 
 

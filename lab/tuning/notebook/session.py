@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import WorkshopError
 from tuning.notebook import pasted_text
 from tuning.notebook.notebooks import read_notebook
@@ -41,9 +41,9 @@ def notebook_file(number: str) -> Path:
     WorkshopError
         If there is no such notebook.
     """
-    found = next(folders.LAB.glob(f"{number}_*.ipynb"), None)
+    found = next(paths.LAB.glob(f"{number}_*.ipynb"), None)
     if found is None:
-        there = ", ".join(sorted(path.name[:2] for path in folders.LAB.glob("[0-9][0-9]_*.ipynb")))
+        there = ", ".join(sorted(path.name[:2] for path in paths.LAB.glob("[0-9][0-9]_*.ipynb")))
         raise WorkshopError(f"There is no notebook {number} in lab/. Notebooks: {there}.")
     return found
 
@@ -106,7 +106,7 @@ def libraries_first() -> list[str]:
         for path in sorted(there):
             found = PathFinder.find_spec(path.stem)
             if found is not None and found.origin and Path(found.origin).parent not in (folder, path):
-                told.append(f"{folders.short(path)} has the name of a library, so the library is used: rename it.")
+                told.append(f"{paths.short(path)} has the name of a library, so the library is used: rename it.")
     return told
 
 
@@ -237,7 +237,7 @@ def _hint(problem: NameError, trace: TracebackType, sections: Mapping[str, str] 
 def _all_sections() -> dict[str, str]:
     """The names of all notebooks, for a kernel in which no first cell has said which it is."""
     names: dict[str, str] = {}
-    for path in sorted(folders.LAB.glob("[0-9][0-9]_*.ipynb"), reverse=True):
+    for path in sorted(paths.LAB.glob("[0-9][0-9]_*.ipynb"), reverse=True):
         with contextlib.suppress(WorkshopError):
             names |= sections_of_names(read_notebook(path))
     return names

@@ -7,7 +7,7 @@ the driver, and the cells that need them say so.
 import json
 from datetime import datetime
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import ShareError
 from tuning.evidence import experiment_log, worksheet
 from tuning.files import write_whole
@@ -58,7 +58,7 @@ def adopt(text: str) -> Run:
         write_whole(run.folder / ADOPTED_FILE, json.dumps(mark, ensure_ascii=False) + "\n")
         note_finished(run.folder)
     except OSError as problem:
-        raise ShareError(f"{folders.short(run.folder)} cannot be written ({problem.strerror}).") from None
+        raise ShareError(f"{paths.short(run.folder)} cannot be written ({problem.strerror}).") from None
     experiment_log.append(run)
     shows = run.notebook if run.notebook == BACKUP_NOTEBOOK else "01"
     print(
@@ -79,7 +79,7 @@ def _twin(shared: Shared) -> Run | None:
 
 def _free_id(run_id: str) -> str:
     found, copy = run_id, 1
-    while (folders.runs() / found).exists():
+    while (paths.runs() / found).exists():
         copy += 1
         found = f"{run_id[:LONGEST_STEM]}-{copy}"
     return found

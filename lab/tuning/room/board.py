@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tuning import folders
+from tuning import paths
 from tuning.dials import PRESETS, FrozenDials, SgdDials
 from tuning.errors import RunError, ShareError
 from tuning.evidence.experiment_log import number, signed
@@ -105,7 +105,7 @@ def collect(source: str = "") -> Board:
     path = os.path.expanduser(source.strip('"'))
     # Unlike its twin in pathlib, this is also silent about a text that is no possible name.
     if os.path.exists(path):
-        found, missing = _from_path(Path(path)), f"{folders.short(path)} has no share line and no run in it."
+        found, missing = _from_path(Path(path)), f"{paths.short(path)} has no share line and no run in it."
     else:
         found = share.gather(source)
         missing = "SHARED has no share line in it, and there is no file or folder of that name."

@@ -10,7 +10,7 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import WorkshopError
 from tuning.files import free_name, sign
 from tuning.room import board_figures, slide_design
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pptx.presentation import Presentation
     from pptx.slide import Slide
 
-FORM = folders.ROOT / "slides" / "Group_Results.pptx"
+FORM = paths.ROOT / "slides" / "Group_Results.pptx"
 TITLE, TABLE, PICTURE, CONCLUSION = "results-title", "results-table", "curves", "conclusion"
 ROWS = 12
 # A room's runs fit; a sweep gets one row per rate.
@@ -76,14 +76,14 @@ def fill(board: Board, out: Path | None = None) -> Path:
         if len(pages) > 1:
             _say(_shape(slide, TITLE), f"Group results ({number} of {len(pages)})")
     _put_picture(presentation.slides[len(pages)], board)
-    out = free_name(out or folders.work() / FORM.name)
+    out = free_name(out or paths.work() / FORM.name)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         presentation.save(str(out))
         sign(out)
     except OSError as problem:
         raise WorkshopError(
-            f"{folders.short(out)} cannot be written ({problem.strerror}). If PowerPoint has it open, close it there."
+            f"{paths.short(out)} cannot be written ({problem.strerror}). If PowerPoint has it open, close it there."
         ) from None
     return out
 
@@ -124,10 +124,10 @@ def _open() -> "Presentation":
         from pptx import Presentation
     except ImportError:
         raise WorkshopError(
-            f"python-pptx is not installed here, so fill {folders.short(FORM)} by hand, or: pip install python-pptx"
+            f"python-pptx is not installed here, so fill {paths.short(FORM)} by hand, or: pip install python-pptx"
         ) from None
     if not FORM.is_file():
-        raise WorkshopError(f"{folders.short(FORM)} is missing. To write it again: python3 workshop.py slides")
+        raise WorkshopError(f"{paths.short(FORM)} is missing. To write it again: python3 workshop.py slides")
     return Presentation(str(FORM))
 
 
@@ -228,7 +228,7 @@ def _add_questions(slide: "Slide") -> None:
 def _fill_table(slide: "Slide", rows: list[list[str]]) -> None:
     table = _shape(slide, TABLE).table
     if len(table.columns) != len(COLUMNS) or len(table.rows) <= ROWS:
-        raise WorkshopError(f'{folders.short(FORM)}: the table "{TABLE}" needs {len(COLUMNS)} columns and {ROWS} rows.')
+        raise WorkshopError(f'{paths.short(FORM)}: the table "{TABLE}" needs {len(COLUMNS)} columns and {ROWS} rows.')
     for number in range(ROWS):
         values = rows[number] if number < len(rows) else [""] * len(COLUMNS)
         for cell, value in zip(table.rows[number + 1].cells, [_short(values[0]), *values[1:]], strict=True):
@@ -268,7 +268,7 @@ def _shape(slide: "Slide", name: str) -> Any:
     found = next((shape for shape in slide.shapes if shape.name == name), None)
     if found is None:
         raise WorkshopError(
-            f'{folders.short(FORM)}: its shape "{name}" is gone. To write it again: python3 workshop.py slides'
+            f'{paths.short(FORM)}: its shape "{name}" is gone. To write it again: python3 workshop.py slides'
         )
     return found
 
@@ -287,4 +287,4 @@ def _describe(shape: Any, words: str) -> None:
 
 if __name__ == "__main__":
     empty_form().save(str(FORM))
-    print(folders.short(FORM))
+    print(paths.short(FORM))

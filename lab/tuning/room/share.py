@@ -19,7 +19,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import DialError, RunError, ShareError
 from tuning.evidence.predictions import prediction_of
 from tuning.files import write_whole
@@ -163,7 +163,7 @@ def save(run: Run, group_name: str, word: str | None = None, f1: float | None = 
     """
     content = {"run_id": run.run_id, "line": line(run, group_name, word, f1)}
     stem = file_stem(clean_name(group_name))
-    path, copy = folders.share() / f"{stem}.json", 1
+    path, copy = paths.share() / f"{stem}.json", 1
     while path.exists() and f'"run_id": "{run.run_id}"' not in path.read_text(encoding="utf-8", errors="replace"):
         copy += 1
         path = path.with_name(f"{stem}-{copy}.json")
@@ -202,7 +202,7 @@ def share_line(run: Run, group_name: str) -> str:
         save(run, group_name, made["word"], made["f1"])
     except OSError as problem:
         # The line is what the room waits for.
-        print(f"The file in {folders.short(folders.share())} cannot be written ({problem.strerror}). Post the line.")
+        print(f"The file in {paths.short(paths.share())} cannot be written ({problem.strerror}). Post the line.")
     return made_line
 
 
@@ -267,12 +267,12 @@ def gather_files(path: Path) -> Gathered:
         If the path does not exist or cannot be opened.
     """
     if not path.exists():
-        raise ShareError(f"{folders.short(path)}: there is no such file or folder.")
+        raise ShareError(f"{paths.short(path)}: there is no such file or folder.")
     try:
         inside = path.is_dir()
         files = sorted(one for one in path.iterdir() if one.suffix.lower() in ENDINGS) if inside else [path]
     except OSError as problem:
-        raise ShareError(f"{folders.short(path)}: cannot be opened ({problem.strerror}).") from None
+        raise ShareError(f"{paths.short(path)}: cannot be opened ({problem.strerror}).") from None
     whole = Gathered()
     for one in files[:MOST_LINES]:
         try:

@@ -10,14 +10,14 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import DocumentError
 from tuning.figures import curves
 
 if TYPE_CHECKING:
     from pptx.presentation import Presentation
 
-FILE = folders.ROOT / "slides" / "reference.pptx"
+FILE = paths.ROOT / "slides" / "reference.pptx"
 WIDTH, HEIGHT = 13.333, 7.5
 LEFT, ACROSS = 0.75, 11.833
 SMALLEST = 18
@@ -108,7 +108,7 @@ def save(presentation: "Presentation", path: Path) -> None:
         path.write_bytes(stable.getvalue())
     except OSError as problem:
         raise DocumentError(
-            f"{folders.short(path)} cannot be written ({problem.strerror}). If PowerPoint has it open, close it there."
+            f"{paths.short(path)} cannot be written ({problem.strerror}). If PowerPoint has it open, close it there."
         ) from None
 
 

@@ -22,7 +22,7 @@ import fastjsonschema
 import numpy as np
 import pandas as pd
 
-from tuning import folders
+from tuning import paths
 from tuning.data.labels import LABELS
 from tuning.dials import Dials
 from tuning.errors import RunError, nearest
@@ -82,7 +82,7 @@ class Run:
     @property
     def folder(self) -> Path:
         """Folder of this run under the folder of runs."""
-        return folders.runs() / self.run_id
+        return paths.runs() / self.run_id
 
     @property
     def preset(self) -> str:
@@ -143,11 +143,11 @@ class Run:
         try:
             record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
         except OSError as problem:
-            raise RunError(f"{folders.short(path)}: this run cannot be opened ({problem.strerror}).") from None
+            raise RunError(f"{paths.short(path)}: this run cannot be opened ({problem.strerror}).") from None
         except (ValueError, RecursionError):
-            raise RunError(f"{folders.short(path)}: this run is damaged (not JSON). Train again.") from None
+            raise RunError(f"{paths.short(path)}: this run is damaged (not JSON). Train again.") from None
         record = _current(record)
-        check(record, folders.short(path))
+        check(record, paths.short(path))
         known = {field.name for field in dataclasses.fields(cls)} - {"unknown"}
         later = {name: value for name, value in record.items() if name not in known}
         return cls(**{name: record[name] for name in known}, unknown=later)
@@ -226,12 +226,12 @@ def _is_moment(text: str) -> bool:
 def new_folder(label: str) -> Path:
     """Make the folder of a new run: ``<date>-<time>-<label>``, numbered where two start in one second."""
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{label.lower().replace('_', '-')}"
-    make_room_in(folders.runs())
-    clear_parts(folders.runs())
-    clear_parts(folders.runs(), "*/*")
+    make_room_in(paths.runs())
+    clear_parts(paths.runs())
+    clear_parts(paths.runs(), "*/*")
     number = 1
     while True:
-        path = folders.runs() / (stem if number == 1 else f"{stem}-{number}")
+        path = paths.runs() / (stem if number == 1 else f"{stem}-{number}")
         try:
             path.mkdir()
         except FileExistsError:
@@ -246,7 +246,7 @@ def finished_runs() -> list[Path]:
     Their order is the one in which they were noted as finished: a clock that was set back changes nothing. Those that
     nobody noted, such as a folder that was copied here by hand, come first, by the times of their files.
     """
-    marks = [*folders.runs().glob("*/predictions.csv"), *folders.runs().glob(f"*/{ADOPTED_FILE}")]
+    marks = [*paths.runs().glob("*/predictions.csv"), *paths.runs().glob(f"*/{ADOPTED_FILE}")]
     whole = [path for path in marks if path.with_name("run.json").is_file() and RUN_ID.fullmatch(path.parent.name)]
     noted = {name: place for place, name in enumerate(finished_order())}
     times = {path.parent: path.stat().st_mtime for path in whole}
@@ -255,7 +255,7 @@ def finished_runs() -> list[Path]:
 
 def order_file() -> Path:
     """Where runs are noted as they finish: one name a line, the newest last."""
-    return folders.runs() / "run_order.txt"
+    return paths.runs() / "run_order.txt"
 
 
 def finished_order() -> list[str]:
@@ -269,7 +269,7 @@ def finished_order() -> list[str]:
 
 def note_finished(folder: Path) -> None:
     """Note that a run is finished: from now on it is the newest."""
-    if folder.parent == folders.runs():
+    if folder.parent == paths.runs():
         append_line(order_file(), folder.name)
 
 
@@ -373,7 +373,7 @@ def matching_ids(typed: str, run_ids: Sequence[str]) -> list[str]:
 def _named(typed: Any) -> Run:
     """The run of that ID; a wrong one gets the nearest, and an ending that is not enough gets the candidates."""
     text, there = str(typed), [folder.name for folder in finished_runs()]
-    if Path(text).name == text and (folders.runs() / text).is_dir():
+    if Path(text).name == text and (paths.runs() / text).is_dir():
         there.append(text)
     fitting = list(dict.fromkeys(matching_ids(text, there))) if isinstance(typed, str) else []
     if len(fitting) > 1:
@@ -382,7 +382,7 @@ def _named(typed: Any) -> Run:
         raise RunError(
             f"No run here has the Run ID {text[:80]!r}.{nearest(text, there)} Copy it from the experiment log."
         )
-    return Run.load(folders.runs() / fitting[0])
+    return Run.load(paths.runs() / fitting[0])
 
 
 def _newest(oldest_first: list[Path], backup: bool) -> Run | None:
@@ -471,7 +471,7 @@ def make_room_in(folder: Path) -> None:
             pass
     except OSError as problem:
         raise RunError(
-            f"{folders.short(folder)}: no results can be written there ({problem.strerror}). Make it writable, or"
+            f"{paths.short(folder)}: no results can be written there ({problem.strerror}). Make it writable, or"
             " choose another folder."
         ) from None
 

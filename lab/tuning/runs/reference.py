@@ -1,9 +1,9 @@
 """Reference runs: what the room will see, recorded once. ``maintain/reference_runs.py`` makes them."""
 
-from tuning import folders
+from tuning import paths
 from tuning.runs.record import Run
 
-FOLDER = folders.ROOT / "assets" / "reference_runs"
+FOLDER = paths.ROOT / "assets" / "reference_runs"
 
 
 def load(name: str) -> Run:

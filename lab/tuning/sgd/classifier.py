@@ -17,7 +17,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import SGDClassifier
 from threadpoolctl import threadpool_limits
 
-from tuning import folders
+from tuning import paths
 from tuning.data.labels import LABELS
 from tuning.data.loading import Data, Splits, check_parts, flip_labels, label_counts, training_part
 from tuning.data.splits import scored
@@ -208,7 +208,7 @@ def train(features: Features, data: Data, splits: Splits, notebook: str = "02") 
     except OSError as problem:
         # A disk that is full; the run takes a second to train again.
         raise RunError(
-            f"{folders.short(run.folder)} cannot be written ({problem.strerror}). Free some space, then run this cell"
+            f"{paths.short(run.folder)} cannot be written ({problem.strerror}). Free some space, then run this cell"
             " again."
         ) from None
     experiment_log.append(run)
@@ -253,7 +253,7 @@ def _start(features: Features, data: Data, splits: Splits, notebook: str) -> Run
             "parameters": len(LABELS) * (words + 1),
         },
         data={
-            "path": folders.short(data.path),
+            "path": paths.short(data.path),
             "sha256": data.sha256,
             "rows": len(data.frame),
             "train_used": len(features.train_labels),

@@ -40,7 +40,7 @@ from transformers import (
     set_seed,
 )
 
-from tuning import folders
+from tuning import paths
 from tuning.data.labels import LABELS
 from tuning.data.loading import Data, Splits, check_parts, label_counts, load, split, subset, training_part
 from tuning.data.splits import MOST_AFTER_EPOCH, scored, scored_sizes
@@ -211,7 +211,7 @@ def plumbing(dials: Dials, precision: str, folder: Path | None = None) -> dict[s
         Where checkpoints go.
     """
     return {
-        "output_dir": str((folder or folders.runs()) / resume.CHECKPOINTS),
+        "output_dir": str((folder or paths.runs()) / resume.CHECKPOINTS),
         "seed": dials.seed,
         "bf16": precision == "bf16",
         "fp16": precision == "fp16",
@@ -503,7 +503,7 @@ def start_run(
         encoder={"name": encoder.name, "source": encoder.source, "revision": encoder.revision, "parameters": 0}
         | ({"keeps_head": True} if encoder.keeps_head else {}),
         data={
-            "path": folders.short(data.path),
+            "path": paths.short(data.path),
             "sha256": data.sha256,
             "rows": len(data.frame),
             "train_used": len(used),

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from tuning import folders
+from tuning import paths
 from tuning.files import write_whole
 
 PACKAGES = (
@@ -219,7 +219,7 @@ def memory_folder() -> Path:
     """Where is kept what was measured about this machine, so that it is measured once; not in the home folder, which
     may be locked or missing.
     """
-    return Path(os.environ.get("WORKSHOP_CACHE") or folders.ROOT / ".workshop")
+    return Path(os.environ.get("WORKSHOP_CACHE") or paths.ROOT / ".workshop")
 
 
 def _memory_file() -> Path:

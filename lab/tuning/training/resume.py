@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import Timeout
 
-from tuning import folders
+from tuning import paths
 from tuning.errors import RunError
 from tuning.files import Lock, write_whole
 from tuning.runs.record import CHECKPOINTS, MARK, Run, finished_runs, last_run
@@ -59,7 +59,7 @@ class HalfFinished:
 
 def half_finished(fingerprint: str) -> list[HalfFinished]:
     """Runs with this fingerprint that were cut off and that nobody is training now, the newest first."""
-    marks = folders.runs().glob(f"*/{CHECKPOINTS}/checkpoint-*/{MARK}")
+    marks = paths.runs().glob(f"*/{CHECKPOINTS}/checkpoint-*/{MARK}")
     found: dict[Path, HalfFinished] = {}
     for path in sorted(marks, key=lambda path: path.stat().st_mtime, reverse=True):
         folder = path.parents[2]
@@ -104,7 +104,7 @@ def newest_run() -> Run:
     RunError
         If none is recorded.
     """
-    locks = folders.runs().glob(f"*/{CHECKPOINTS}/{LOCK}")
+    locks = paths.runs().glob(f"*/{CHECKPOINTS}/{LOCK}")
     training = sorted(path.parents[1].name for path in locks if _in_use(path.parents[1]))
     still = f"{', '.join(training)}: still being trained by another kernel. Run this cell again at its end."
     if training and not finished_runs():
@@ -123,7 +123,7 @@ def tidy(folder: Path) -> None:
 
 def clear_remains() -> None:
     """Delete what killed runs left that nobody can use: checkpoints without a mark, or of runs that were finished."""
-    for checkpoints in folders.runs().glob(f"*/{CHECKPOINTS}"):
+    for checkpoints in paths.runs().glob(f"*/{CHECKPOINTS}"):
         folder = checkpoints.parent
         finished = (folder / "run.json").exists()
         # Without any, the notebook may still be before the training cell.
@@ -169,7 +169,7 @@ def check_room(weights: int, trained: int, epochs: int, half: HalfFinished | Non
     # At the end the trained weights stand beside the last checkpoint.
     most = max(at_once * checkpoint, bool(at_once) * checkpoint + at_the_end) - (checkpoint if half else 0)
     needed, least, free = most + SPARE_BYTES, at_the_end + SPARE_BYTES, _free()
-    there = f"Old runs can be deleted: {folders.short(folders.runs())} holds {_mb(_held())}."
+    there = f"Old runs can be deleted: {paths.short(paths.runs())} holds {_mb(_held())}."
     if free < least:
         raise RunError(f"There is no room for this run: it needs {_mb(least)} of disk, {_mb(free)} is free. {there}")
     if free >= needed:
@@ -181,13 +181,13 @@ def check_room(weights: int, trained: int, epochs: int, half: HalfFinished | Non
 
 
 def _free() -> int:
-    folder = folders.runs()
+    folder = paths.runs()
     folder.mkdir(parents=True, exist_ok=True)
     return shutil.disk_usage(folder).free
 
 
 def _held() -> int:
-    return sum(path.stat().st_size for path in folders.runs().rglob("*") if path.is_file())
+    return sum(path.stat().st_size for path in paths.runs().rglob("*") if path.is_file())
 
 
 def _mb(size: int) -> str:

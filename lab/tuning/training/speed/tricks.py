@@ -76,41 +76,41 @@ TRICKS = (
     ),
     Trick(
         "embedding rows in use",
-        "vocabulary.only_used_rows",
+        "embedding_rows.only_used_rows",
         "rows that no sentence looks up are left as they are; no loss changes",
     ),
     Trick(
         "whole blocks",
-        "speed._Block",
+        "tricks._Block",
         "a block's forward and backward pass as one function, weights cast to bf16 once a step; the same to rounding",
         (1.10, None),
     ),
     Trick(
         "first token of the last block",
-        "speed._Block",
+        "tricks._Block",
         "where the head reads only the first token, the last block computes no other; the same to rounding",
         (None, 1.07),
     ),
     Trick(
         "four masks from a draw",
-        "speed.kept",
+        "tricks.kept",
         "each random number of 64 bits gives four dropout decisions; the same in distribution",
         (1.03, None),
     ),
     Trick(
         "clipping inside AdamW",
-        "speed.FastTrainer",
+        "tricks.FastTrainer",
         "the optimiser divides the gradients while it reads them; the same to rounding",
         (1.03, None),
     ),
     Trick(
         "the last epoch's scores used again",
-        "speed.last_logits",
+        "tricks.last_logits",
         "the scores after training are those of the evaluation after the last epoch; no number changes",
     ),
     Trick(
         "memory kept between steps",
-        "machine.keep_large_blocks, machine.give_memory_back",
+        "tuning.training.machine.keep_large_blocks, tuning.training.machine.give_memory_back",
         "large arrays reuse memory that the process holds; no number changes",
     ),
 )
