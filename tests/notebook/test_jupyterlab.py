@@ -15,7 +15,7 @@ from typing import Any
 import nbformat
 import psutil
 import pytest
-from machines import copy_of_the_workshop
+from helpers.machines import copy_of_the_workshop
 from nbformat.v4 import new_code_cell, new_notebook
 
 from tuning.notebook.session import notebook_file
