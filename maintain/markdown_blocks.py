@@ -190,9 +190,19 @@ def _day_with_tasks(path: Path) -> str:
 
 
 def _activities(path: Path) -> str:
-    found = [activities.load(name) for name in activities.NAMES]
-    rows = [(_link(one, path), one.minutes, ", ".join(one.ksbs), one.questions[0]) for one in found]
-    return table(("activity", "minutes", "KSBs", "the question it answers"), rows)
+    """Every activity with the time at which it begins; breaks and talks are left out."""
+    rows = [
+        (
+            clock(slot.start),
+            _link(slot.activity, path),
+            slot.minutes,
+            ", ".join(slot.activity.ksbs),
+            slot.activity.questions[0],
+        )
+        for slot in day()
+        if slot.activity
+    ]
+    return table(("from", "activity", "minutes", "KSBs", "the question it answers"), rows)
 
 
 def _own(path: Path) -> Activity:
