@@ -233,14 +233,6 @@ def _ksbs(path: Path) -> str:
     return table(("code", "what it is about"), activities.KSBS.items())
 
 
-def _ksbs_short(path: Path) -> str:
-    """The codes for a slide: those that are about the same thing share a row."""
-    shared: dict[str, list[str]] = {}
-    for code, about in activities.KSBS.items():
-        shared.setdefault(about, []).append(code)
-    return table(("code", "what it is about"), [(", ".join(codes), about) for about, codes in shared.items()])
-
-
 def _emoji(path: Path) -> str:
     return table(("sign", "meaning"), activities.EMOJI.items())
 
@@ -517,7 +509,6 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "day-with-tasks": _day_with_tasks,
     "activities": _activities,
     "ksbs": _ksbs,
-    "ksbs-short": _ksbs_short,
     "emoji": _emoji,
     "options": _options,
     "presets": _presets,
