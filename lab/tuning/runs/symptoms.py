@@ -10,7 +10,7 @@ two verdicts that advise differently, and a small change of the numbers moves a 
 Sources: the symptoms follow the learning-rate section of Goodfellow, Bengio and Courville, Deep Learning (2016),
 chapters 8 and 11, and Google's Deep Learning Tuning Playbook (2023), section on training curves. *Measured* in the
 table means that the value lies in a gap between recorded runs that people read differently: those in
-``assets/reference_runs/`` and in ``tests/recorded_curves.json``.
+``assets/reference_runs/`` and in ``tests/runs/recorded_curves.json``.
 """
 
 import dataclasses

@@ -7,9 +7,9 @@ import zlib
 
 import numpy as np
 import pytest
+from helpers.rooms import RATES, room_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rooms import RATES, room_run
 
 from tuning import paths
 from tuning.dials import SgdDials

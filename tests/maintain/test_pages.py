@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import program
+from helpers.programs import program
 from playwright.sync_api import expect
 
 from maintain import clinic_cases, curve_figures, pages

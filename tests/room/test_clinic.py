@@ -6,10 +6,10 @@ import subprocess
 import zlib
 
 import pytest
-from conftest import program
+from helpers.programs import program
+from helpers.rooms import room_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rooms import room_run
 
 from tuning.errors import ShareError
 from tuning.room import board as boards

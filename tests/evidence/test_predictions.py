@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from filelock import FileLock
-from rooms import RATES, room_run
+from helpers.rooms import RATES, room_run
 
 from tuning.dials import Dials, SgdDials
 from tuning.errors import DialError, RunError

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import step_rows
+from helpers.records import step_rows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
