@@ -129,8 +129,8 @@ class Kit(NamedTuple):
 
 
 MAIN = Kit("main", "requirements.txt", ".venv", 3000)
-BACKUP = Kit("backup", "requirements-backup.txt", ".venv-backup", 700)
-TEST = Kit("test", "requirements-test.txt", ".venv", 200)
+BACKUP = Kit("backup", "requirements/backup.txt", ".venv-backup", 700)
+TEST = Kit("test", "requirements/test.txt", ".venv", 200)
 CONSTRAINTS = "constraints.txt"
 
 

