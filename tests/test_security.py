@@ -4,6 +4,7 @@ import ast
 import re
 
 import yaml
+from messages import launcher_files
 
 from tuning import paths
 
@@ -99,7 +100,7 @@ def test_every_sentence_has_a_test():
 
 
 def test_no_code_asks_for_a_token():
-    for path in [paths.ROOT / "workshop.py", *(paths.LAB / "tuning").rglob("*.py")]:
+    for path in [*launcher_files(), *(paths.LAB / "tuning").rglob("*.py")]:
         code = path.read_text(encoding="utf-8")
         assert not re.search(r"HF_TOKEN|WANDB_API_KEY|getpass", code), path
 
@@ -107,7 +108,9 @@ def test_no_code_asks_for_a_token():
 def test_packages_have_no_hashes_and_torch_an_index_of_its_own():
     for name in ("requirements.txt", "requirements/backup.txt", "requirements/test.txt", "constraints.txt"):
         assert "--hash" not in (paths.ROOT / name).read_text(encoding="utf-8")
-    assert '"https://download.pytorch.org/whl/cpu"' in (paths.ROOT / "workshop.py").read_text(encoding="utf-8")
+    assert '"https://download.pytorch.org/whl/cpu"' in (paths.ROOT / "launcher" / "installation.py").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_actions_and_image_are_pinned_as_the_page_says():

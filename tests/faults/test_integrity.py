@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from messages import launcher_files
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
@@ -31,7 +32,7 @@ from tuning.room import share
 from tuning.runs.record import Run
 from tuning.training import fit
 
-SOURCES = [paths.ROOT / "workshop.py", *sorted((paths.LAB / "tuning").rglob("*.py"))]
+SOURCES = [*launcher_files(), *sorted((paths.LAB / "tuning").rglob("*.py"))]
 TOKENS = {
     "HF_TOKEN": "hf_" + "Z" * 34,
     "WANDB_API_KEY": "0123456789abcdef" * 2 + "deadbeef",

@@ -33,7 +33,7 @@ MINUTES = 10.0
 HUB_SECONDS = {"notebook": 1.0, "command": 4.0}
 PROGRAM_SECONDS = 3.0
 # A run depends on these; notebooks are there to be changed.
-PARTS = ("lab/tuning", "lab/data", "requirements.txt", "constraints.txt", "workshop.py")
+PARTS = ("lab/tuning", "lab/data", "requirements.txt", "constraints.txt", "workshop.py", "launcher")
 
 
 @dataclasses.dataclass(frozen=True)
