@@ -50,11 +50,13 @@ DAY_BEGINS = 9 * 60
 # Where documents are: what learners make, and what tools keep, is nobody's document.
 PLACES = (
     "*.md",
+    ".github/*.md",
     "activities/**/*.md",
     "assets/**/*.md",
     "coach/**/*.md",
     "handouts/**/*.md",
     "lab/*.md",
+    "maintain/*.md",
     "lab/data/*.md",
     "slides/**/*.md",
 )

@@ -54,7 +54,7 @@ def test_the_citation_and_the_history_agree_with_the_project():
     assert CITATION["version"] == PROJECT["version"]
     assert " AND ".join(CITATION["license"]) == PROJECT["license"]
     assert [author["name"] for author in CITATION["authors"]] == [author["name"] for author in PROJECT["authors"]]
-    history = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    history = (ROOT / "maintain/CHANGELOG.md").read_text(encoding="utf-8")
     assert re.search(r"^## `?([\d.]+)", history, re.MULTILINE)[1] == PROJECT["version"]
 
 

@@ -1,4 +1,4 @@
-"""Every sentence of SECURITY.md has a test behind it; this file says which."""
+"""Every sentence of .github/SECURITY.md has a test behind it; this file says which."""
 
 import ast
 import re
@@ -84,7 +84,7 @@ BEHIND = {
 
 def sentences() -> list[str]:
     """The page's sentences, without their marks."""
-    text = (paths.ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    text = (paths.ROOT / ".github" / "SECURITY.md").read_text(encoding="utf-8")
     plain = [line.removeprefix("- ").replace("**", "").replace("`", "") for line in text.splitlines()[1:] if line]
     return [sentence for line in plain for sentence in re.split(r"(?<=[.?])\s+(?=[A-Zs])", line)]
 
