@@ -56,8 +56,8 @@ PLACES = (
     "coach/**/*.md",
     "handouts/**/*.md",
     "lab/*.md",
-    "maintain/*.md",
     "lab/data/*.md",
+    "maintain/*.md",
     "slides/**/*.md",
 )
 
