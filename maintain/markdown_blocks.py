@@ -190,9 +190,19 @@ def _day_with_tasks(path: Path) -> str:
 
 
 def _activities(path: Path) -> str:
-    found = [activities.load(name) for name in activities.NAMES]
-    rows = [(_link(one, path), one.minutes, ", ".join(one.ksbs), one.questions[0]) for one in found]
-    return table(("activity", "minutes", "KSBs", "the question it answers"), rows)
+    """Every activity with the time at which it begins; breaks and talks are left out."""
+    rows = [
+        (
+            clock(slot.start),
+            _link(slot.activity, path),
+            slot.minutes,
+            ", ".join(slot.activity.ksbs),
+            slot.activity.questions[0],
+        )
+        for slot in day()
+        if slot.activity
+    ]
+    return table(("from", "activity", "minutes", "KSBs", "the question it answers"), rows)
 
 
 def _own(path: Path) -> Activity:
@@ -221,14 +231,6 @@ def _keypoints(path: Path) -> str:
 
 def _ksbs(path: Path) -> str:
     return table(("code", "what it is about"), activities.KSBS.items())
-
-
-def _ksbs_short(path: Path) -> str:
-    """The codes for a slide: those that are about the same thing share a row."""
-    shared: dict[str, list[str]] = {}
-    for code, about in activities.KSBS.items():
-        shared.setdefault(about, []).append(code)
-    return table(("code", "what it is about"), [(", ".join(codes), about) for about, codes in shared.items()])
 
 
 def _emoji(path: Path) -> str:
@@ -507,7 +509,6 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "day-with-tasks": _day_with_tasks,
     "activities": _activities,
     "ksbs": _ksbs,
-    "ksbs-short": _ksbs_short,
     "emoji": _emoji,
     "options": _options,
     "presets": _presets,
