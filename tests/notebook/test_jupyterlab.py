@@ -42,7 +42,8 @@ class Lab:
     def __enter__(self) -> "Lab":
         # The interpreter of the tests has everything already: the copy need not install it again.
         code = (
-            "import sys, workshop; workshop.ensure = lambda kit: sys.executable; sys.exit(workshop.main(sys.argv[1:]))"
+            "import sys; from launcher import commands, jupyterlab; jupyterlab.ensure = lambda kit: sys.executable; "
+            "sys.exit(commands.main(sys.argv[1:]))"
         )
         options = ["lab", "--no-browser", "--port=0", "--allow-root"]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("WORKSHOP_")}
