@@ -102,20 +102,18 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory, browser) -> Iterator[Callable[[dict[str, dict]], Lab]]:
-    """Start JupyterLab on a copy with these dials by the notebooks' numbers, or give the one that has them already."""
-    opened: dict[str, Lab] = {}
+    """Start JupyterLab on a copy with these dials by the notebooks' numbers; each has windows of its own."""
+    opened = []
 
     def start(dials: dict[str, dict[str, Any]]) -> Lab:
-        key = json.dumps(dials)
-        if key not in opened:
-            root = copy_of_the_workshop(tmp_path_factory.mktemp("jupyter") / "AI6-W6")
-            for number, changed in dials.items():
-                set_dials(root / "lab" / notebook_file(number).name, changed)
-            opened[key] = Lab(root, browser).__enter__()
-        return opened[key]
+        root = copy_of_the_workshop(tmp_path_factory.mktemp("jupyter") / "AI6-W6")
+        for number, changed in dials.items():
+            set_dials(root / "lab" / notebook_file(number).name, changed)
+        opened.append(Lab(root, browser).__enter__())
+        return opened[-1]
 
     yield start
-    for started in opened.values():
+    for started in opened:
         started.__exit__()
 
 
