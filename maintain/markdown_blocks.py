@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from maintain import reference_runs
+from maintain import house_blocks, reference_runs
 from tuning import paths
 from tuning.dials import PRESETS, Dials, SgdDials
 from tuning.encoder.finding import DISTILBERT, EMBEDDED_NAME, RATES
@@ -527,6 +527,7 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "reveal": _reveal,
     "always-majority": _always_majority,
     "take-home": _take_home,
+    **house_blocks.BLOCKS,
 }
 
 
