@@ -185,7 +185,7 @@ def test_every_image_says_what_it_shows(name):
 @pytest.mark.parametrize("name", PROSE)
 def test_cells_are_named_by_ids_that_exist(name):
     there = set().union(*(notebook["ids"] for notebook in notebooks().values()))
-    groups = re.findall(r"\bcells? ((?:`[\w-]+`(?:,| and)? ?)+)", text(name))
+    groups = re.findall(r"\bcells?\s((?:`[\w-]+`(?:,| and)? ?)+)", text(name))
     named = {cell for group in groups for cell in re.findall(r"`([\w-]+)`", group)}
     assert named <= there, f"{name}: {named - there}"
 
@@ -193,7 +193,7 @@ def test_cells_are_named_by_ids_that_exist(name):
 def test_a_cell_that_documents_name_shows_its_name():
     """JupyterLab shows no ids, so the first line of such a cell does; what is pasted stays alone in its cell."""
     texts = [text(name) for name in PAGES]
-    groups = [group for page in texts for group in re.findall(r"\bcells? ((?:`[\w-]+`(?:,| and)?\s?)+)", page)]
+    groups = [group for page in texts for group in re.findall(r"\bcells?\s((?:`[\w-]+`(?:,| and)?\s?)+)", page)]
     named = {cell for group in groups for cell in re.findall(r"`([\w-]+)`", group)}
     for path in paths.LAB.glob("0*.ipynb"):
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
