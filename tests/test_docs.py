@@ -17,7 +17,8 @@ import yaml
 from helpers.messages import messages
 from markdown_it import MarkdownIt
 
-import workshop
+from launcher import commands as launcher_commands
+from launcher.pip import PIP_CAUSES
 from maintain import markdown_blocks
 from tuning import paths
 from tuning.dials import PRESETS, Dials, FurtherDials, SgdDials
@@ -364,7 +365,7 @@ def test_every_message_of_the_code_can_be_found(troubleshooting):
 
 
 def test_every_cause_of_a_failed_installation_can_be_found(troubleshooting):
-    for _, cause in workshop.PIP_CAUSES:
+    for _, cause in PIP_CAUSES:
         assert any(quote in cause for quote in troubleshooting), cause
 
 
@@ -398,7 +399,7 @@ def test_commands_in_the_documents_are_understood():
             # Taken by the launcher before any command sees it, with the folder after it.
             at = arguments.index("--from-pack")
             del arguments[at : at + 2]
-        options = workshop.parse(command, arguments)
+        options = launcher_commands.parse(command, arguments)
         # What the launcher does not describe goes on to a module, which has its own list.
         if command == "run":
             assert not options.unknown, f"{name}: {line}"
@@ -444,11 +445,11 @@ def test_there_are_commands_to_run():
 @pytest.mark.parametrize("code", MARKED)
 def test_marked_commands_run(code, monkeypatch, capfd):
     # Else the launcher might set up an environment, where a maintainer made one by hand.
-    monkeypatch.setattr(workshop, "ensure", lambda kit: Path(sys.executable))
+    monkeypatch.setattr(launcher_commands, "ensure", lambda kit: Path(sys.executable))
     for line in code.splitlines():
         python, launcher, *arguments = shlex.split(line)
         assert (python, launcher) == ("python3", "workshop.py")
-        assert workshop.main(arguments) == 0
+        assert launcher_commands.main(arguments) == 0
         assert capfd.readouterr().out.strip()
 
 
