@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from maintain import reference_runs
+from maintain import house_blocks, reference_runs
 from tuning import paths
 from tuning.command import one_line_errors
 from tuning.dials import PRESETS, Dials, SgdDials
@@ -186,16 +186,9 @@ def _day_with_tasks(path: Path) -> str:
 
 def _activities(path: Path) -> str:
     """Every activity with the time at which it begins; breaks and talks are left out."""
+    slots = [(slot.start, slot.activity) for slot in day() if slot.activity]
     rows = [
-        (
-            clock(slot.start),
-            _link(slot.activity, path),
-            slot.minutes,
-            ", ".join(slot.activity.ksbs),
-            slot.activity.questions[0],
-        )
-        for slot in day()
-        if slot.activity
+        (clock(start), _link(own, path), own.minutes, ", ".join(own.ksbs), own.questions[0]) for start, own in slots
     ]
     return table(("from", "activity", "minutes", "KSBs", "the question it answers"), rows)
 
@@ -522,6 +515,7 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "reveal": _reveal,
     "always-majority": _always_majority,
     "take-home": _take_home,
+    **house_blocks.BLOCKS,
 }
 
 
