@@ -31,7 +31,7 @@ from tuning import paths
 from tuning.data.loading import load, split
 from tuning.encoder import finding as encoders
 from tuning.errors import RunError, WorkshopError
-from tuning.figures.curves import BLUE, GREEN, GREY, ORANGE, STYLE, Picture, new_figure
+from tuning.figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, Picture, new_figure
 from tuning.files import write_whole
 from tuning.training import machine
 

@@ -14,8 +14,8 @@ from matplotlib.patches import Rectangle
 from maintain import curve_figures, markdown_blocks
 from tuning.data import loading
 from tuning.dials import PRESETS, SgdDials
-from tuning.figures import curves
-from tuning.figures.curves import BLUE, GREEN, GREY, ORANGE, RED, Picture
+from tuning.figures import curves, smoothing, style
+from tuning.figures.style import BLUE, GREEN, GREY, ORANGE, RED, Picture
 from tuning.room.slide_design import SMALLEST
 from tuning.runs import reference
 from tuning.sgd import classifier
@@ -24,7 +24,7 @@ from tuning.sgd.surface import TwoWeights
 INK = "#16232E"
 # As large as their place on a slide, so that the sizes of their letters are those of the slide.
 SIZE = (7.83, 4.95)
-STYLE = curves.STYLE | {
+STYLE = style.STYLE | {
     "axes.titlesize": 19,
     "axes.titleweight": "bold",
     "axes.labelsize": SMALLEST,
@@ -72,7 +72,7 @@ def _four(title: Callable[[str], str], told: str) -> Picture:
             handles[0].set(alpha=0.5, linewidth=1.2)
             handles[-1].set(color=INK, linewidth=2)
             words.append(f"Curve {letter.upper()}: {curves.describe(run)}")
-        average = f"average of {curves.window_words(runs.values())}"
+        average = f"average of {smoothing.window_words(runs.values())}"
         labels = ["each step", average, "training", "validation", "guessing"]
         figure.supylabel("loss", fontsize=SMALLEST)
         figure.legend(

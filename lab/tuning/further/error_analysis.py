@@ -12,7 +12,7 @@ import pandas as pd
 from tuning.data.labels import LABELS
 from tuning.data.loading import load
 from tuning.errors import RunError
-from tuning.figures.curves import BLUE, GREY, ORANGE, RED, STYLE, Picture, new_figure
+from tuning.figures.style import BLUE, GREY, ORANGE, RED, STYLE, Picture, new_figure
 from tuning.runs import metrics
 from tuning.runs.record import Run, load_predictions
 

@@ -26,7 +26,7 @@ from tuning.cost import estimate
 from tuning.data.loading import load, split
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
-from tuning.figures.curves import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, legend_below, new_figure
+from tuning.figures.style import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, legend_below, new_figure
 from tuning.further import options
 from tuning.runs import reference
 from tuning.runs.record import Run, readable_runs

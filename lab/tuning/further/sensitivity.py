@@ -17,7 +17,7 @@ from tuning.cost import estimate
 from tuning.data.loading import load, split
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
-from tuning.figures.curves import BLUE, GREY, ORANGE, STYLE, Picture, legend_below, new_figure
+from tuning.figures.style import BLUE, GREY, ORANGE, STYLE, Picture, legend_below, new_figure
 from tuning.files import write_whole
 from tuning.further import options
 from tuning.runs import metrics

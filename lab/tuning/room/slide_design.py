@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuning import paths
 from tuning.errors import DocumentError
-from tuning.figures import curves
+from tuning.figures import style
 
 if TYPE_CHECKING:
     from pptx.presentation import Presentation
@@ -31,11 +31,11 @@ THEME = {
     **{
         f"accent{number}": colour.lstrip("#")
         for number, colour in enumerate(
-            (curves.BLUE, curves.ORANGE, curves.GREEN, curves.RED, "#CC79A7", curves.GREY), start=1
+            (style.BLUE, style.ORANGE, style.GREEN, style.RED, "#CC79A7", style.GREY), start=1
         )
     },
-    "hlink": curves.BLUE.lstrip("#"),
-    "folHlink": curves.GREY.lstrip("#"),
+    "hlink": style.BLUE.lstrip("#"),
+    "folHlink": style.GREY.lstrip("#"),
 }
 TABLE_STYLE = "{2F6D4C1E-6B57-4A30-9C11-0072B2E69F00}"
 # The layouts that are kept: those that pandoc asks for, and the one of the group results.
