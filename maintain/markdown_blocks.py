@@ -24,7 +24,7 @@ from tuning.further import options as further
 from tuning.notebook import activities
 from tuning.notebook.activities import Activity
 from tuning.runs import reference, symptoms
-from tuning.runs.record import BACKUP_NOTEBOOK, Run
+from tuning.runs.record import Run
 from tuning.sgd import classifier
 
 # What the day holds beside its activities; the activities bring their own minutes.
@@ -279,14 +279,14 @@ def room() -> dict[str, dict[str, list[Run]]]:
     """
     found: dict[str, dict[str, list[Run]]] = {lab: {} for lab in ("DistilBERT", EMBEDDED_NAME, "backup lab")}
     for run in map(reference.load, reference.names()):
-        usual = (SgdDials if run.notebook == BACKUP_NOTEBOOK else Dials)()
+        usual = (SgdDials if run.is_backup else Dials)()
         if run.preset in PRESETS and all(run.dials.get(dial) == getattr(usual, dial) for dial in _USUAL):
             found.setdefault(_lab(run), {}).setdefault(run.preset, []).append(run)
     return found
 
 
 def _lab(run: Run) -> str:
-    if run.notebook == BACKUP_NOTEBOOK:
+    if run.is_backup:
         return "backup lab"
     return "DistilBERT" if run.encoder["name"] == DISTILBERT.name.split("/")[1] else run.encoder["name"]
 

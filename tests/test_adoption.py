@@ -16,7 +16,8 @@ from tuning.notebook.session import notebook_file
 from tuning.room import adoption, board, framing, run_codec, share
 from tuning.runs import diagnosis
 from tuning.runs.diagnosis import diagnose
-from tuning.runs.record import Run, adopted_from, finished_runs, last_run, load_predictions
+from tuning.runs.record import Run
+from tuning.runs.store import adopted_from, finished_runs, last_run, load_predictions
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from tuning.evidence import experiment_log
 from tuning.further import options, schedules
 from tuning.room.adoption import adopt
 from tuning.room.share import line
-from tuning.runs.record import COMPARISON_FILE, FURTHER_NOTEBOOK, last_run, save_predictions
+from tuning.runs.record import FURTHER_NOTEBOOK
+from tuning.runs.store import COMPARISON_FILE, last_run, save_predictions
 from tuning.training import machine
 
 SETUP = FurtherDials()

@@ -20,7 +20,8 @@ from tuning import paths
 from tuning.evidence import experiment_log, predictions, run_tables, worksheet
 from tuning.room import board, share
 from tuning.runs import diagnosis, reference
-from tuning.runs.record import Run, note_finished, save_predictions
+from tuning.runs.record import Run
+from tuning.runs.store import note_finished, save_predictions
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = (

@@ -17,7 +17,8 @@ from tuning.evidence import predictions
 from tuning.notebook import headless, pasted_text
 from tuning.notebook.session import notebook_file
 from tuning.runs.diagnosis import diagnose
-from tuning.runs.record import Run, finished_runs
+from tuning.runs.record import Run
+from tuning.runs.store import finished_runs
 
 
 def set_in(path) -> dict[str, object]:

@@ -12,7 +12,8 @@ from tuning.data.loading import Data
 from tuning.dials import Dials
 from tuning.errors import DialError, RunError
 from tuning.notebook import headless
-from tuning.runs.record import Run, last_run
+from tuning.runs.record import Run
+from tuning.runs.store import last_run
 from tuning.training import fit, resume
 from tuning.training.speed import embedding_rows
 

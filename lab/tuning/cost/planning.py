@@ -24,7 +24,8 @@ from tuning.errors import RunError
 from tuning.evidence import experiment_log
 from tuning.runs import energy, reference
 from tuning.runs.energy import PRICE_PER_HOUR, WATTS
-from tuning.runs.record import BACKUP_NOTEBOOK, Run, readable_runs
+from tuning.runs.record import Run
+from tuning.runs.store import readable_runs
 
 if TYPE_CHECKING:
     from tuning.encoder.finding import Encoder
@@ -157,7 +158,7 @@ def learning_curve(encoder: "Encoder", rate: float) -> LearningCurve:
 def _teaches(run: Run) -> bool:
     """Whether a run's curve tells what work brings: a whole run of the main lab with a rate that works."""
     return (
-        run.notebook != BACKUP_NOTEBOOK
+        not run.is_backup
         and run.outcome == "completed"
         and run.diagnosis.get("verdict") in WORKING
         and run.dials.get("TRAINED", EVERYTHING) == EVERYTHING

@@ -20,8 +20,9 @@ from tuning import paths
 from tuning.errors import RunError
 from tuning.files import Lock, write_whole
 from tuning.runs.energy import PRICE_PER_HOUR, WATTS, footprint
-from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
+from tuning.runs.record import Run
 from tuning.runs.spreadsheets import Table, as_typed, harmless, read_table
+from tuning.runs.store import adopted_from, readable_runs
 
 WORKSHEET_COLUMNS = (
     "Run ID",
@@ -141,7 +142,7 @@ def baseline_values(run: Run) -> dict[str, str]:
 
 
 def _before_training(run: Run) -> str:
-    if run.notebook == BACKUP_NOTEBOOK:
+    if run.is_backup:
         return "all weights zero"
     return "head of an earlier run" if run.encoder.get("keeps_head") else "untrained head"
 

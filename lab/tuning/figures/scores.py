@@ -6,7 +6,8 @@ import numpy as np
 from tuning.data.labels import LABELS
 from tuning.figures.style import BLUE, GREY, ORANGE, STYLE, Picture, in_words, new_figure
 from tuning.runs import metrics
-from tuning.runs.record import Run, load_predictions
+from tuning.runs.record import Run
+from tuning.runs.store import load_predictions
 
 
 def before_after(run: Run) -> Picture:

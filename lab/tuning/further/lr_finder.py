@@ -29,7 +29,8 @@ from tuning.encoder import finding as encoders
 from tuning.figures.style import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, legend_below, new_figure
 from tuning.further import options
 from tuning.runs import reference
-from tuning.runs.record import Run, readable_runs
+from tuning.runs.record import Run
+from tuning.runs.store import readable_runs
 from tuning.training.fit import plumbing, precision_for, settings, tokenise_splits
 from tuning.training.speed import tricks
 

@@ -20,16 +20,8 @@ from tuning.errors import EncoderError, RunError
 from tuning.evidence import experiment_log
 from tuning.files import write_whole
 from tuning.runs import energy, metrics
-from tuning.runs.record import (
-    BACKUP_NOTEBOOK,
-    COMPARISON_FILE,
-    FURTHER_NOTEBOOK,
-    Run,
-    adopted_from,
-    last_run,
-    note_result,
-    readable_runs,
-)
+from tuning.runs.record import BACKUP_NOTEBOOK, FURTHER_NOTEBOOK, Run
+from tuning.runs.store import COMPARISON_FILE, adopted_from, last_run, note_result, readable_runs
 from tuning.training import machine
 
 if TYPE_CHECKING:
@@ -84,7 +76,7 @@ def first(setup: FurtherDials) -> Run:
         print("There is no run of the main lab in your log yet, so Run 1 is trained now with the default dials.")
         return _first_with(Dials(), setup)
     run = main_lab[-1] if setup.RUN_1 is None else last_run(setup.RUN_1)
-    if run.notebook == BACKUP_NOTEBOOK:
+    if run.is_backup:
         raise RunError(f"{run.run_id} is a run of the backup lab. RUN_1 needs one of the main lab, notebook 01.")
     if (part := run.dials.get("TRAINED", EVERYTHING)) != EVERYTHING:
         raise RunError(
@@ -236,7 +228,7 @@ def _in_log(dials: Dials, encoder: "Encoder") -> Run | None:
     for run in reversed(_all_runs()):
         if (
             _same_dials(run, dials)
-            and run.notebook != BACKUP_NOTEBOOK
+            and not run.is_backup
             and run.outcome != "interrupted"
             and adopted_from(run) is None
             and run.versions == here
@@ -343,7 +335,7 @@ def _without(run_1: Run, others: Mapping[str, Run]) -> dict[str, Run]:
 
 def changed(run_1: Run, run: Run) -> str:
     """The dials in which a run differs from Run 1, in words."""
-    if run.notebook == BACKUP_NOTEBOOK:
+    if run.is_backup:
         return "another model: word counts, SGD"
     before, after = (FrozenDials().as_dict() | one.dials for one in (run_1, run))
     told = [f"{name} = {after[name]}" for name in FrozenDials.names() if after[name] != before[name]]
@@ -509,7 +501,7 @@ def backup_run(run_1: Run) -> Run:
     wanted = SgdDials(**{name: run_1.dials[name] for name in same})
     for run in reversed(_all_runs()):
         if (
-            run.notebook == BACKUP_NOTEBOOK
+            run.is_backup
             and adopted_from(run) is None
             and (run.preset, run.dials["LABEL_NOISE"]) == (wanted.LR_PRESET, wanted.LABEL_NOISE)
             and not (run.dials["LABEL_NOISE"] and run.dials["NOISY_VALIDATION"])

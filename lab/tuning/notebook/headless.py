@@ -38,7 +38,8 @@ from tuning.files import free_name, sign, write_whole
 from tuning.notebook import pasted_text
 from tuning.notebook.notebooks import read_notebook
 from tuning.notebook.session import notebook_file
-from tuning.runs.record import BACKUP_NOTEBOOK, COMPARISON_FILE, FURTHER_NOTEBOOK, Run, copy_results, make_room_in
+from tuning.runs.record import BACKUP_NOTEBOOK, FURTHER_NOTEBOOK, Run
+from tuning.runs.store import COMPARISON_FILE, copy_results, make_room_in
 
 NOTEBOOKS = ("01", "02", "03", "04")
 # What a learner types into cells, as it is published: a check takes nothing of it.
@@ -55,7 +56,7 @@ PUBLISHED = {
 }
 PREDICTIONS = ("PREDICTION", "PREDICTED_F1", "BECAUSE")
 BOARD_NOTEBOOK = "03"
-LAST_RESULT = '[folder.name for folder in __import__("tuning.runs.record", fromlist=["run"]).results_here()[-1:]]'
+LAST_RESULT = '[folder.name for folder in __import__("tuning.runs.store", fromlist=["store"]).results_here()[-1:]]'
 
 
 class _Client(PapermillNotebookClient):

@@ -21,7 +21,8 @@ from tuning.evidence.task6 import FEWEST_NOTE_WORDS, FEWEST_WORDS
 from tuning.evidence.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, Block, find_blocks, is_number
 from tuning.notebook import activities, preflight
 from tuning.room.board import BUDGET, spent
-from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, marked_id, readable_runs
+from tuning.runs.record import Run
+from tuning.runs.store import adopted_from, marked_id, readable_runs
 
 ABOUT_COLUMNS = ("About you", "")
 ABOUT_ROWS = ("Group and preset", "Role (driver, logger, observer)")
@@ -287,7 +288,7 @@ def _convergence(desk: Desk) -> list[Item]:
             "set the dials so that training sentences times epochs stay within it, train, or adopt your group's",
         ),
     ]
-    if not budget or any(run.notebook != BACKUP_NOTEBOOK for run in budget):
+    if not budget or any(not run.is_backup for run in budget):
         items.append(
             Item(
                 any(run.test for run in budget),

@@ -25,7 +25,8 @@ from tuning.room import share
 from tuning.room.clinic import Score
 from tuning.room.share import Gathered, Shared
 from tuning.runs.diagnosis import room_word
-from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
+from tuning.runs.record import Run
+from tuning.runs.store import adopted_from, readable_runs
 
 BUDGET = 4_800
 COLUMNS = ("Group", "LR preset", "LR value", "Val loss", "Accuracy", "F1-macro", "Gen. gap", "In one word")
@@ -147,8 +148,8 @@ def _local_name(run: Run) -> str:
 
 def sort(found: Gathered) -> Board:
     """Separate what can be compared from what cannot."""
-    backup = [shared for shared in found.shared if shared.run.notebook == BACKUP_NOTEBOOK]
-    main = [shared for shared in found.shared if shared.run.notebook != BACKUP_NOTEBOOK]
+    backup = [shared for shared in found.shared if shared.run.is_backup]
+    main = [shared for shared in found.shared if not shared.run.is_backup]
     if not main:
         # A whole room without the main lab still has a board.
         main, backup = backup, []
@@ -391,7 +392,7 @@ def _row(shared: Shared) -> dict[str, str]:
 
 
 def _kind(run: Run) -> type[FrozenDials] | type[SgdDials]:
-    return SgdDials if run.notebook == BACKUP_NOTEBOOK else FrozenDials
+    return SgdDials if run.is_backup else FrozenDials
 
 
 def _all_dials(run: Run) -> dict[str, Any]:

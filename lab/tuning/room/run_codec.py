@@ -125,7 +125,7 @@ def pack(run: Run) -> dict[str, Any]:
         The keys are in a fixed order and can be written as JSON.
     """
     dials = _travelling_dials(run)
-    listed = _LISTED_BACKUP if run.notebook == BACKUP_NOTEBOOK else _LISTED
+    listed = _LISTED_BACKUP if run.is_backup else _LISTED
     later = {
         "D": {name: value for name, value in dials.items() if name not in listed and value != _UNSAID.get(name)},
         "y": _travelling_departures(run),
