@@ -18,7 +18,7 @@ from tuning import paths
 from tuning.dials import PRESETS, Dials, SgdDials
 from tuning.encoder.finding import DISTILBERT, EMBEDDED_NAME, RATES
 from tuning.errors import DocumentError, WorkshopError, nearest
-from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
+from tuning.evidence.log_rows import WORKSHEET_COLUMNS
 from tuning.files import write_whole
 from tuning.further import options as further
 from tuning.notebook import activities

@@ -14,7 +14,7 @@ from PIL import Image, ImageChops
 from maintain import deck, deck_pictures, markdown_blocks, table_fit
 from tuning.errors import DocumentError
 from tuning.notebook import activities
-from tuning.room import board, slide_design
+from tuning.room import budget_round, slide_design
 
 pptx = pytest.importorskip("pptx")
 CAUSES = ("too high", "too low", "about right", "just right", "overfit", "collaps", "diverg", "too few", "too many")
@@ -153,12 +153,12 @@ def test_nothing_before_the_reveal_says_which_curve_is_which(shown, planned):
 
 def test_the_budget_is_the_boards(shown, planned):
     slide = next(slide for slide, page in zip(shown, planned, strict=True) if page.title == "The budget round")
-    assert f"{board.BUDGET:,} sentence-passes" in " ".join(texts(slide))
+    assert f"{budget_round.BUDGET:,} sentence-passes" in " ".join(texts(slide))
     (table,) = [shape.table for shape in slide.shapes if shape.has_table]
     rows = [[cell.text for cell in row.cells] for row in table.rows][1:]
     counted = [(sentences.replace(",", ""), epochs) for sentences, epochs, *_ in rows]
     products = [int(sentences) * int(epochs) for sentences, epochs in counted if sentences.isdigit()]
-    assert products == [board.BUDGET] * 3
+    assert products == [budget_round.BUDGET] * 3
 
 
 def test_the_group_results_have_the_same_design():

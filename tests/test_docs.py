@@ -23,7 +23,7 @@ from tuning import paths
 from tuning.dials import PRESETS, Dials, FurtherDials, SgdDials
 from tuning.encoder.finding import RATES
 from tuning.evidence.archive import TAKE_HOME
-from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
+from tuning.evidence.log_rows import WORKSHEET_COLUMNS
 from tuning.notebook import activities, headless
 from tuning.sgd.classifier import RATES as SGD_RATES
 

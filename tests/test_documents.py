@@ -13,7 +13,7 @@ from tuning.dials import Dials
 from tuning.errors import DocumentError
 from tuning.notebook import activities
 from tuning.notebook.activities import NAMES
-from tuning.room import board
+from tuning.room import budget_round
 from tuning.runs import reference
 
 CAUSES = (
@@ -162,7 +162,7 @@ def test_nothing_before_the_end_of_activity_1_says_which_curve_is_which():
 
 
 def test_the_budget_is_the_boards():
-    assert f"**{board.BUDGET:,} sentence-passes**" in text("activity-5")
+    assert f"**{budget_round.BUDGET:,} sentence-passes**" in text("activity-5")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,7 +14,7 @@ from tuning.errors import DialError
 from tuning.notebook.headless import parameters
 from tuning.notebook.session import notebook_file
 from tuning.room import clinic
-from tuning.room.board import BUDGET
+from tuning.room.budget_round import BUDGET
 
 NOTEBOOK = notebook_file("03")
 

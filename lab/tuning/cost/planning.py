@@ -21,7 +21,7 @@ from tuning.cost import estimate as cost
 from tuning.cost.estimate import Estimate, Speed, clock
 from tuning.dials import EVERYTHING, Dials
 from tuning.errors import RunError
-from tuning.evidence import experiment_log
+from tuning.evidence import log_rows
 from tuning.runs import energy, reference
 from tuning.runs.energy import PRICE_PER_HOUR, WATTS
 from tuning.runs.record import Run
@@ -308,8 +308,8 @@ def estimate_and_actual(made: Plan, run: Run) -> pd.DataFrame:
     }
     rows = {
         name: {
-            "estimate": experiment_log.number(expected, places),
-            "actual": experiment_log.number(actual, places),
+            "estimate": log_rows.number(expected, places),
+            "actual": log_rows.number(actual, places),
             "actual / estimate": "" if not actual or not expected else f"{actual / expected:.0%}",
         }
         for name, (expected, actual, places) in pairs.items()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tuning.evidence.experiment_log import number, signed
+from tuning.evidence.log_rows import number, signed
 from tuning.runs import diagnosis
 from tuning.runs.record import Run
 from tuning.runs.store import readable_runs

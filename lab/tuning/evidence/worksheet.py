@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tuning import paths
 from tuning.errors import WorksheetError
-from tuning.evidence.experiment_log import WORKSHEET_COLUMNS, baseline_values, number, signed, worksheet_values
+from tuning.evidence.log_rows import WORKSHEET_COLUMNS, baseline_values, number, signed, worksheet_values
 from tuning.evidence.markdown_tables import BORDER, lines_of
 from tuning.evidence.predictions import prediction_of
 from tuning.evidence.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, SENTENCES, Block, find_blocks

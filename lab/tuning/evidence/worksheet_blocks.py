@@ -8,7 +8,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
+from tuning.evidence.log_rows import WORKSHEET_COLUMNS
 from tuning.evidence.markdown_tables import bare, lines_of
 from tuning.runs.record import Run
 from tuning.runs.store import matching_ids

@@ -17,7 +17,7 @@ from tuning.data.loading import load
 from tuning.dials import EVERYTHING, Dials, FrozenDials, FurtherDials, SgdDials
 from tuning.encoder import finding as encoders
 from tuning.errors import EncoderError, RunError
-from tuning.evidence import experiment_log
+from tuning.evidence import experiment_log, log_rows
 from tuning.files import write_whole
 from tuning.runs import energy, metrics
 from tuning.runs.record import BACKUP_NOTEBOOK, FURTHER_NOTEBOOK, Run
@@ -253,8 +253,8 @@ def introduction(run_1: Run) -> str:
     lines = [
         f"Run 1 is {run_1.run_id}: {run_1.preset} ({run_1.learning_rate:g}), {dials['SCHEDULER']},"
         f" {sentences} sentences, EPOCHS = {dials['EPOCHS']}, seed {run_1.seed}, {run_1.encoder['name']}.",
-        f"Macro-F1 {experiment_log.number(final.get('val_f1_macro'), 3)},"
-        f" accuracy {experiment_log.number(final.get('val_accuracy'), 3)},"
+        f"Macro-F1 {log_rows.number(final.get('val_f1_macro'), 3)},"
+        f" accuracy {log_rows.number(final.get('val_accuracy'), 3)},"
         f" verdict: {run_1.diagnosis.get('verdict', 'none')}.",
     ]
     if run_1.diagnosis.get("verdict") not in LEARNED:
@@ -317,13 +317,13 @@ def summary(run_1: Run, others: Mapping[str, Run], setup: FurtherDials) -> pd.Da
         low, high = run.final.get("val_f1_macro_interval") or (None, None)
         rows[title] = {
             "changed": changed(run_1, run),
-            "macro-F1": experiment_log.number(run.final.get("val_f1_macro"), 3),
+            "macro-F1": log_rows.number(run.final.get("val_f1_macro"), 3),
             "95% interval": "" if low is None else f"{low:.2f} to {high:.2f}",
-            "val loss": experiment_log.number(run.final.get("val_loss"), 3),
+            "val loss": log_rows.number(run.final.get("val_loss"), 3),
             "verdict": run.diagnosis.get("verdict", ""),
-            "seconds": experiment_log.number(took.seconds, 0),
-            "energy": f"{experiment_log.number(took.watt_hours, 2)} Wh {source}",
-            f"money (at {setup.PRICE_PER_HOUR:g} an hour)": experiment_log.number(took.money, 4),
+            "seconds": log_rows.number(took.seconds, 0),
+            "energy": f"{log_rows.number(took.watt_hours, 2)} Wh {source}",
+            f"money (at {setup.PRICE_PER_HOUR:g} an hour)": log_rows.number(took.money, 4),
             "run": run.run_id,
         }
     return pd.DataFrame.from_dict(rows, orient="index")

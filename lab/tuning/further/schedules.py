@@ -6,7 +6,7 @@ from itertools import combinations
 import matplotlib as mpl
 import numpy as np
 
-from tuning.evidence import experiment_log
+from tuning.evidence import log_rows
 from tuning.figures import curves, smoothing
 from tuning.figures.style import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, new_figure
 from tuning.runs.record import Run
@@ -38,7 +38,7 @@ def tracks(runs: Mapping[str, Run]) -> Picture:
             top.plot(*zip(*marks, strict=True), color=colour, marker=marker, markersize=9, linestyle="none")
             bottom.plot(steps, rates, color=colour, linestyle=line, linewidth=2.2)
             loss = run.final.get("val_loss")
-            words.append(f"{name}: rate ends at {rates[-1]:.1e}, validation loss {experiment_log.number(loss, 2)}")
+            words.append(f"{name}: rate ends at {rates[-1]:.1e}, validation loss {log_rows.number(loss, 2)}")
         top.axhline(np.log(3), color=GREY, linewidth=1, linestyle=":")
         top.set_ylabel("loss (nats)")
         top.set_title(f"Step loss, moving average of {smoothing.window_words(runs.values())}; marks: validation")

@@ -20,7 +20,7 @@ from tuning.evidence.predictions import prediction_of
 from tuning.evidence.task6 import FEWEST_NOTE_WORDS, FEWEST_WORDS
 from tuning.evidence.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, Block, find_blocks, is_number
 from tuning.notebook import activities, preflight
-from tuning.room.board import BUDGET, spent
+from tuning.room.budget_round import BUDGET, spent
 from tuning.runs.record import Run
 from tuning.runs.store import adopted_from, marked_id, readable_runs
 

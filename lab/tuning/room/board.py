@@ -19,7 +19,7 @@ import pandas as pd
 from tuning import paths
 from tuning.dials import PRESETS, FrozenDials, SgdDials
 from tuning.errors import RunError, ShareError
-from tuning.evidence.experiment_log import number, signed
+from tuning.evidence.log_rows import number, signed
 from tuning.evidence.predictions import prediction_of
 from tuning.room import share
 from tuning.room.clinic import Score
@@ -28,11 +28,10 @@ from tuning.runs.diagnosis import room_word
 from tuning.runs.record import Run
 from tuning.runs.store import adopted_from, readable_runs
 
-BUDGET = 4_800
 COLUMNS = ("Group", "LR preset", "LR value", "Val loss", "Accuracy", "F1-macro", "Gen. gap", "In one word")
 OWN_RATE = "own"
 # The first two may differ between runs that are compared; the others have been turned into data, encoder and precision.
-_NOT_THE_SAME = {"LR_PRESET", "GROUP", "DATA", "AGREEMENT", "MODEL", "PRECISION"}
+MAY_DIFFER = {"LR_PRESET", "GROUP", "DATA", "AGREEMENT", "MODEL", "PRECISION"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -300,75 +299,6 @@ def by_rate(board: Board) -> dict[tuple[str, float], list[Shared]]:
     return found
 
 
-def budget(board: Board, passes: int = BUDGET) -> pd.DataFrame:
-    """The budget round: who spent the sentence-passes how, best validation macro-F1 first.
-
-    A run takes part if it spent more than half of the budget and not more than all of it; others are below, with the
-    reason. Runs on other data or another encoder than most are left out, so are those that differ from their dials or
-    had wrong labels, and those with the default number of sentences and epochs: in the backup lab the morning's runs
-    are over the budget, and nobody meant them for it.
-
-    Parameters
-    ----------
-    board : Board
-    passes : int
-        Training sentences times epochs that each group may spend.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``slip`` is macro-F1 on test minus validation: usually negative for the winner, who was chosen on validation.
-    """
-    usual = Counter(_ground(one.run) for one in board.one_lab()).most_common(1)
-    rows = []
-    for one in board.one_lab():
-        final, test = one.run.final, one.run.test or {}
-        meant = _ground(one.run) == usual[0][0] and not (_by_default(one.run) or one.run.apart)
-        if not meant or final.get("val_f1_macro") is None:
-            continue
-        slip = None if test.get("f1_macro") is None else test["f1_macro"] - final["val_f1_macro"]
-        rows.append(
-            {
-                "Group": one.name,
-                "Spent": spent(one.run),
-                "How": _spending(one.run),
-                "Validation F1": round(final["val_f1_macro"], 3),
-                "Test F1": number(test.get("f1_macro"), 3) or "closed",
-                "Slip": signed(slip, 3),
-                "Verdict": _out(spent(one.run), passes),
-            }
-        )
-    frame = pd.DataFrame(rows, columns=["Group", "Spent", "How", "Validation F1", "Test F1", "Slip", "Verdict"])
-    frame = frame.sort_values(["Verdict", "Validation F1"], ascending=[True, False], ignore_index=True)
-    if len(frame) and not frame.loc[0, "Verdict"]:
-        frame.loc[0, "Verdict"] = "winner on validation"
-    return frame
-
-
-def _out(passes_spent: int, passes: int) -> str:
-    """Why a run takes no part in the budget round; empty if it does."""
-    if passes_spent > passes:
-        return "over the budget"
-    return "" if passes_spent > passes / 2 else "half the budget or less"
-
-
-def spent(run: Run) -> int:
-    """Sentence-passes of a run: training sentences times epochs done."""
-    epochs = run.steps[-1]["epoch"] if run.steps else 0
-    return round(run.data.get("train_used", 0) * epochs)
-
-
-def _ground(run: Run) -> tuple[str, str]:
-    """What a budget is spent on: the data and the encoder."""
-    return run.data["sha256"], run.encoder["revision"]
-
-
-def _by_default(run: Run) -> bool:
-    """Nobody chose how many sentences and epochs this run has."""
-    usual, chosen = _kind(run)().as_dict(), _all_dials(run)
-    return all(chosen[name] == usual[name] for name in ("TRAIN_SUBSET", "EPOCHS"))
-
-
 def _order(shared: Shared) -> tuple[Any, ...]:
     # "Group 10" comes behind "Group 9".
     name = [part.zfill(9) if part.isdigit() else part for part in re.split(r"(\d+)", shared.name.casefold())]
@@ -391,18 +321,18 @@ def _row(shared: Shared) -> dict[str, str]:
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def _kind(run: Run) -> type[FrozenDials] | type[SgdDials]:
+def dials_class(run: Run) -> type[FrozenDials] | type[SgdDials]:
     return SgdDials if run.is_backup else FrozenDials
 
 
-def _all_dials(run: Run) -> dict[str, Any]:
+def all_dials(run: Run) -> dict[str, Any]:
     """The dials of a run; a record from before a dial existed was made with its default."""
-    return _kind(run)().as_dict() | run.dials
+    return dials_class(run)().as_dict() | run.dials
 
 
 def _setting(run: Run) -> dict[str, Any]:
     """Everything that must be equal for two runs of one lab to be compared."""
-    found = {name: value for name, value in _all_dials(run).items() if name not in _NOT_THE_SAME}
+    found = {name: value for name, value in all_dials(run).items() if name not in MAY_DIFFER}
     return found | {
         "data": run.data["sha256"][:8],
         "encoder": run.encoder["revision"],
@@ -430,14 +360,3 @@ def _difference(run: Run, usual: dict[str, Any], encoders: dict[str, str]) -> st
     if run.outcome == "interrupted":
         told.append("stopped by hand")
     return ", ".join(told)
-
-
-def _spending(run: Run) -> str:
-    rate = run.preset if run.preset in PRESETS else f"rate {run.learning_rate:g}"
-    usual = _kind(run)().as_dict()
-    named = {*_NOT_THE_SAME, "TRAIN_SUBSET", "EPOCHS", "SCHEDULER"}
-    changed = [
-        f"{name} {value}" for name, value in _all_dials(run).items() if name not in named and value != usual.get(name)
-    ]
-    spending = f"{run.data.get('train_used', 0)} sentences x {run.dials['EPOCHS']} epochs"
-    return ", ".join([spending, rate, run.dials["SCHEDULER"], *changed])
