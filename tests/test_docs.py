@@ -24,7 +24,7 @@ from tuning.dials import PRESETS, Dials, FurtherDials, SgdDials
 from tuning.encoder.finding import RATES
 from tuning.evidence.archive import TAKE_HOME
 from tuning.evidence.log_rows import WORKSHEET_COLUMNS
-from tuning.notebook import activities, headless
+from tuning.notebook import activities, notebook_settings
 from tuning.sgd.classifier import RATES as SGD_RATES
 
 ROOT = paths.ROOT
@@ -400,7 +400,7 @@ def test_commands_in_the_documents_are_understood():
         settings = [arguments[at + 1] for at, word in enumerate(arguments) if word == "--set"]
         if getattr(options, "notebook", "01") == "01":
             given = dict(setting.split("=", 1) for setting in settings)
-            Dials.from_settings({name: given[name] for name in given if name not in headless.PREDICTIONS})
+            Dials.from_settings({name: given[name] for name in given if name not in notebook_settings.PREDICTIONS})
 
 
 # Programs of the workshop's environment: a shell finds them only after it was activated.

@@ -11,7 +11,7 @@ from rooms import room_lines
 
 from tuning import paths
 from tuning.errors import DialError
-from tuning.notebook.headless import parameters
+from tuning.notebook.notebook_settings import parameters
 from tuning.notebook.session import notebook_file
 from tuning.room import clinic
 from tuning.room.budget_round import BUDGET
