@@ -14,13 +14,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from maintain import reference_runs
-from tuning import paths
+from tuning import further, paths
 from tuning.dials import PRESETS, Dials, SgdDials
 from tuning.encoder.finding import DISTILBERT, EMBEDDED_NAME, RATES
 from tuning.errors import DocumentError, WorkshopError, nearest
 from tuning.evidence.log_rows import WORKSHEET_COLUMNS
 from tuning.files import write_whole
-from tuning.further import options as further
 from tuning.notebook import activities
 from tuning.notebook.activities import Activity
 from tuning.runs import reference, symptoms

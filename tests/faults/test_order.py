@@ -27,7 +27,7 @@ from tuning import paths
 from tuning.data import loading as sentences
 from tuning.dials import SgdDials
 from tuning.errors import WorkshopError
-from tuning.further import options
+from tuning.further import variations
 from tuning.notebook import session
 from tuning.notebook.session import notebook_file, sections_of_names
 from tuning.runs.record import BACKUP_NOTEBOOK, Run
@@ -195,7 +195,7 @@ class Truth:
         if key not in self.known:
             elsewhere = pytest.MonkeyPatch()
             elsewhere.setenv("WORKSHOP_RUNS", str(self.folder))
-            dials = SgdDials(**run.dials) if backup else options.dials_from(run.dials)
+            dials = SgdDials(**run.dials) if backup else variations.dials_from(run.dials)
             if backup:
                 data = sentences.load(dials.DATA)
                 splits = sentences.split(data)

@@ -81,7 +81,7 @@ def _train(recorded: Run) -> Run:
         sentences = loading.load(dials.DATA, dials.AGREEMENT)
         splits = loading.split(sentences)
         return classifier.train(classifier.features(splits, dials), sentences, splits)
-    from tuning.further.options import dials_from
+    from tuning.further.variations import dials_from
     from tuning.training import fit
 
     return fit.fit(dials_from(recorded.dials))
