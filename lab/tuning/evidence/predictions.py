@@ -12,7 +12,7 @@ from filelock import Timeout
 from tuning import paths
 from tuning.dials import Dials, SgdDials
 from tuning.errors import DialError, RunError, nearest
-from tuning.evidence.experiment_log import number
+from tuning.evidence.log_rows import number
 from tuning.files import Lock, append_line
 from tuning.runs.diagnosis import room_word
 from tuning.runs.record import Run, with_first_dials
