@@ -11,7 +11,7 @@ from helpers.programs import program
 from matplotlib.text import Text
 from PIL import Image, ImageChops
 
-from maintain import deck, deck_pictures, markdown_blocks, table_fit
+from maintain import day_blocks, deck, deck_pictures, markdown_blocks, slide_finish, slide_source, table_fit
 from tuning.errors import DocumentError
 from tuning.notebook import activities
 from tuning.room import budget_round, slide_design
@@ -29,7 +29,7 @@ def shown():
 
 @pytest.fixture(scope="module")
 def planned():
-    return deck.pages()
+    return slide_source.pages()
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +74,12 @@ def test_there_are_as_many_slides_as_the_source_has_and_a_room_can_bear(shown, p
 def test_every_slide_has_its_time_and_a_talk_track_in_its_notes(shown, planned):
     for slide, page in zip(shown, planned, strict=True):
         when, _, track = notes(slide).partition("\n")
-        assert when.startswith(f"{markdown_blocks.clock(page.begins)}, {page.minutes} minute"), page.title
+        assert when.startswith(f"{day_blocks.clock(page.begins)}, {page.minutes} minute"), page.title
         assert len(track.split()) > 40, page.title
 
 
 def test_the_minutes_of_the_slides_are_those_of_the_day(planned):
-    for slot in markdown_blocks.day():
+    for slot in day_blocks.day():
         minutes = [page.minutes for page in planned if page.slot == slot]
         if slot.title in ("Break", "Lunch"):
             assert not minutes
@@ -100,7 +100,7 @@ def test_an_activity_opens_with_its_tasks_and_minutes(shown, planned, name):
         [f"{at}. {task.name}", str(task.minutes)] for at, task in enumerate(activity.tasks, start=1)
     ]
     begins = itertools.accumulate((task.minutes for task in activity.tasks), initial=planned[number].slot.start)
-    assert [row[0] for row in rows] == [markdown_blocks.clock(minute) for minute in begins][:-1]
+    assert [row[0] for row in rows] == [day_blocks.clock(minute) for minute in begins][:-1]
 
 
 def test_every_picture_and_table_has_alt_text(shown):
@@ -162,7 +162,7 @@ def test_the_budget_is_the_boards(shown, planned):
 
 
 def test_the_group_results_have_the_same_design():
-    group, day = (members(deck.FOLDER / name) for name in ("Group_Results.pptx", "workshop.pptx"))
+    group, day = (members(slide_source.FOLDER / name) for name in ("Group_Results.pptx", "workshop.pptx"))
     assert group["ppt/theme/theme1.xml"].count(b"Workshop 6W") == 1
     for colour in slide_design.THEME.values():
         assert colour.encode() in group["ppt/theme/theme1.xml"]
@@ -185,7 +185,10 @@ def words_on_pages(printed: Path) -> list[list[tuple[str, tuple[float, ...]]]]:
 
 def boxes(slide) -> list[tuple[float, ...]]:
     return [
-        tuple(edge / deck.INCH for edge in (shape.left, shape.top, shape.left + shape.width, shape.top + shape.height))
+        tuple(
+            edge / slide_finish.INCH
+            for edge in (shape.left, shape.top, shape.left + shape.width, shape.top + shape.height)
+        )
         for shape in slide.shapes
     ]
 
@@ -268,15 +271,15 @@ def test_the_width_of_a_text_is_that_of_the_printed_font():
 
 def test_the_deck_is_the_one_of_its_source(built):
     for name, path in built.items():
-        kept = deck.FOLDER / ("pictures" if path.suffix == ".png" else "") / name
+        kept = slide_source.FOLDER / ("pictures" if path.suffix == ".png" else "") / name
         told = f"{name} is out of date: python3 workshop.py slides"
         if path.suffix == ".png":
             assert path.read_bytes() == kept.read_bytes(), told
         else:
             assert members(path) == members(kept), told
-    assert markdown_blocks.filled(deck.SOURCE.read_text(encoding="utf-8"), deck.SOURCE) == deck.SOURCE.read_text(
-        encoding="utf-8"
-    )
+    assert markdown_blocks.filled(
+        slide_source.SOURCE.read_text(encoding="utf-8"), slide_source.SOURCE
+    ) == slide_source.SOURCE.read_text(encoding="utf-8")
 
 
 def test_the_pdf_was_printed_from_this_deck(tmp_path):
@@ -326,7 +329,7 @@ Say.
 def test_a_source_that_does_not_work_is_named(built, tmp_path, monkeypatch, change, told):
     source = SOURCE.replace(*change).replace("WRAP", "15").replace("BODY", "Text.")
     (tmp_path / "workshop.md").write_text(source, encoding="utf-8")
-    monkeypatch.setattr(deck, "SOURCE", tmp_path / "workshop.md")
+    monkeypatch.setattr(slide_source, "SOURCE", tmp_path / "workshop.md")
     monkeypatch.setattr(deck_pictures, "PICTURES", {})
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "labels.png").write_bytes(built["labels.png"].read_bytes())
