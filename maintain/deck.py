@@ -118,8 +118,8 @@ def print_deck(deck: Path = DECK, printed: Path = PRINTED) -> Path:
             raise DocumentError(f"LibreOffice did not print {paths.short(deck)} in {PRINT_SECONDS} seconds.") from None
         made = Path(scratch, f"{deck.stem}.pdf")
         if not made.is_file():
-            told = (done.stderr or done.stdout).strip().splitlines()
-            raise DocumentError(f"LibreOffice did not print {paths.short(deck)} ({told[-1] if told else 'no reason'}).")
+            reason = ["no reason", *(done.stderr or done.stdout).strip().splitlines()][-1]
+            raise DocumentError(f"LibreOffice did not print {paths.short(deck)} ({reason}).")
         shutil.copyfile(made, printed)
     return printed
 

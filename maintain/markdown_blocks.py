@@ -87,12 +87,12 @@ def stale() -> dict[Path, str]:
     DocumentError
         See `filled`.
     """
-    found = {}
+    texts = {}
     for path in documents():
         text = path.read_text(encoding="utf-8")
         if (new := filled(text, path)) != text:
-            found[path] = new
-    return found
+            texts[path] = new
+    return texts
 
 
 # Dials and rates

@@ -23,12 +23,12 @@ def room() -> dict[str, dict[str, list[Run]]]:
     dict
         ``DistilBERT``, the embedded encoder's name, and ``backup lab``; a lab without recorded runs is an empty dict.
     """
-    found: dict[str, dict[str, list[Run]]] = {lab: {} for lab in ("DistilBERT", EMBEDDED_NAME, "backup lab")}
+    labs: dict[str, dict[str, list[Run]]] = {lab: {} for lab in ("DistilBERT", EMBEDDED_NAME, "backup lab")}
     for run in map(reference.load, reference.names()):
         usual = (SgdDials if run.is_backup else Dials)()
         if run.preset in PRESETS and all(run.dials.get(dial) == getattr(usual, dial) for dial in _USUAL):
-            found.setdefault(_lab(run), {}).setdefault(run.preset, []).append(run)
-    return found
+            labs.setdefault(_lab(run), {}).setdefault(run.preset, []).append(run)
+    return labs
 
 
 def _lab(run: Run) -> str:
@@ -79,10 +79,10 @@ def _room_row(preset: str, runs: list[Run]) -> tuple[str, ...]:
     return (
         f"`{preset}`",
         ", ".join(str(seed) for seed in sorted(run.seed for run in runs)),
-        spread((one.get("val_accuracy") for one in final), ".2f"),
-        spread((one.get("val_f1_macro") for one in final), ".2f"),
-        spread((one.get("gap_accuracy") for one in final), "+.2f"),
-        spread((100 * moved for one in final if (moved := one.get("weight_movement")) is not None), "#.2g", "%"),
+        spread((scores.get("val_accuracy") for scores in final), ".2f"),
+        spread((scores.get("val_f1_macro") for scores in final), ".2f"),
+        spread((scores.get("gap_accuracy") for scores in final), "+.2f"),
+        spread((100 * moved for scores in final if (moved := scores.get("weight_movement")) is not None), "#.2g", "%"),
         spread((run.timing.get("train_seconds") for run in runs), ".0f"),
         ", ".join(verdicts),
     )
@@ -166,9 +166,9 @@ def _budget(path: Path) -> str:
 def _reveal(path: Path) -> str:
     from maintain.curve_figures import CURVES
 
-    found = {letter: reference.load(name).diagnosis["verdict"] for letter, name in CURVES.items()}
+    verdicts = {letter: reference.load(name).diagnosis["verdict"] for letter, name in CURVES.items()}
     return "\n\n".join(
-        f"**{letter.upper()}** {_TOLD[verdict][0]}: *{_TOLD[verdict][1]}*" for letter, verdict in found.items()
+        f"**{letter.upper()}** {_TOLD[verdict][0]}: *{_TOLD[verdict][1]}*" for letter, verdict in verdicts.items()
     )
 
 

@@ -115,32 +115,32 @@ def plan(tree: dict[str, Any], words: dict[str, str]) -> list[Page]:
     slots = {slot.activity.name if slot.activity else slot.title: slot for slot in day_blocks.day()}
     meta = tree["meta"]
     attributes = {key: _plain(meta.pop(key)["c"]) for key in ("slot", "minutes") if key in meta}
-    found = [_page(_plain(meta["title"]["c"]), attributes, slots, None)]
+    pages = [_page(_plain(meta["title"]["c"]), attributes, slots, None)]
     notes = [meta["notes"]["c"]]
     kept = []
     for block in tree["blocks"]:
         if block["t"] == "Div" and "takeaway" in block["c"][0][1]:
-            found[-1].takeaway = " ".join(_plain(part["c"]) for part in block["c"][1])
+            pages[-1].takeaway = " ".join(_plain(part["c"]) for part in block["c"][1])
             continue
         kept.append(block)
         if block["t"] == "Header" and block["c"][0] <= 2:
             _, (_, _, pairs), inlines = block["c"]
-            found.append(_page(_plain(inlines), dict(pairs), slots, found[-1].slot))
+            pages.append(_page(_plain(inlines), dict(pairs), slots, pages[-1].slot))
             notes.append([])
         elif block["t"] == "Div" and "notes" in block["c"][0][1]:
             notes[-1] = block["c"][1]
         else:
             for image in _images(block):
                 _, alt, (target, _) = image["c"]
-                found[-1].alt.append(f"{_plain(alt)}. {words.get(Path(target).name, '')}".strip())
+                pages[-1].alt.append(f"{_plain(alt)}. {words.get(Path(target).name, '')}".strip())
                 image["c"][1] = []
     tree["blocks"] = kept
-    _give_minutes(found)
-    for page, told in zip(found, notes, strict=True):
-        if not told:
+    _give_minutes(pages)
+    for page, paragraphs in zip(pages, notes, strict=True):
+        if not paragraphs:
             raise DocumentError(f"{paths.short(SOURCE)}: the slide “{page.title}” has no notes.")
-        told[:0] = _times(page, opens=page is next(one for one in found if one.slot is page.slot))
-    return found
+        paragraphs[:0] = _times(page, opens=page is next(other for other in pages if other.slot is page.slot))
+    return pages
 
 
 def _page(title: str, attributes: dict[str, str], slots: dict[str, Slot], before: Slot | None) -> Page:
@@ -187,19 +187,19 @@ def _give_minutes(pages: list[Page]) -> None:
 def _times(page: Page, opens: bool) -> list[dict[str, Any]]:
     """The first paragraph of the notes: when, for how long and, where an activity opens, what it is for."""
     many = "minute" if page.minutes == 1 else "minutes"
-    told = [f"{clock(page.begins)}, {page.minutes} {many}. {page.slot.title}, {span(page.slot)}."]
+    lines = [f"{clock(page.begins)}, {page.minutes} {many}. {page.slot.title}, {span(page.slot)}."]
     if opens and page.slot.activity:
-        told.append(f"They will be able to: {' '.join(page.slot.activity.objectives)}")
-        told.append(_tasks(page.slot.activity, page.slot.start))
-    return [{"t": "Para", "c": [{"t": "Str", "c": line}]} for line in told]
+        lines.append(f"They will be able to: {' '.join(page.slot.activity.objectives)}")
+        lines.append(_tasks(page.slot.activity, page.slot.start))
+    return [{"t": "Para", "c": [{"t": "Str", "c": line}]} for line in lines]
 
 
 def _tasks(activity: Activity, start: int) -> str:
-    told = []
+    tasks = []
     for task in activity.tasks:
-        told.append(f"{clock(start)} {task.name}")
+        tasks.append(f"{clock(start)} {task.name}")
         start += task.minutes
-    return "Clock: " + "; ".join(told) + "."
+    return "Clock: " + "; ".join(tasks) + "."
 
 
 def span(slot: Slot) -> str:

@@ -282,13 +282,13 @@ def main(argv: list[str] | None = None) -> int:
                 bar.set_description_str(step)
                 bar.update()
 
-            found = audit(data, show)
+            findings = audit(data, show)
     except WorkshopError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
-    print(json.dumps(found.as_dict(), indent=1, ensure_ascii=False) if options.json else found.text())
+    print(json.dumps(findings.as_dict(), indent=1, ensure_ascii=False) if options.json else findings.text())
     if options.card:
-        write_card(found)
+        write_card(findings)
     return 0
 
 

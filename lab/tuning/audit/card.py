@@ -45,27 +45,27 @@ def kappa(table: np.ndarray) -> float:
     return float((np.trace(shares) - by_chance) / (1 - by_chance))
 
 
-def card_table(found: Audit) -> str:
+def card_table(findings: Audit) -> str:
     """The data card's table, in Markdown: these sentences beside published figures of real text."""
-    total = found.sizes["all"]
-    shares = " / ".join(f"{found.labels[label] / total:.0%}" for label in ("neutral", "positive", "negative"))
+    total = findings.sizes["all"]
+    shares = " / ".join(f"{findings.labels[label] / total:.0%}" for label in ("neutral", "positive", "negative"))
     rows = [
         ("", "these sentences", "PhraseBank", "financial tweets", "headlines (SEntFiN)"),
         ("sentences", f"{total:,}", "4,846", "", ""),
-        ("train / validation / test", " / ".join(f"{found.sizes[part]:,}" for part in PARTS), "", "", ""),
+        ("train / validation / test", " / ".join(f"{findings.sizes[part]:,}" for part in PARTS), "", "", ""),
         ("neutral / positive / negative", shares, "59% / 28% / 13%", "", ""),
-        ("tokens per sentence, mean", f"{found.mean_tokens:.1f}", "30.6", "27.9", "16.2"),
-        ("different words in 900 sentences", f"{found.words_in_sample:,}", "3,700", "4,400", "2,550"),
-        ("different words in all", f"{found.distinct_words:,}", "", "", ""),
-        ("sentences with a digit", f"{found.with_digit:.0%}", "53%", "65%", "45%"),
-        ("exact copies", str(found.exact_duplicates), "", "", ""),
-        (f"near pairs (cosine {NEAR} or more)", str(found.near_duplicates), "", "", ""),
-        ("near pairs across the split", str(found.near_leaks), "", "", ""),
-        ("uses of the most frequent frame", str(found.most_used_frame[0]), "", "", ""),
-        ("always say the majority", f"{found.majority_accuracy:.3f}", "", "", ""),
-        (f"best one-word rule (“{found.one_word[0][0]}”)", f"{found.one_word[0][2]:.3f}", "", "", ""),
-        ("TF-IDF + logistic regression, accuracy", f"{found.linear_accuracy:.3f}", "", "", ""),
-        ("TF-IDF + logistic regression, macro-F1", f"{found.linear_f1:.3f}", "", "", ""),
+        ("tokens per sentence, mean", f"{findings.mean_tokens:.1f}", "30.6", "27.9", "16.2"),
+        ("different words in 900 sentences", f"{findings.words_in_sample:,}", "3,700", "4,400", "2,550"),
+        ("different words in all", f"{findings.distinct_words:,}", "", "", ""),
+        ("sentences with a digit", f"{findings.with_digit:.0%}", "53%", "65%", "45%"),
+        ("exact copies", str(findings.exact_duplicates), "", "", ""),
+        (f"near pairs (cosine {NEAR} or more)", str(findings.near_duplicates), "", "", ""),
+        ("near pairs across the split", str(findings.near_leaks), "", "", ""),
+        ("uses of the most frequent frame", str(findings.most_used_frame[0]), "", "", ""),
+        ("always say the majority", f"{findings.majority_accuracy:.3f}", "", "", ""),
+        (f"best one-word rule (“{findings.one_word[0][0]}”)", f"{findings.one_word[0][2]:.3f}", "", "", ""),
+        ("TF-IDF + logistic regression, accuracy", f"{findings.linear_accuracy:.3f}", "", "", ""),
+        ("TF-IDF + logistic regression, macro-F1", f"{findings.linear_f1:.3f}", "", "", ""),
     ]
     twice = double_labelling().to_numpy()
     rows += [
@@ -76,16 +76,16 @@ def card_table(found: Audit) -> str:
     head, *body = ["| " + " | ".join(row) + " |" for row in rows]
     lines = [head, "|---|---|---|---|---|", *body, ""]
     for tag in ("phenomenon", "style", "topic"):
-        if tag in found.tags:
-            told = ", ".join(f"{name} {count}" for name, count in found.tags[tag].items())
-            lines.append(f"- {tag.capitalize()}: {told}.")
+        if tag in findings.tags:
+            counts = ", ".join(f"{name} {count}" for name, count in findings.tags[tag].items())
+            lines.append(f"- {tag.capitalize()}: {counts}.")
     return "\n".join(lines)
 
 
-def write_card(found: Audit, card: Path = CARD) -> None:
+def write_card(findings: Audit, card: Path = CARD) -> None:
     """Put the table into the data card, between its marks."""
     text = card.read_text(encoding="utf-8")
     before, _, rest = text.partition(CARD_MARKS[0])
     _, _, after = rest.partition(CARD_MARKS[1])
-    new = f"{before}{CARD_MARKS[0]}\n{card_table(found)}\n{CARD_MARKS[1]}{after}"
+    new = f"{before}{CARD_MARKS[0]}\n{card_table(findings)}\n{CARD_MARKS[1]}{after}"
     card.write_text(new, encoding="utf-8", newline="\n")

@@ -6,6 +6,7 @@ from typing import Any
 
 from tuning.audit.near_copies import NEAR
 
+# Sentences among which different words are counted, so that data sets of any size compare.
 SAMPLE = 900
 
 
@@ -54,40 +55,40 @@ def _counts(counts: dict[str, int], total: int) -> str:
     return ", ".join(f"{name} {count} ({count / total:.0%})" for name, count in counts.items())
 
 
-def _lines(found: Audit) -> Iterator[str]:
-    total = found.sizes["all"]
-    tokens = "" if found.mean_tokens is None else f", {found.mean_tokens:.1f} tokens"
+def _lines(audit: Audit) -> Iterator[str]:
+    total = audit.sizes["all"]
+    tokens = "" if audit.mean_tokens is None else f", {audit.mean_tokens:.1f} tokens"
     yield (
-        f"{found.name}: {total} sentences (train {found.sizes['train']}, validation {found.sizes['validation']},"
-        f" test {found.sizes['test']})"
+        f"{audit.name}: {total} sentences (train {audit.sizes['train']}, validation {audit.sizes['validation']},"
+        f" test {audit.sizes['test']})"
     )
-    yield f"Labels: {_counts(found.labels, total)}"
-    yield from (f"{tag.capitalize()}: {_counts(counts, total)}" for tag, counts in found.tags.items())
+    yield f"Labels: {_counts(audit.labels, total)}"
+    yield from (f"{tag.capitalize()}: {_counts(counts, total)}" for tag, counts in audit.tags.items())
     headings = {
-        "leaks": f"Leaks: {found.leaks} sentences appear in more than one part",
-        "contradictions": f"Contradictions: {found.contradictions} sentences have different labels",
-        "copies": f"Copies: {found.exact_duplicates} exact, with the same label, after folding case and blanks",
-        "near pairs": f"Near pairs (cosine {NEAR} or more): {found.near_duplicates}, {found.near_leaks} of them across"
+        "leaks": f"Leaks: {audit.leaks} sentences appear in more than one part",
+        "contradictions": f"Contradictions: {audit.contradictions} sentences have different labels",
+        "copies": f"Copies: {audit.exact_duplicates} exact, with the same label, after folding case and blanks",
+        "near pairs": f"Near pairs (cosine {NEAR} or more): {audit.near_duplicates}, {audit.near_leaks} of them across"
         " the split",
-        **{f"{kind}": f"Damaged signs, {kind}: in {count} sentences" for kind, count in found.damaged.items()},
+        **{f"{kind}": f"Damaged signs, {kind}: in {count} sentences" for kind, count in audit.damaged.items()},
     }
     for kind, heading in headings.items():
         yield heading
-        yield from (f"  {line}" for line in found.shown[kind])
-    if not found.damaged:
+        yield from (f"  {line}" for line in audit.shown[kind])
+    if not audit.damaged:
         yield "Damaged signs: none"
-    yield f"Length: {found.mean_words:.1f} words{tokens} on average; {found.with_digit:.0%} hold a digit"
-    yield f"Longest: {found.longest}"
-    yield f"Vocabulary: {found.distinct_words} words, {found.words_in_sample} in {min(SAMPLE, total)} sentences"
-    yield f"Most used frame, names and numbers masked: {found.most_used_frame[0]} times: {found.most_used_frame[1]}"
-    yield f"Lazy rules on all rows, against {max(found.labels.values()) / total:.3f} for the majority:"
-    yield from (f"  if {word!r} then {label}: {accuracy:.3f}" for word, label, accuracy in found.one_word)
+    yield f"Length: {audit.mean_words:.1f} words{tokens} on average; {audit.with_digit:.0%} hold a digit"
+    yield f"Longest: {audit.longest}"
+    yield f"Vocabulary: {audit.distinct_words} words, {audit.words_in_sample} in {min(SAMPLE, total)} sentences"
+    yield f"Most used frame, names and numbers masked: {audit.most_used_frame[0]} times: {audit.most_used_frame[1]}"
+    yield f"Lazy rules on all rows, against {max(audit.labels.values()) / total:.3f} for the majority:"
+    yield from (f"  if {word!r} then {label}: {accuracy:.3f}" for word, label, accuracy in audit.one_word)
     yield (
-        f"TF-IDF and logistic regression on validation: accuracy {found.linear_accuracy:.3f}, macro-F1"
-        f" {found.linear_f1:.3f} (majority {found.majority_accuracy:.3f})"
+        f"TF-IDF and logistic regression on validation: accuracy {audit.linear_accuracy:.3f}, macro-F1"
+        f" {audit.linear_f1:.3f} (majority {audit.majority_accuracy:.3f})"
     )
     yield (
-        f"Labels that such a model, trained on other rows, would change: {found.doubtful}. Read these first; often the"
+        f"Labels that such a model, trained on other rows, would change: {audit.doubtful}. Read these first; often the"
         " model is wrong:"
     )
-    yield from (f"  {chance:.3f}, it says {other}: {row}" for chance, other, row in found.suspicious)
+    yield from (f"  {chance:.3f}, it says {other}: {row}" for chance, other, row in audit.suspicious)

@@ -121,8 +121,8 @@ class _Client(PapermillNotebookClient):
         question = self.kc.execute("", silent=True, user_expressions={"last": LAST_RESULT})
         answer = self.wait_for_reply(question)["content"]["user_expressions"]["last"]
         # A kernel that cannot import the package has no result, and its first cell has said why.
-        found = answer["data"]["text/plain"] if answer["status"] == "ok" else "[]"
-        self.nb.metadata["results"] = ast.literal_eval(found)
+        folders = answer["data"]["text/plain"] if answer["status"] == "ok" else "[]"
+        self.nb.metadata["results"] = ast.literal_eval(folders)
 
 
 def _shown_name(cell: nbformat.NotebookNode) -> str:

@@ -60,21 +60,21 @@ def checks() -> list[Check]:
 
 
 def _python() -> Check:
-    found = ".".join(map(str, sys.version_info[:3]))
+    version = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info < (3, 11):  # noqa: UP036 - this is the line that says so
-        return Check("FAIL", f"Python {found} is too old: use 3.11 or newer.")
-    return Check("OK", f"Python {found}")
+        return Check("FAIL", f"Python {version} is too old: use 3.11 or newer.")
+    return Check("OK", f"Python {version}")
 
 
 def _packages() -> Check:
     pinned = _pins()
-    found, missing, other = [], [], []
+    tested, missing, other = [], [], []
     for name in NEEDED:
         version = _version(name).split("+")[0]
         if not version:
             missing.append(name)
             continue
-        found.append(f"{name} {version}")
+        tested.append(f"{name} {version}")
         if version != pinned.get(name, version):
             other.append(f"{name} {version} (tested: {pinned[name]})")
     if missing:
@@ -85,7 +85,7 @@ def _packages() -> Check:
         )
     if other:
         return Check("WARN", f"other versions than the tested ones: {', '.join(other)}")
-    return Check("OK", f"all packages are there, in the tested versions: {', '.join(found)}")
+    return Check("OK", f"all packages are there, in the tested versions: {', '.join(tested)}")
 
 
 def _version(name: str) -> str:
@@ -98,8 +98,8 @@ def _version(name: str) -> str:
 
 def _pins() -> dict[str, str]:
     lines = (paths.ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    found = (re.match(r"([A-Za-z0-9_.-]+)==([^\s;]+)", line) for line in lines)
-    return {match[1]: match[2] for match in found if match}
+    matches = (re.match(r"([A-Za-z0-9_.-]+)==([^\s;]+)", line) for line in lines)
+    return {match[1]: match[2] for match in matches if match}
 
 
 def _memory() -> Check:
@@ -122,12 +122,12 @@ def _disk() -> Check:
 
 def _processor() -> Check:
     cores, threads = os.cpu_count() or 1, os.environ.get("OMP_NUM_THREADS")
-    told = f"{cores} processor core{'s' if cores > 1 else ''}"
+    cores_and_threads = f"{cores} processor core{'s' if cores > 1 else ''}"
     if threads and threads != str(cores):
-        told += f", training uses {threads} (OMP_NUM_THREADS)"
+        cores_and_threads += f", training uses {threads} (OMP_NUM_THREADS)"
     if cores == 1:
-        return Check("WARN", f"{told}: training will be slow. Take a smaller TRAIN_SUBSET.")
-    return Check("OK", f"{told}, {_precision()}")
+        return Check("WARN", f"{cores_and_threads}: training will be slow. Take a smaller TRAIN_SUBSET.")
+    return Check("OK", f"{cores_and_threads}, {_precision()}")
 
 
 def _precision() -> str:
@@ -216,5 +216,5 @@ def _files() -> Check:
     if not names:
         return Check("OK", "package and data are as published")
     more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-    told = f"changed since they were published: {', '.join(names[:2])}{more}."
-    return Check("WARN", f"{told} If that was not you, download the workshop again.")
+    listed = f"changed since they were published: {', '.join(names[:2])}{more}."
+    return Check("WARN", f"{listed} If that was not you, download the workshop again.")

@@ -91,9 +91,9 @@ def _with_values(source: str, typed: Mapping[str, Any]) -> str:
     except SyntaxError:
         return source
     lines = source.splitlines()
-    for one in reversed(statements):
-        if isinstance(one, ast.Assign) and isinstance(name := one.targets[0], ast.Name) and name.id in typed:
-            lines[one.lineno - 1 : one.end_lineno] = [f"{name.id} = {typed[name.id]!r}"]
+    for node in reversed(statements):
+        if isinstance(node, ast.Assign) and isinstance(name := node.targets[0], ast.Name) and name.id in typed:
+            lines[node.lineno - 1 : node.end_lineno] = [f"{name.id} = {typed[name.id]!r}"]
     return "\n".join(lines)
 
 

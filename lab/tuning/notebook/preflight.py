@@ -45,8 +45,8 @@ def of_dials(dials: Dials) -> list[Check]:
         there; and a validation part so large that not all of it is scored.
     """
     asked = _asked(dials)
-    found = [room(dials), *_own_files(dials)]
-    return [*found, _hub(asked(HUB_SECONDS["notebook"]), dials)] if asked else found
+    checked = [room(dials), *_own_files(dials)]
+    return [*checked, _hub(asked(HUB_SECONDS["notebook"]), dials)] if asked else checked
 
 
 def _asked(dials: Dials) -> Callable[[float], str | None] | None:
@@ -88,8 +88,8 @@ def _scored(dials: Dials) -> list[Check]:
     sizes, whole = splits.scored_sizes(parts), len(parts.validation)
     if sizes["epoch"] == whole:
         return []
-    told = f"{whole:,} validation sentences: {sizes['epoch']:,} of them are scored after each epoch"
-    return [Check("OK", f"{told} and {sizes['end']:,} before and after training, the same ones every time")]
+    scored = f"{whole:,} validation sentences: {sizes['epoch']:,} of them are scored after each epoch"
+    return [Check("OK", f"{scored} and {sizes['end']:,} before and after training, the same ones every time")]
 
 
 def room(dials: Dials) -> Check:
@@ -111,18 +111,18 @@ def room(dials: Dials) -> Check:
         if dials.GROUP is None:
             return Check("OK", "no room card: you work alone")
         return Check("WARN", "no room card: put its three words into ROOM, or your run may stand apart on the board")
-    told = f"room card: {', '.join(f'{name} = {getattr(dials, name)}' for name in ROOM_CARD)}"
+    card = f"room card: {', '.join(f'{name} = {getattr(dials, name)}' for name in ROOM_CARD)}"
     if dials.MODEL == "distilbert" and not finding.distilbert_is_here():
         return Check(
             "WARN",
-            f"{told}. DistilBERT is not on this machine yet. If the section Tokenise does not bring it, your run will"
+            f"{card}. DistilBERT is not on this machine yet. If the section Tokenise does not bring it, your run will"
             " stand apart: tell the coach.",
         )
     if dials.GROUP is None:
         return Check(
-            "WARN", f"{told}. GROUP is None: set your group's number. Groups without one all have the same seed"
+            "WARN", f"{card}. GROUP is None: set your group's number. Groups without one all have the same seed"
         )
-    return Check("OK", told)
+    return Check("OK", card)
 
 
 def time_needed(dials: Dials | None = None, minutes: float = MINUTES, *, probe: bool = False) -> Check:
@@ -165,11 +165,11 @@ def _fitting(plan: "Plan") -> str:
     return f"In {plan.limit} fit TRAIN_SUBSET = {plan.dials.TRAIN_SUBSET}, EPOCHS = {plan.dials.EPOCHS}."
 
 
-def _for_the_coach(found: list[Check], hub_check: Check | None, time_check: Check | None) -> str:
+def _for_the_coach(results: list[Check], hub_check: Check | None, time_check: Check | None) -> str:
     """The last line of the command, which learners send: result, encoder, time and version decide the room card."""
     from tuning.encoder import finding as encoders
 
-    failed, warned = (sum(check.status == status for check in found) for status in ("FAIL", "WARN"))
+    failed, warned = (sum(check.status == status for check in results) for status in ("FAIL", "WARN"))
     result = f"NOT READY, {failed} [FAIL]" if failed else "READY"
     if encoders.distilbert_is_here():
         encoder = "DistilBERT is here"
@@ -199,25 +199,25 @@ def report(dials: Dials | None = None, minutes: float = MINUTES, *, probe: bool 
     """
     # It is asked first and heard last: meanwhile the rest is looked at. Before there are dials nobody has wanted it.
     asked = None if dials is None else _asked(dials)
-    found = checks()
+    results = checks()
     more = []
     if dials is not None:
         more.extend([room(dials)] if dials.ROOM else [])
         more.extend(_own_files(dials))
     # Timing needs what a failed check says is missing.
     time_check = None
-    if all(check.status != "FAIL" for check in (*found, *more)):
+    if all(check.status != "FAIL" for check in (*results, *more)):
         time_check = time_needed(dials, minutes, probe=probe)
         more.append(time_check)
     hub_check = None
     if asked is not None:
         hub_check = _hub(asked(HUB_SECONDS["command" if probe else "notebook"]), dials)
-        found.append(hub_check)
-    found += more
-    print(*found, sep="\n")
+        results.append(hub_check)
+    results += more
+    print(*results, sep="\n")
     if probe:
-        print(_for_the_coach(found, hub_check, time_check))
-    return int(any(check.status == "FAIL" for check in found))
+        print(_for_the_coach(results, hub_check, time_check))
+    return int(any(check.status == "FAIL" for check in results))
 
 
 def main(argv: list[str] | None = None) -> int:

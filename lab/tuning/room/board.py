@@ -77,8 +77,8 @@ class Board:
         """Which groups have sent nothing, up to the highest number that was seen; and copies that count once."""
         numbers = {shared.run.dials.get("GROUP") for shared in [*self.one_lab(), *self.backup]} - {None}
         missing = [str(number) for number in range(1, max(numbers, default=0)) if number not in numbers]
-        told = f"\nNo line from GROUP {', '.join(missing)}." if missing else ""
-        return told + (f"\nCame more than once and count once: {self.repeated}." if self.repeated else "")
+        silent = f"\nNo line from GROUP {', '.join(missing)}." if missing else ""
+        return silent + (f"\nCame more than once and count once: {self.repeated}." if self.repeated else "")
 
 
 def collect(source: str = "") -> Board:
@@ -105,23 +105,23 @@ def collect(source: str = "") -> Board:
     path = os.path.expanduser(source.strip('"'))
     # Unlike its twin in pathlib, this is also silent about a text that is no possible name.
     if os.path.exists(path):
-        found, missing = _from_path(Path(path)), f"{paths.short(path)} has no share line and no run in it."
+        gathered, missing = _from_path(Path(path)), f"{paths.short(path)} has no share line and no run in it."
     else:
-        found = share.gather(source)
+        gathered = share.gather(source)
         missing = "SHARED has no share line in it, and there is no file or folder of that name."
-    if found == Gathered():
+    if gathered == Gathered():
         raise ShareError(missing)
-    return sort(found)
+    return sort(gathered)
 
 
 def local_runs() -> Gathered:
     """The runs on this machine, own and adopted, as if they had been shared."""
     runs, damaged = readable_runs()
-    found = Gathered(refused=[(folder, f"cannot be read: {reason}") for folder, reason in damaged])
+    gathered = Gathered(refused=[(folder, f"cannot be read: {reason}") for folder, reason in damaged])
     for run in runs:
         made = prediction_of(run) or {"word": None, "f1": None}
-        found.add(Shared(adopted_from(run) or _local_name(run), run, made["word"], made["f1"]), run.run_id)
-    return found
+        gathered.add(Shared(adopted_from(run) or _local_name(run), run, made["word"], made["f1"]), run.run_id)
+    return gathered
 
 
 def _from_path(path: Path) -> Gathered:
@@ -129,15 +129,15 @@ def _from_path(path: Path) -> Gathered:
     records = sorted(path.glob("*/run.json"))
     if not records:
         return share.gather_files(path)
-    found = Gathered()
+    gathered = Gathered()
     for record in records:
         try:
             run = Run.load(record)
         except RunError as problem:
-            found.refused.append((record.parent.name, f"cannot be read: {problem}"))
+            gathered.refused.append((record.parent.name, f"cannot be read: {problem}"))
         else:
-            found.add(Shared(_local_name(run), run), run.run_id)
-    return found
+            gathered.add(Shared(_local_name(run), run), run.run_id)
+    return gathered
 
 
 def _local_name(run: Run) -> str:
@@ -145,24 +145,24 @@ def _local_name(run: Run) -> str:
     return "here" if group is None else f"group {group}"
 
 
-def sort(found: Gathered) -> Board:
+def sort(gathered: Gathered) -> Board:
     """Separate what can be compared from what cannot."""
-    backup = [shared for shared in found.shared if shared.run.is_backup]
-    main = [shared for shared in found.shared if not shared.run.is_backup]
+    backup = [shared for shared in gathered.shared if shared.run.is_backup]
+    main = [shared for shared in gathered.shared if not shared.run.is_backup]
     if not main:
         # A whole room without the main lab still has a board.
         main, backup = backup, []
     settings = Counter(tuple(_setting(shared.run).items()) for shared in main)
     usual = dict(settings.most_common(1)[0][0]) if settings else {}
     encoders = {shared.run.encoder["revision"]: shared.run.encoder["name"] for shared in main}
-    told = [(shared, _difference(shared.run, usual, encoders)) for shared in main]
+    differences = [(shared, _difference(shared.run, usual, encoders)) for shared in main]
     return Board(
-        sorted([shared for shared, difference in told if not difference], key=_order),
-        [(shared, difference) for shared, difference in told if difference],
+        sorted([shared for shared, difference in differences if not difference], key=_order),
+        [(shared, difference) for shared, difference in differences if difference],
         sorted(backup, key=_order),
-        found.refused,
-        found.scores,
-        len(found.repeated),
+        gathered.refused,
+        gathered.scores,
+        len(gathered.repeated),
     )
 
 
@@ -187,8 +187,8 @@ def summary(board: Board) -> pd.DataFrame:
     """
     rows = []
     for (preset, rate), members in by_rate(board).items():
-        finals = [one.run.final for one in members]
-        words = Counter(room_word(one.run) for one in members)
+        finals = [shared.run.final for shared in members]
+        words = Counter(room_word(shared.run) for shared in members)
         rows.append(
             {
                 "Group": f"{len(members)} run{'s' if len(members) > 1 else ''}",
@@ -268,7 +268,7 @@ def luck(board: Board) -> pd.DataFrame:
     """
     rows = {}
     for (preset, rate), members in by_rate(board).items():
-        scored = [one.run for one in members if one.run.final.get("val_f1_macro") is not None]
+        scored = [shared.run for shared in members if shared.run.final.get("val_f1_macro") is not None]
         finals = [run.final for run in {run.seed: run for run in reversed(scored)}.values()]
         scores = [final["val_f1_macro"] for final in finals]
         widths = [high - low for low, high in filter(None, (final.get("val_f1_macro_interval") for final in finals))]
@@ -287,16 +287,17 @@ def luck(board: Board) -> pd.DataFrame:
 
 def by_preset(board: Board) -> dict[str, list[Shared]]:
     """The comparable runs by preset, presets in the order of the lab, own rates last."""
-    found = {preset: [one for one in board.compared if one.run.preset == preset] for preset in (*PRESETS, OWN_RATE)}
-    return {preset: members for preset, members in found.items() if members}
+    order = (*PRESETS, OWN_RATE)
+    presets = {preset: [shared for shared in board.compared if shared.run.preset == preset] for preset in order}
+    return {preset: members for preset, members in presets.items() if members}
 
 
 def by_rate(board: Board) -> dict[tuple[str, float], list[Shared]]:
     """The comparable runs by preset and learning rate, in the order of the board."""
-    found: dict[tuple[str, float], list[Shared]] = {}
-    for one in board.compared:
-        found.setdefault((one.run.preset, one.run.learning_rate), []).append(one)
-    return found
+    members: dict[tuple[str, float], list[Shared]] = {}
+    for shared in board.compared:
+        members.setdefault((shared.run.preset, shared.run.learning_rate), []).append(shared)
+    return members
 
 
 def _order(shared: Shared) -> tuple[Any, ...]:
@@ -332,8 +333,8 @@ def all_dials(run: Run) -> dict[str, Any]:
 
 def _setting(run: Run) -> dict[str, Any]:
     """Everything that must be equal for two runs of one lab to be compared."""
-    found = {name: value for name, value in all_dials(run).items() if name not in MAY_DIFFER}
-    return found | {
+    dials = {name: value for name, value in all_dials(run).items() if name not in MAY_DIFFER}
+    return dials | {
         "data": run.data["sha256"][:8],
         "encoder": run.encoder["revision"],
         "precision": run.machine["precision"],
@@ -352,11 +353,11 @@ def _difference(run: Run, usual: dict[str, Any], encoders: dict[str, str]) -> st
         setting["encoder"], usual["encoder"] = (
             f"{name} {revision[:7]}" if alike else name for name, revision in zip(names, revisions, strict=True)
         )
-    told = [
+    differences = [
         f"{name} {setting.get(name)} (most: {usual.get(name)})"
         for name in setting | usual
         if setting.get(name) != usual.get(name)
     ]
     if run.outcome == "interrupted":
-        told.append("stopped by hand")
-    return ", ".join(told)
+        differences.append("stopped by hand")
+    return ", ".join(differences)

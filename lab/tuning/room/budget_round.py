@@ -31,23 +31,23 @@ def budget(board: Board, passes: int = BUDGET) -> pd.DataFrame:
     pandas.DataFrame
         ``slip`` is macro-F1 on test minus validation: usually negative for the winner, who was chosen on validation.
     """
-    usual = Counter(_ground(one.run) for one in board.one_lab()).most_common(1)
+    usual = Counter(_ground(shared.run) for shared in board.one_lab()).most_common(1)
     rows = []
-    for one in board.one_lab():
-        final, test = one.run.final, one.run.test or {}
-        meant = _ground(one.run) == usual[0][0] and not (_by_default(one.run) or one.run.apart)
+    for shared in board.one_lab():
+        final, test = shared.run.final, shared.run.test or {}
+        meant = _ground(shared.run) == usual[0][0] and not (_by_default(shared.run) or shared.run.apart)
         if not meant or final.get("val_f1_macro") is None:
             continue
         slip = None if test.get("f1_macro") is None else test["f1_macro"] - final["val_f1_macro"]
         rows.append(
             {
-                "Group": one.name,
-                "Spent": spent(one.run),
-                "How": _spending(one.run),
+                "Group": shared.name,
+                "Spent": spent(shared.run),
+                "How": _spending(shared.run),
                 "Validation F1": round(final["val_f1_macro"], 3),
                 "Test F1": number(test.get("f1_macro"), 3) or "closed",
                 "Slip": signed(slip, 3),
-                "Verdict": _out(spent(one.run), passes),
+                "Verdict": _out(spent(shared.run), passes),
             }
         )
     frame = pd.DataFrame(rows, columns=["Group", "Spent", "How", "Validation F1", "Test F1", "Slip", "Verdict"])
