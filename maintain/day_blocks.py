@@ -91,11 +91,19 @@ def _day_with_tasks(path: Path) -> str:
 
 
 def _activities(path: Path) -> str:
+    """Every activity with the time at which it begins; breaks and talks are left out."""
     rows = [
-        (_link(activity, path), activity.minutes, ", ".join(activity.ksbs), activity.questions[0])
-        for activity in map(activities.load, activities.NAMES)
+        (
+            clock(slot.start),
+            _link(slot.activity, path),
+            slot.minutes,
+            ", ".join(slot.activity.ksbs),
+            slot.activity.questions[0],
+        )
+        for slot in day()
+        if slot.activity
     ]
-    return table(("activity", "minutes", "KSBs", "the question it answers"), rows)
+    return table(("from", "activity", "minutes", "KSBs", "the question it answers"), rows)
 
 
 def _own(path: Path) -> Activity:
@@ -124,14 +132,6 @@ def _keypoints(path: Path) -> str:
 
 def _ksbs(path: Path) -> str:
     return table(("code", "what it is about"), activities.KSBS.items())
-
-
-def _ksbs_short(path: Path) -> str:
-    """The codes for a slide: those that are about the same thing share a row."""
-    shared: dict[str, list[str]] = {}
-    for code, about in activities.KSBS.items():
-        shared.setdefault(about, []).append(code)
-    return table(("code", "what it is about"), [(", ".join(codes), about) for about, codes in shared.items()])
 
 
 def _emoji(path: Path) -> str:
@@ -185,7 +185,6 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "day-with-tasks": _day_with_tasks,
     "activities": _activities,
     "ksbs": _ksbs,
-    "ksbs-short": _ksbs_short,
     "emoji": _emoji,
     "options": _options,
     "morning": _half(first=True),

@@ -87,6 +87,8 @@ SYMPTOMS = re.compile(
     r"|violent|one answer to all",
     re.IGNORECASE,
 )
+# A quotation of fewer signs is found on too many screens.
+QUOTED = 9
 # Sentences of more words than this are hard to read at 08:55.
 LONG = 38
 
@@ -345,22 +347,25 @@ def searchable(page: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def troubleshooting() -> str:
-    return searchable(text("TROUBLESHOOTING.md"))
+def troubleshooting() -> list[str]:
+    """What TROUBLESHOOTING quotes from the screen, cut at its gaps; too little to search for does not count."""
+    spans = re.findall(r"`([^`]+)`", FENCE.sub("", text("TROUBLESHOOTING.md")))
+    quotes = [quote.strip(" .:,;()") for span in spans for quote in " ".join(span.split()).split("…")]
+    return [quote for quote in quotes if len(quote) >= QUOTED]
 
 
 def test_every_message_of_the_code_can_be_found(troubleshooting):
     missing = [
         f"{message.where}: {message.fragment}"
         for message in messages()
-        if message.fragment.strip(" .:,;()\"'“”") not in troubleshooting
+        if not any(quote in searchable(message.fragment) for quote in troubleshooting)
     ]
-    assert not missing, "TROUBLESHOOTING.md has no row for\n" + "\n".join(missing)
+    assert not missing, "TROUBLESHOOTING.md quotes no part of\n" + "\n".join(missing)
 
 
 def test_every_cause_of_a_failed_installation_can_be_found(troubleshooting):
     for _, cause in workshop.PIP_CAUSES:
-        assert cause.partition(":")[0] in troubleshooting, cause
+        assert any(quote in cause for quote in troubleshooting), cause
 
 
 def test_messages_are_really_collected():
