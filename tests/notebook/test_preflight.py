@@ -26,7 +26,7 @@ WIDTH = 120
 
 def line(name: str) -> Check:
     """One line of the preflight; most read as ``(OK, ...)``."""
-    return getattr(preflight, f"_{name}")()
+    return getattr(machine_checks, f"_{name}")()
 
 
 def test_every_line_is_ok_warn_or_fail_and_one_screen_holds_them(capsys, monkeypatch):
