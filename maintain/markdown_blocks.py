@@ -14,9 +14,10 @@ from pathlib import Path
 
 from maintain import day_blocks, run_blocks
 from tuning import paths
+from tuning.command import one_line_errors
 from tuning.dials import PRESETS, Dials, SgdDials
 from tuning.encoder.finding import EMBEDDED_NAME, RATES
-from tuning.errors import DocumentError, WorkshopError, nearest
+from tuning.errors import DocumentError, nearest
 from tuning.evidence.log_rows import WORKSHEET_COLUMNS
 from tuning.evidence.markdown_tables import table
 from tuning.files import write_whole
@@ -25,15 +26,9 @@ from tuning.sgd import classifier
 
 # Where documents are: what learners make, and what tools keep, is nobody's document.
 PLACES = (
-    "*.md",
-    "activities/**/*.md",
-    "assets/**/*.md",
-    "coach/**/*.md",
-    "handouts/**/*.md",
-    "lab/*.md",
-    "lab/data/*.md",
-    "slides/**/*.md",
-)
+    "*.md", ".github/*.md", "activities/**/*.md", "assets/**/*.md", "coach/**/*.md", "handouts/**/*.md", "lab/*.md",
+    "lab/data/*.md", "maintain/*.md", "slides/**/*.md",
+)  # fmt: skip
 
 _BLOCK = re.compile(
     r"(?P<begin><!-- figures: (?P<name>[\w-]+) begin -->\n)(?P<body>.*?)(?P<end><!-- figures: (?P=name) end -->)",
@@ -161,20 +156,17 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
 }
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """Command line of ``workshop.py documents``."""
     parser = argparse.ArgumentParser(prog="workshop.py documents", description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a block is out of date")
     options = parser.parse_args(argv)
-    try:
-        changed = stale()
-        for path, text in changed.items():
-            if not options.check:
-                write_whole(path, text)
-            print(f"{paths.short(path)}: {'out of date' if options.check else 'written'}")
-    except WorkshopError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+    changed = stale()
+    for path, text in changed.items():
+        if not options.check:
+            write_whole(path, text)
+        print(f"{paths.short(path)}: {'out of date' if options.check else 'written'}")
     if not changed:
         print("Every block is up to date.")
     return int(options.check and bool(changed))

@@ -28,12 +28,12 @@ from tuning.audit.card import write_card
 from tuning.audit.damaged_signs import damaged
 from tuning.audit.findings import SAMPLE, Audit
 from tuning.audit.near_copies import near_pairs
+from tuning.command import one_line_errors
 from tuning.data.duplicates import duplicates
 from tuning.data.labels import LABELS
 from tuning.data.loading import PARTS, Data, label_counts, load
 from tuning.data.splits import part_of_each
 from tuning.data.words import SIGNS, token_pattern
-from tuning.errors import WorkshopError
 
 # Enough for a mean length to a tenth of a token.
 TOKENISED = 5_000
@@ -267,6 +267,7 @@ def _mean_tokens(sentences: list[str]) -> float | None:
     return float(np.mean([len(encoded.ids) for encoded in tokenizer.encode_batch(sentences)]))
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """Command line of ``workshop.py audit``."""
     parser = argparse.ArgumentParser(prog="workshop.py audit", description=__doc__.splitlines()[0])
@@ -274,18 +275,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.add_argument("--card", action="store_true", help="write the table of the data card (bundled sentences)")
     options = parser.parse_args(argv)
-    try:
-        data = load(options.csv)
-        with tqdm(total=len(STEPS), leave=False, bar_format="{desc:16} {bar:30} {elapsed}") as bar:
+    data = load(options.csv)
+    with tqdm(total=len(STEPS), leave=False, bar_format="{desc:16} {bar:30} {elapsed}") as bar:
 
-            def show(step: str) -> None:
-                bar.set_description_str(step)
-                bar.update()
+        def show(step: str) -> None:
+            bar.set_description_str(step)
+            bar.update()
 
-            findings = audit(data, show)
-    except WorkshopError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+        findings = audit(data, show)
     print(json.dumps(findings.as_dict(), indent=1, ensure_ascii=False) if options.json else findings.text())
     if options.card:
         write_card(findings)

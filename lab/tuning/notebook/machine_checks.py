@@ -25,7 +25,7 @@ LEAST_MEMORY_GB = 2.5
 LEAST_DISK_GB = 1.0
 PROGRAM_SECONDS = 3.0
 # A run depends on these; notebooks are there to be changed.
-PARTS = ("lab/tuning", "lab/data", "requirements.txt", "constraints.txt", "workshop.py")
+PARTS = ("lab/tuning", "lab/data", "requirements.txt", "constraints.txt", "workshop.py", "launcher")
 
 
 @dataclasses.dataclass(frozen=True)

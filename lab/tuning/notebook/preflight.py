@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tuning import paths
+from tuning.command import one_line_errors
 from tuning.data import download
 from tuning.dials import ROOM_CARD, Dials, parse_settings
 from tuning.errors import DataError, DialError, EncoderError, RunError
@@ -220,17 +221,14 @@ def report(dials: Dials | None = None, minutes: float = MINUTES, *, probe: bool 
     return int(any(check.status == "FAIL" for check in results))
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """Command line of ``workshop.py check``."""
     parser = argparse.ArgumentParser(prog="workshop.py check", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=MINUTES, help="time left for training (default: %(default)g)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a dial, such as EPOCHS=3")
     options = parser.parse_args(argv)
-    try:
-        return report(Dials.from_settings(parse_settings(options.set)), options.minutes, probe=True)
-    except DialError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+    return report(Dials.from_settings(parse_settings(options.set)), options.minutes, probe=True)
 
 
 if __name__ == "__main__":
