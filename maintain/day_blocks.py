@@ -92,16 +92,9 @@ def _day_with_tasks(path: Path) -> str:
 
 def _activities(path: Path) -> str:
     """Every activity with the time at which it begins; breaks and talks are left out."""
+    slots = [(slot.start, slot.activity) for slot in day() if slot.activity]
     rows = [
-        (
-            clock(slot.start),
-            _link(slot.activity, path),
-            slot.minutes,
-            ", ".join(slot.activity.ksbs),
-            slot.activity.questions[0],
-        )
-        for slot in day()
-        if slot.activity
+        (clock(start), _link(own, path), own.minutes, ", ".join(own.ksbs), own.questions[0]) for start, own in slots
     ]
     return table(("from", "activity", "minutes", "KSBs", "the question it answers"), rows)
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maintain import deck_pictures
-from maintain.slide_finish import finish
-from maintain.slide_source import FOLDER, SOURCE, parsed, plan, source_text
+from maintain.slides.slide_finish import finish
+from maintain.slides.slide_source import FOLDER, SOURCE, parsed, plan, source_text
 from tuning import paths
 from tuning.command import one_line_errors
 from tuning.errors import DocumentError

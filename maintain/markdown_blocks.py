@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from maintain import day_blocks, run_blocks
+from maintain import day_blocks, house_blocks, run_blocks
 from tuning import paths
 from tuning.command import one_line_errors
 from tuning.dials import PRESETS, Dials, SgdDials
@@ -153,6 +153,7 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "thresholds": _thresholds,
     "outcomes": _outcomes,
     "take-home": _take_home,
+    **house_blocks.BLOCKS,
 }
 
 

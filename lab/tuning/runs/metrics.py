@@ -19,8 +19,7 @@ from tuning.errors import RunError
 from tuning.runs.record import Run
 from tuning.runs.store import load_predictions
 
-# Training sentences on which training scores are measured.
-CHECK_SIZE = 300
+CHECK_SIZE = 300  # training sentences on which training scores are measured
 BOOTSTRAP_SAMPLES = 2_000
 CONFIDENCE = 0.95
 

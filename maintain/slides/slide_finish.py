@@ -4,8 +4,8 @@ import copy
 import re
 from typing import TYPE_CHECKING, Any
 
-from maintain import table_fit
-from maintain.slide_source import SOURCE, Page, span
+from maintain.slides import table_fit
+from maintain.slides.slide_source import SOURCE, Page, span
 from tuning import paths
 from tuning.errors import DocumentError
 from tuning.room import slide_design
