@@ -36,7 +36,7 @@ from tuning.files import write_whole
 from tuning.training import machine
 
 FOLDER = paths.ROOT / "benchmarks"
-MODULE, PREVIOUS_MODULE = "benchmarks.baselines", "tuning.contenders"
+MODULE, PREVIOUS_MODULE = "benchmarks.worker", "tuning.contenders"
 RESULTS, TABLE, PICTURE = "results.jsonl", "README.md", "growth.png"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 REPEATS = 3
@@ -75,7 +75,7 @@ class Task:
     name : str
         As ``--only`` and the table call it.
     contender : str
-        A name of `benchmarks.baselines.CONTENDERS`.
+        A name of `benchmarks.worker.CONTENDERS`.
     model : str
         One of `MODELS`.
     dials : tuple of (str, str)

@@ -9,13 +9,15 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import baselines, bench, roofline
+from benchmarks import baselines, bench, roofline, worker
+from benchmarks.clock import Clock
 from tuning import paths
 from tuning.data import loading as sentences
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
+from tuning.encoder.tokens import tokenise_splits
 from tuning.errors import RunError
-from tuning.training import fit
+from tuning.training.arguments import training_arguments
 from tuning.training.speed.batching import LengthGroupedTrainer
 
 MACHINE = {
@@ -60,7 +62,7 @@ def test_growth_in_tokens_is_fitted_beyond_the_longest_sentence():
 
 
 def test_a_part_inside_a_part_is_counted_once():
-    clock = baselines.Clock()
+    clock = Clock()
     with clock.part("evaluation"), clock.part("evaluation"), clock.part("checkpoint"):
         pass
     assert list(clock.seconds) == ["evaluation"]
@@ -76,7 +78,7 @@ def test_the_plan_interleaves_its_repeats():
         assert part == once * bench.REPEATS
         assert len(set(once)) == len(once)
     assert len({task.key for task in bench.plan()}) == len(bench.plan())
-    assert all(task.contender in baselines.CONTENDERS for task in [*bench.plan(), *bench.quick_plan()])
+    assert all(task.contender in worker.CONTENDERS for task in [*bench.plan(), *bench.quick_plan()])
 
 
 @pytest.mark.parametrize(
@@ -102,10 +104,10 @@ def test_all_ways_train_on_the_same_sentences_and_ours_and_the_bare_loop_on_the_
     dials = Dials(MODEL=str(tiny_distilbert), TRAIN_SUBSET=52, MAX_LENGTH=24, GROUP=3)
     model, tokenizer = encoders.build(encoders.find(dials.MODEL), dials.seed)
     _, splits = baselines.material(dials, validation=24)
-    tokens = fit.tokenise_splits(splits, tokenizer, dials)
+    tokens = tokenise_splits(splits, tokenizer, dials)
     trainer = LengthGroupedTrainer(
         model=model,
-        args=fit.arguments(dials, 1e-4, "fp32"),
+        args=training_arguments(dials, 1e-4, "fp32"),
         train_dataset=tokens.train,
         eval_dataset=tokens.evaluation(),
         data_collator=DataCollatorWithPadding(tokenizer),
@@ -117,7 +119,7 @@ def test_all_ways_train_on_the_same_sentences_and_ours_and_the_bare_loop_on_the_
         both = list(zip(ours, bare, strict=True))
         assert len(both) == 7
         assert all(torch.equal(one[name], other[name]) for one, other in both for name in other)
-    padded = baselines._padded(sentences.subset(splits.train, dials.TRAIN_SUBSET), tokenizer, dials)
+    padded = baselines.padded(sentences.subset(splits.train, dials.TRAIN_SUBSET), tokenizer, dials)
     assert {len(row) for row in padded["input_ids"]} == {24}
     kept = [
         [token for token, seen in zip(row, mask, strict=True) if seen]

@@ -19,7 +19,7 @@ from tuning.encoder import finding as encoders
 from tuning.errors import EncoderError, RunError
 from tuning.evidence import experiment_log
 from tuning.files import write_whole
-from tuning.runs import energy, metrics
+from tuning.runs import comparison, energy
 from tuning.runs.record import (
     BACKUP_NOTEBOOK,
     COMPARISON_FILE,
@@ -180,10 +180,10 @@ def _varied(run_1: Run, changes: Mapping[str, Any], encoder: "Encoder") -> Dials
 
 
 def encoder_of(run: Run) -> "Encoder":
-    """The encoder that a run started from; see :func:`tuning.training.fit.encoder_of`."""
-    from tuning.training import fit
+    """The encoder that a run started from; see :func:`tuning.encoder.run_models.encoder_of`."""
+    from tuning.encoder import run_models
 
-    return fit.encoder_of(run)
+    return run_models.encoder_of(run)
 
 
 def own(dials: Dials, title: str, encoder: "Encoder", notebook: str = "script") -> Run:
@@ -371,10 +371,10 @@ def compared(run_1: Run, others: Mapping[str, Run], setup: FurtherDials, of: str
     lines = []
     experiment_log.amend(run_1, "", setup.WATTS, setup.PRICE_PER_HOUR)
     for number, (title, run) in enumerate(_without(run_1, others).items(), start=2):
-        found = metrics.compare(run_1, run, ("Run 1", title))
-        note = f"Run {number} of {of}; Run 1 is {run_1.run_id}. {found.sentence}"
+        compared = comparison.compare(run_1, run, ("Run 1", title))
+        note = f"Run {number} of {of}; Run 1 is {run_1.run_id}. {compared.sentence}"
         experiment_log.amend(run, note, setup.WATTS, setup.PRICE_PER_HOUR)
-        lines.append(str(found))
+        lines.append(str(compared))
     return "\n".join(lines) or "There is nothing to compare with Run 1."
 
 
