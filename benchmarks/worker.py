@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks import baselines, side_measurements
+from tuning.command import one_line_errors
 from tuning.dials import Dials
 from tuning.training import machine
 
@@ -31,6 +32,7 @@ CONTENDERS: dict[str, Callable[[Dials, int], dict[str, Any]]] = {
 }
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """Measure one contender; for `benchmarks.bench`, not for people."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.worker", description=__doc__.splitlines()[0])

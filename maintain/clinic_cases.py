@@ -211,7 +211,7 @@ def _against(run: Run) -> dict[str, dict[str, str]]:
         "too low": {
             "just right": f"A rate that fits takes the marks clearly down. Here {fell}.",
             "too high": f"A rate that is too high leaves a jump at the start, and weights far from home. Here {moved}.",
-            "overfitting": f"Overfitting needs training sentences learnt by heart. Here {fell}.",
+            "overfitting": f"Overfitting needs training sentences learned by heart. Here {fell}.",
         },
         "just right": {
             "too low": f"A rate that is too low leaves the scores where they were. Here {scores}.",

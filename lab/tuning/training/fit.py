@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from transformers import TrainerCallback
 
+from tuning.command import one_line_errors
 from tuning.data.loading import load, split
 from tuning.dials import Dials, parse_settings
 from tuning.encoder import finding as encoders
-from tuning.errors import WorkshopError
 from tuning.evidence import run_tables
 from tuning.runs.record import Run, copy_results, make_room_in
 from tuning.training import processes
@@ -74,6 +74,7 @@ def fit(
     return run
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """The loop of notebook 01 as a script; see ``python -m tuning.training.fit --help``."""
     parser = argparse.ArgumentParser(prog="python -m tuning.training.fit", description=__doc__.splitlines()[0])
@@ -83,14 +84,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="DIR", help="copy run.json and predictions.csv to this folder")
     parser.add_argument("--save-model", type=Path, metavar="DIR", help="write the trained model to this folder")
     options = parser.parse_args(argv)
-    try:
-        chosen = parse_settings(options.set) | ({"DATA": options.data} if options.data else {})
-        for folder in filter(None, (options.out, options.save_model)):
-            make_room_in(folder)
-        run = fit(Dials.from_settings(chosen | ({"FRESH": True} if options.fresh else {})))
-    except WorkshopError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+    chosen = parse_settings(options.set) | ({"DATA": options.data} if options.data else {})
+    for folder in filter(None, (options.out, options.save_model)):
+        make_room_in(folder)
+    run = fit(Dials.from_settings(chosen | ({"FRESH": True} if options.fresh else {})))
     processes.leave()
     if not processes.is_first():
         return 0
