@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.plan import DIAL_OF, GROWING
 from tuning.data.loading import load, split
 from tuning.encoder import finding as encoders
-from tuning.figures.curves import BLUE, GREEN, GREY, ORANGE, STYLE, Picture, new_figure
+from tuning.figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, Picture, new_figure
 
 PICTURE = "growth.png"
 

@@ -26,7 +26,7 @@ BEHIND = {
         "encoder/test_finding.py::test_a_model_that_wants_to_run_its_own_code_is_refused",
     ],
     "Network: the package index": [
-        "launcher/test_workshop.py::test_files_name_no_index_but_pytorchs",
+        "launcher/test_requirements.py::test_files_name_no_index_but_pytorchs",
         "faults/test_integrity.py::test_nothing_leaves_the_machine_while_a_notebook_runs",
         "faults/test_integrity.py::test_nothing_leaves_the_machine_while_the_script_trains",
     ],
@@ -52,10 +52,10 @@ BEHIND = {
         "notebook/test_session.py::test_every_pasted_text_of_the_notebooks_has_this_form",
     ],
     "Files that lie around": [
-        "launcher/test_workshop.py::test_files_beside_the_command_are_not_taken_for_libraries",
+        "launcher/test_door.py::test_files_beside_the_command_are_not_taken_for_libraries",
         "notebook/test_session.py::test_a_file_with_a_librarys_name_does_not_hide_it_and_is_named",
     ],
-    "Jupyter listens on": ["launcher/test_workshop.py::test_lab_opens_the_first_notebook_for_this_machine_only"],
+    "Jupyter listens on": ["launcher/test_commands.py::test_lab_opens_the_first_notebook_for_this_machine_only"],
     "Exported HTML has": [
         "faults/test_integrity.py::test_an_exported_worksheet_has_nothing_that_runs",
         "evidence/test_worksheet.py::test_the_worksheet_is_exported_without_anything_that_runs",
@@ -70,10 +70,10 @@ BEHIND = {
         "faults/test_integrity.py::test_nothing_leaves_the_machine_while_a_notebook_runs",
         "faults/test_integrity.py::test_records_name_no_user_and_no_home",
     ],
-    "Packages are pinned": ["launcher/test_workshop.py::test_constraints_fix_everything_that_is_pulled_in"],
+    "Packages are pinned": ["launcher/test_requirements.py::test_constraints_fix_everything_that_is_pulled_in"],
     "They are not hashed": ["test_security.py::test_packages_have_no_hashes_and_torch_an_index_of_its_own"],
     "setup --repair compares": [
-        "launcher/test_workshop.py::test_a_package_with_another_content_of_the_same_size_is_repaired"
+        "launcher/test_damage.py::test_a_package_with_another_content_of_the_same_size_is_repaired"
     ],
     "Actions of GitHub": ["test_security.py::test_actions_and_image_are_pinned_as_the_page_says"],
     "The Codespace's image": ["test_security.py::test_actions_and_image_are_pinned_as_the_page_says"],

@@ -11,7 +11,7 @@ from tuning.encoder import freezing
 from tuning.encoder.run_models import untrained
 from tuning.encoder.tokens import tokenise
 from tuning.errors import EncoderError, RunError
-from tuning.runs.record import last_run
+from tuning.runs.store import last_run
 from tuning.training import fit
 
 

@@ -22,7 +22,8 @@ from tuning.encoder.weight_movement import weight_movement
 from tuning.errors import RunError
 from tuning.evidence.experiment_log import read_log
 from tuning.lessons.held_out_test import closed_test, open_test
-from tuning.runs.record import Run, last_run, load_predictions
+from tuning.runs.record import Run
+from tuning.runs.store import last_run, load_predictions
 from tuning.sgd import classifier
 from tuning.training import fit, scoring
 from tuning.training import trainer as trainers

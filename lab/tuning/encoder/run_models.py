@@ -6,7 +6,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tuning.encoder import finding as encoders
 from tuning.errors import EncoderError, RunError
-from tuning.runs.record import Run, adopted_from, without_weights
+from tuning.runs.record import Run
+from tuning.runs.store import adopted_from, without_weights
 
 
 def trained(run: Run) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

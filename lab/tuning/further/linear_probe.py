@@ -24,7 +24,7 @@ from tuning.encoder import freezing
 from tuning.encoder.pooling_head import BertMeanPoolingForSequenceClassification, mean_of_tokens
 from tuning.encoder.run_models import encoder_of
 from tuning.encoder.tokens import batch_of, tokenise, tokenise_splits
-from tuning.further.options import dials_from
+from tuning.further.variations import dials_from
 from tuning.runs import metrics
 from tuning.runs.record import Run
 from tuning.training.arguments import autocast

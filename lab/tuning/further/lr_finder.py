@@ -17,10 +17,11 @@ from transformers import TrainerCallback
 
 from tuning.cost import estimate
 from tuning.dials import Dials
-from tuning.figures.curves import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, legend_below, new_figure
-from tuning.further import options
+from tuning.figures.style import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, legend_below, new_figure
+from tuning.further import variations
 from tuning.runs import reference
-from tuning.runs.record import Run, readable_runs
+from tuning.runs.record import Run
+from tuning.runs.store import readable_runs
 from tuning.training.trainer import TRAINERS, train_unrecorded
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class _Growing:
 
 def works(run_1: Run) -> list[estimate.Work]:
     """What the range test has to do: a sweep, which is some steps and no evaluation, and the runs that test it."""
-    whole = estimate.work(options.dials_from(run_1.dials), options.encoder_of(run_1))
+    whole = estimate.work(variations.dials_from(run_1.dials), variations.encoder_of(run_1))
     sweep = dataclasses.replace(whole, steps=STEPS, tokens=round(STEPS * whole.tokens / whole.steps), read=0, ends=0)
     return [sweep, *TESTS * [whole]]
 
@@ -221,10 +222,10 @@ def tested(swept: Sweep, run_1: Run, runs: Mapping[str, Run]) -> Picture:
     Picture
         With every other run of the log, and of the reference runs, that differs in rate and seed alone.
     """
-    like = options.without(run_1, "GROUP", "LR_PRESET")
+    like = variations.without(run_1, "GROUP", "LR_PRESET")
     known = [*readable_runs()[0], *(reference.load(name) for name in reference.names())]
     ours = {run.run_id for run in (run_1, *runs.values())}
-    others = [run for run in known if run.run_id not in ours and options.without(run, "GROUP", "LR_PRESET") == like]
+    others = [run for run in known if run.run_id not in ours and variations.without(run, "GROUP", "LR_PRESET") == like]
     groups = (
         ("earlier runs and reference runs", others, GREY, "x"),
         ("Run 1", [run_1], ORANGE, "D"),

@@ -11,7 +11,8 @@ from tuning.encoder.tokens import tokenise
 from tuning.errors import RunError
 from tuning.evidence import experiment_log, run_tables
 from tuning.runs import metrics
-from tuning.runs.record import Run, last_run
+from tuning.runs.record import Run
+from tuning.runs.store import last_run
 from tuning.training.scoring import predict
 
 

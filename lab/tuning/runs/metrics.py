@@ -1,7 +1,7 @@
 """The arithmetic of every score the workshop shows: accuracy, macro-F1, loss, their intervals and the gap.
 
 Pure numpy and scipy, so that the backup lab can use it without torch. The `evaluate` adapter for the Trainer is
-`tuning.training.scoring`; two recorded runs are held against each other in `tuning.runs.comparison`.
+`tuning.training.scoring`; two recorded runs are held against each other in `tuning.runs.paired_comparison`.
 
 The *generalisation gap* has one definition everywhere: training accuracy minus validation accuracy, both measured after
 training, in evaluation mode, on fixed subsets.

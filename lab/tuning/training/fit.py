@@ -18,7 +18,8 @@ from tuning.data.loading import load, split
 from tuning.dials import Dials, parse_settings
 from tuning.encoder import finding as encoders
 from tuning.evidence import run_tables
-from tuning.runs.record import Run, copy_results, make_room_in
+from tuning.runs.record import Run
+from tuning.runs.store import copy_results, make_room_in
 from tuning.training import processes
 from tuning.training.arguments import training_arguments
 from tuning.training.live import ProgressLine

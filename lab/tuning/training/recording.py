@@ -28,7 +28,8 @@ from tuning.evidence.predictions import note_start
 from tuning.runs import metrics
 from tuning.runs.diagnosis import diagnose
 from tuning.runs.energy import Meter
-from tuning.runs.record import Run, finite, forget_old_weights, new_folder, save_predictions
+from tuning.runs.record import Run, finite
+from tuning.runs.store import forget_old_weights, new_folder, save_predictions
 from tuning.training import departures, machine, processes, resume
 from tuning.training.arguments import dial_arguments, fixed_arguments, precision_for
 from tuning.training.recorder import Recorder

@@ -8,7 +8,8 @@ import scipy  # and not its parts: scipy.stats is loaded when it is used, which 
 from tuning.data.labels import LABELS
 from tuning.errors import RunError
 from tuning.runs.metrics import BOOTSTRAP_SAMPLES, CONFIDENCE, f1_per_label
-from tuning.runs.record import Run, load_predictions
+from tuning.runs.record import Run
+from tuning.runs.store import load_predictions
 
 
 @dataclasses.dataclass(frozen=True)
