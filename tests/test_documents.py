@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maintain import markdown_blocks
+from maintain import curve_figures, markdown_blocks
 from tuning import paths
 from tuning.dials import Dials
 from tuning.errors import DocumentError
@@ -210,3 +210,18 @@ def test_the_command_says_what_is_out_of_date_and_writes_it(tmp_path, monkeypatc
     assert markdown_blocks.main([]) == 0
     assert "| 🎯 | learning objective |" in page.read_text(encoding="utf-8")
     assert markdown_blocks.main(["--check"]) == 0
+
+
+IN_WORDS = {3: "three", 6: "six", 12: "twelve", 200: "two hundred"}
+
+
+def test_settings_in_words_are_those_of_the_recorded_runs():
+    calm, wrong = (reference.load(name).dials for name in curve_figures.OVER_EPOCHS.values())
+    noise = f"{IN_WORDS[round(10 * wrong['LABEL_NOISE'])]} in ten training labels"
+    assert curve_figures.CURVES["d"] == curve_figures.OVER_EPOCHS["wrong_labels"]
+    for place, words in {
+        "activities/activity-5.md": f"{IN_WORDS[calm['TRAIN_SUBSET']]} sentences, {IN_WORDS[calm['EPOCHS']]} times",
+        "activities/activity-6.md": f"{IN_WORDS[wrong['EPOCHS']]} epochs, {noise} wrong",
+        "coach/COACH_PLAYBOOK.md": f"{noise} of d",
+    }.items():
+        assert words in " ".join((paths.ROOT / place).read_text(encoding="utf-8").casefold().split()), place

@@ -357,8 +357,31 @@ def test_the_ball_diverges_at_the_rate_that_theory_says(visit, surface, momentum
     assert low == pytest.approx(2 * (1 + momentum) / 2, rel=0.02)
 
 
+def leave_for_good(page) -> None:
+    """Let the ball leave, so that the page shows its limit, and bring it back."""
+    page.click("[data-preset=TOO_HIGH]")
+    for _ in range(200):
+        if page.inner_text("#reading").startswith("Gone"):
+            break
+        page.click("#step")
+    page.click("#reset")
+
+
+def test_the_limit_shows_once_a_ball_has_left(visit):
+    page = visit("playground.html")
+    seen = ("#share", "#limit-words", "#limits", "#presets", "#think", "#rate-slider")
+    before = " ".join(page.inner_text(part) for part in seen)
+    assert not re.search(r"% of|\d . limit|Limit =|curvature", before)
+    assert page.locator("#limits span").count() == 0
+    leave_for_good(page)
+    assert page.locator("#limits span").count() == 1
+    assert "% of the limit" in page.inner_text("#share")
+    assert "Curvature: by how much the slope changes" in page.inner_text("#limit-words")
+
+
 def test_dials_presets_and_limit_belong_together(visit):
     page = visit("playground.html")
+    leave_for_good(page)
     for surface in ("bowl", "ravine", "valleys", "words"):
         page.check(f"#surfaces input[value={surface}]", force=True)
         for preset, portion in SHARES.items():
@@ -675,6 +698,8 @@ def test_an_answer_tells_the_records_reasons_and_what_speaks_against_a_wrong_cau
         if when != "Activity 1" and page.is_visible("#open-round"):
             page.click("#open-round")
         assert not page.is_visible("#answer")
+        # Before Activity 2 nobody has said what an epoch or a schedule is.
+        assert page.locator("#questions .plain-words").is_visible() == (when == "Activity 1")
         said = item % len(clinic_cases.OFFERED)
         answer(page, said, 0, 0)
         assert page.locator("#reasons li").all_inner_texts() == run.diagnosis["reasons"]

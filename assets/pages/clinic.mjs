@@ -135,6 +135,7 @@ function openCase(item, { focus = true } = {}) {
   fillFacts(byId("case-facts"), run, { plain });
   fillMarks(byId("case-table"), run, { plain });
   byId("case-numbers").open = !plain;
+  for (const note of document.querySelectorAll(".plain-words")) note.hidden = !plain;
   drawRun(byId("case-loss"), run);
   fillKey(byId("case-key"), run);
   byId("questions").hidden = answered(item);

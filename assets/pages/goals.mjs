@@ -39,14 +39,14 @@ export const GOALS = [
   {
     surface: "bowl",
     task: "Get the loss under 0.01 in 30 steps.",
-    think: "More than one rate does it. Which one needs the fewest steps, and what share of the limit is that?",
+    think: "More than one rate does it. Which one needs the fewest steps?",
     line: 0.01,
     check: reachBelow(0.01, 30),
   },
   {
     surface: "bowl",
     task: "No noise, no momentum: find the lowest rate at which the ball bounces, each step landing across the bottom.",
-    think: "Bouncing starts well below the limit. Why does the loss still fall between the two?",
+    think: "Double that rate until the ball leaves for good: that is the limit. Why does the loss still fall in between?",
     check: ({ walk, settings, place }) => {
       if (settings.noise || settings.momentum) return { reached: false, told: "Set noise and momentum to zero." };
       if (walk.rates.length < 5) return { reached: false, told: "" };

@@ -29,6 +29,8 @@ const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
 
 const settings = { surface: "bowl", rate: 0, momentum: 0, noise: 0, draw: 1, log: false, goal: 0, start: null };
 const reached = new Set();
+// "How long may a step be?" is asked before it is answered: the limit shows once a ball has left for good.
+let limitKnown = false;
 let place = places.bowl;
 let walk;
 let view;
@@ -344,17 +346,19 @@ function showWords() {
 }
 
 function showDials() {
+  limitKnown ||= walk.gone;
+  document.body.classList.toggle("seeking", !limitKnown);
   const share = settings.rate / limit();
-  byId("share").textContent = `${tickText(Number((100 * share).toPrecision(2)))}% of the limit`;
-  byId("share").classList.toggle("beyond", share > 1);
+  byId("share").textContent = limitKnown ? `${tickText(Number((100 * share).toPrecision(2)))}% of the limit` : "";
+  byId("share").classList.toggle("beyond", limitKnown && share > 1);
   if (document.activeElement !== byId("rate-text")) byId("rate-text").value = String(settings.rate);
   byId("rate-text").setAttribute("aria-invalid", "false");
   byId("rate-error").textContent = "";
   const slider = byId("rate-slider");
   slider.value = Math.round(rateToSlider(settings.rate) * SLIDER_STEPS);
-  slider.setAttribute("aria-valuetext", `${say(settings.rate)}, ${byId("share").textContent}`);
+  slider.setAttribute("aria-valuetext", [say(settings.rate), byId("share").textContent].filter(Boolean).join(", "));
   // The thumb's middle stays half a thumb away from both ends of the track.
-  const edge = `calc(0.7rem + ${rateToSlider(limit())} * (100% - 1.4rem))`;
+  const edge = limitKnown ? `calc(0.7rem + ${rateToSlider(limit())} * (100% - 1.4rem))` : "100%";
   slider.style.setProperty(
     "--track",
     `linear-gradient(90deg, #cfe0ea, #7fb2d2 ${edge}, transparent ${edge}),` +
@@ -383,6 +387,13 @@ function noiseWords() {
 }
 
 function showLimits() {
+  if (!limitKnown) {
+    byId("limits").replaceChildren();
+    byId("limit-words").textContent =
+      "Above some rate the ball leaves for good. Find that limit, and its mark appears here. It is one for SGD: " +
+      "AdamW rescales every step, so its rates do not transfer.";
+    return;
+  }
   const [main, ...others] = place.valleys.map(({ name, steepest }) => {
     return { name, steepest, limit: stableLimit(steepest, settings.momentum) };
   });
@@ -399,7 +410,7 @@ function showLimits() {
   const also = others.length ? [` ${main.name}`, ...others.map((one) => `, ${say(one.limit)} ${one.name}`)].join("") : "";
   byId("limit-words").textContent =
     `Limit = ${factor} / largest curvature of ${say(main.steepest)} = ${say(main.limit)}${also}. ` +
-    "It is one for SGD: AdamW rescales every step, so its rates do not transfer.";
+    "Curvature: by how much the slope changes on a stretch of length 1. AdamW rescales every step: its rates do not transfer.";
 }
 
 function showGoal() {

@@ -331,8 +331,8 @@ def _more_epochs(facts: Facts) -> str:
 def _more_sentences(facts: Facts) -> str:
     """More training sentences, where there are more."""
     size, used = (facts.run.data.get("split_sizes") or {}).get("train"), facts.run.data.get("train_used")
-    if facts.run.dials.get("LABEL_NOISE"):
-        return "the same with fewer wrong labels (LABEL_NOISE)."
+    if noise := facts.run.dials.get("LABEL_NOISE"):
+        return f"more of them, with right labels: {noise:.0%} of these are wrong (LABEL_NOISE)."
     return "all are in use, so check their labels." if size and used == size else "more of them."
 
 
