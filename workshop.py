@@ -1736,7 +1736,7 @@ COMMANDS = {
         "run the project's tests (for maintainers)",
         "Installs the test tools and runs the tests; without an option, all but those of many minutes. Other "
         "options go to pytest.",
-        ["test --fast", "test tests/test_workshop.py -k stamp"],
+        ["test --fast", "test tests/launcher/test_workshop.py -k stamp"],
         test_command,
         test_options,
     ),

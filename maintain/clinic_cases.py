@@ -23,6 +23,7 @@ from tuning.errors import RunError
 from tuning.figures import curves
 from tuning.room import clinic
 from tuning.runs import reference
+from tuning.runs.diagnosis import percent
 from tuning.runs.record import Run
 
 # A rate that is too high has three faces, and the learner is asked for the cause.
@@ -194,7 +195,7 @@ def _against(run: Run) -> dict[str, dict[str, str]]:
     """For each true cause: what in this run speaks against another one."""
     start, end = run.baseline, run.final
     movement = end.get("weight_movement")
-    moved = "they are beyond use" if movement is None else f"they moved by {movement:.1%}"
+    moved = "they are beyond use" if movement is None else f"they moved by {percent(movement)}"
     marks = f"training loss went from {_two(start['train_loss'])} to {_two(end['train_loss'])}"
     validation = [row["val_loss"] for row in run.epochs if row["val_loss"] is not None]
     lowest, last = _two(min(validation, default=None)), _two(validation[-1] if validation else None)

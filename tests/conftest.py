@@ -2,14 +2,15 @@
 
 import dataclasses
 import os
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.programs import program
+from helpers.records import MAJORITY, UNTRAINED, epoch_rows, scores, step_rows
 
 from tuning.data.labels import LABELS
 from tuning.dials import Dials
@@ -36,17 +37,6 @@ def workshop_folders(tmp_path_factory, monkeypatch) -> Path:
     return folder
 
 
-def program(title: str, *names: str) -> str:
-    """Path of a program that a laptop may lack: skipped with its name there, a failure where ``CI=true``."""
-    for name in names:
-        if found := shutil.which(name):
-            return found
-    told = f"{title} is not installed here"
-    if os.environ.get("CI") == "true":
-        pytest.fail(told)
-    pytest.skip(told)
-
-
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The browser's program."""
@@ -70,69 +60,6 @@ def browser(chromium: str) -> Iterator[Any]:
 def pdfinfo() -> str:
     """The program that counts the pages of a PDF."""
     return program("pdfinfo (poppler)", "pdfinfo")
-
-
-def step_rows(losses: Sequence[float], epochs: int, rate: float) -> list[dict[str, Any]]:
-    per_epoch = max(len(losses) / max(epochs, 1), 1)
-    return [
-        {"step": step, "epoch": step / per_epoch, "loss": loss, "grad_norm": 1.0, "learning_rate": rate}
-        for step, loss in enumerate(losses, start=1)
-    ]
-
-
-def epoch_rows(pairs: Iterable[tuple[float, float]]) -> list[dict[str, Any]]:
-    return [
-        {
-            "epoch": epoch,
-            "train_loss_running": train_loss,
-            "train_loss": train_loss,
-            "train_accuracy": 0.8,
-            "val_loss": val_loss,
-            "val_accuracy": 0.78,
-            "val_f1_macro": 0.76,
-            "seconds": 12.0,
-        }
-        for epoch, (train_loss, val_loss) in enumerate(pairs, start=1)
-    ]
-
-
-def scores(**changed: Any) -> dict[str, Any]:
-    """All scores of a part, as a model has them that learnt something."""
-    usual = {
-        "train_accuracy": 0.82,
-        "train_loss": 0.45,
-        "val_accuracy": 0.78,
-        "val_f1_macro": 0.76,
-        "val_loss": 0.60,
-        "val_f1": {"negative": 0.74, "neutral": 0.80, "positive": 0.74},
-        "val_predicted": {"negative": 55, "neutral": 130, "positive": 65},
-        "val_accuracy_interval": [0.72, 0.83],
-        "val_f1_macro_interval": [0.70, 0.81],
-        "gap_accuracy": 0.04,
-        "gap_accuracy_interval": [-0.03, 0.11],
-        "gap_loss": 0.15,
-        "train_size": 300,
-        "val_size": 250,
-    }
-    assert changed.keys() <= usual.keys() | {"weight_movement", "layer_movement"}
-    return usual | changed
-
-
-UNTRAINED = {
-    "train_accuracy": 0.31,
-    "train_loss": 1.10,
-    "val_accuracy": 0.30,
-    "val_f1_macro": 0.20,
-    "val_loss": 1.10,
-    "val_f1": {"negative": 0.40, "neutral": 0.10, "positive": 0.10},
-    "val_predicted": {"negative": 200, "neutral": 25, "positive": 25},
-    "val_accuracy_interval": [0.25, 0.36],
-    "val_f1_macro_interval": [0.15, 0.25],
-    "gap_accuracy": 0.01,
-    "gap_accuracy_interval": [-0.06, 0.08],
-    "gap_loss": 0.0,
-}
-MAJORITY = {"label": "neutral", "accuracy": 0.52, "f1_macro": 0.228}
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from urllib.parse import unquote
 import codespell_lib
 import pytest
 import yaml
+from helpers.messages import messages
 from markdown_it import MarkdownIt
-from messages import messages
 
 import workshop
 from maintain import markdown_blocks
@@ -30,7 +30,7 @@ from tuning.sgd.classifier import RATES as SGD_RATES
 ROOT = paths.ROOT
 PAGES = [paths.short(path) for path in markdown_blocks.documents()]
 SLIDES = [name for name in PAGES if name.startswith("slides/")]
-# The data card's figures are compared with the file by tests/test_audit.py; slides by the deck's own tests.
+# The data card's figures are compared with the file by tests/audit/test_audit.py; slides by the deck's own tests.
 PROSE = [name for name in PAGES if name not in SLIDES and name != "lab/data/README.md"]
 # Decimal figures that a document may type by hand, each with its source.
 CONSTANTS = {

@@ -22,14 +22,14 @@ BEHIND = {
     "No pickle, and never code": [
         "faults/test_integrity.py::test_no_module_unpickles_or_runs_what_it_read",
         "faults/test_integrity.py::test_torch_refuses_a_program_in_a_checkpoint",
-        "test_encoder.py::test_a_model_that_wants_to_run_its_own_code_is_refused",
+        "encoder/test_finding.py::test_a_model_that_wants_to_run_its_own_code_is_refused",
     ],
     "Network: the package index": [
-        "test_workshop.py::test_files_name_no_index_but_pytorchs",
+        "launcher/test_workshop.py::test_files_name_no_index_but_pytorchs",
         "faults/test_integrity.py::test_nothing_leaves_the_machine_while_a_notebook_runs",
         "faults/test_integrity.py::test_nothing_leaves_the_machine_while_the_script_trains",
     ],
-    "Preflight asks whether": ["test_preflight.py::test_the_hub_is_asked_only_where_a_dial_wants_it"],
+    "Preflight asks whether": ["notebook/test_preflight.py::test_the_hub_is_asked_only_where_a_dial_wants_it"],
     "Nothing else is asked.": [
         "faults/test_integrity.py::test_nothing_leaves_the_machine_while_a_notebook_runs",
         "faults/test_integrity.py::test_the_backup_lab_needs_no_network_at_all",
@@ -40,38 +40,40 @@ BEHIND = {
     "A run leaves this machine": ["faults/test_integrity.py::test_nothing_leaves_the_machine_while_a_notebook_runs"],
     "It holds numbers and": [
         "faults/test_integrity.py::test_a_share_line_holds_no_sentence_no_path_and_no_user",
-        "test_share.py::test_paths_and_names_of_machines_stay_at_home",
+        "room/test_share.py::test_paths_and_names_of_machines_stay_at_home",
     ],
     "What others send": [
-        "test_share.py::test_a_text_beyond_all_bounds_is_refused_at_once",
-        "test_share.py::test_damage_never_gives_a_wrong_run",
+        "room/test_share.py::test_a_text_beyond_all_bounds_is_refused_at_once",
+        "room/test_share.py::test_damage_never_gives_a_wrong_run",
     ],
     "A chat is pasted below": [
-        "test_session.py::test_what_is_pasted_is_text_and_never_runs",
-        "test_session.py::test_every_pasted_text_of_the_notebooks_has_this_form",
+        "notebook/test_session.py::test_what_is_pasted_is_text_and_never_runs",
+        "notebook/test_session.py::test_every_pasted_text_of_the_notebooks_has_this_form",
     ],
     "Files that lie around": [
-        "test_workshop.py::test_files_beside_the_command_are_not_taken_for_libraries",
-        "test_session.py::test_a_file_with_a_librarys_name_does_not_hide_it_and_is_named",
+        "launcher/test_workshop.py::test_files_beside_the_command_are_not_taken_for_libraries",
+        "notebook/test_session.py::test_a_file_with_a_librarys_name_does_not_hide_it_and_is_named",
     ],
-    "Jupyter listens on": ["test_workshop.py::test_lab_opens_the_first_notebook_for_this_machine_only"],
+    "Jupyter listens on": ["launcher/test_workshop.py::test_lab_opens_the_first_notebook_for_this_machine_only"],
     "Exported HTML has": [
         "faults/test_integrity.py::test_an_exported_worksheet_has_nothing_that_runs",
-        "test_worksheet.py::test_the_worksheet_is_exported_without_anything_that_runs",
-        "test_worksheet.py::test_links_that_do_something_are_dropped_from_both_files",
+        "evidence/test_worksheet.py::test_the_worksheet_is_exported_without_anything_that_runs",
+        "evidence/test_worksheet.py::test_links_that_do_something_are_dropped_from_both_files",
     ],
     "What a spreadsheet would": [
-        "test_run.py::test_an_id_that_a_spreadsheet_would_run_starts_no_formula_and_comes_back_as_it_was",
-        "test_journal.py::test_a_signed_number_is_no_formula",
+        "runs/test_record.py::test_an_id_that_a_spreadsheet_would_run_starts_no_formula_and_comes_back_as_it_was",
+        "evidence/test_experiment_log.py::test_a_signed_number_is_no_formula",
     ],
     "Tokens (Hub,": ["test_security.py::test_no_code_asks_for_a_token"],
     "No output, log or record": [
         "faults/test_integrity.py::test_nothing_leaves_the_machine_while_a_notebook_runs",
         "faults/test_integrity.py::test_records_name_no_user_and_no_home",
     ],
-    "Packages are pinned": ["test_workshop.py::test_constraints_fix_everything_that_is_pulled_in"],
+    "Packages are pinned": ["launcher/test_workshop.py::test_constraints_fix_everything_that_is_pulled_in"],
     "They are not hashed": ["test_security.py::test_packages_have_no_hashes_and_torch_an_index_of_its_own"],
-    "setup --repair compares": ["test_workshop.py::test_a_package_with_another_content_of_the_same_size_is_repaired"],
+    "setup --repair compares": [
+        "launcher/test_workshop.py::test_a_package_with_another_content_of_the_same_size_is_repaired"
+    ],
     "Actions of GitHub": ["test_security.py::test_actions_and_image_are_pinned_as_the_page_says"],
     "The Codespace's image": ["test_security.py::test_actions_and_image_are_pinned_as_the_page_says"],
     "Each sentence has a test": ["test_security.py::test_every_sentence_has_a_test"],

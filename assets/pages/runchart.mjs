@@ -10,6 +10,11 @@ function percent(share) {
   return `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)}%`;
 }
 
+/** How far weights moved, as `tuning.runs.diagnosis.percent` writes it. */
+function movement(share) {
+  return `${share > 1e-6 && share < 0.01 ? Number((100 * share).toPrecision(2)) : (100 * share).toFixed(1)}%`;
+}
+
 /** Last step of a run, the marks of its epochs included. */
 export function lastStep(record) {
   return Math.max(record.steps.at(-1)?.[0] ?? 0, record.marks.at(-1).step, 1);
@@ -132,7 +137,7 @@ export function fillFacts(list, record, { plain = false } = {}) {
         fact("macro-F1", two(last.f1), majority ? `majority class ${two(majority.f1)}` : ""),
         fact("accuracy", two(last.accuracy), majority ? `majority class ${two(majority.accuracy)}` : ""),
       ];
-  if (!plain && record.moved !== null) facts.push(fact("weights moved", percent(record.moved), "of their size"));
+  if (!plain && record.moved !== null) facts.push(fact("weights moved", movement(record.moved), "of their size"));
   const total = (record.predicted ?? []).reduce((sum, [, count]) => sum + count, 0);
   if (total > 0) {
     const shares = [...record.predicted].map(([label, count]) => [label, count / total]).sort((one, other) => other[1] - one[1]);

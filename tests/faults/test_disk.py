@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from machines import copy_of_the_workshop
+from helpers.machines import copy_of_the_workshop
 
 from tuning import paths
 from tuning.data import loading as sentences

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from helpers.rooms import room_run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rooms import room_run
 
 from tuning.data import loading
 from tuning.data.labels import LABELS, NOTHING

@@ -15,7 +15,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
-from machines import Session
+from helpers.machines import Session
 
 from tuning import paths
 from tuning.notebook.session import notebook_file

@@ -8,7 +8,7 @@ import types
 from pathlib import Path
 
 import pytest
-from machines import Session
+from helpers.machines import Session
 
 from tuning import paths
 from tuning.dials import Dials

@@ -21,7 +21,7 @@ import matplotlib.pyplot as plt
 import nbformat
 import pandas as pd
 import pytest
-from rooms import room_lines
+from helpers.rooms import room_lines
 
 from tuning import paths
 from tuning.data import loading as sentences

@@ -1,4 +1,4 @@
-// The ball's arithmetic against what can be said without it. Numbers against numpy: tests/test_pages.py.
+// The ball's arithmetic against what can be said without it. Numbers against numpy: tests/maintain/test_pages.py.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

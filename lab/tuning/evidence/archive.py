@@ -79,7 +79,8 @@ def save(weights: bool = False) -> Path:
         raise KeepsakeError(f"{paths.short(target)} cannot be written ({problem.strerror}).") from None
     runs = sum(PurePosixPath(name).name == "run.json" for name in kept)
     size = target.stat().st_size / 1e6
-    print(f"Saved: {paths.short(target)}, {size:.1f} MB: {len(kept)} files, {runs} run{'s' * (runs != 1)} among them.")
+    counted = f"{len(kept)} file{'s' * (len(kept) != 1)}, {runs} run{'s' * (runs != 1)} among them"
+    print(f"Saved: {paths.short(target)}, {size:.1f} MB: {counted}.")
     if _half_finished():
         print("A run is half-finished, and only whole runs are in the file: let it end, then save again.")
     print(how_to_come_back())

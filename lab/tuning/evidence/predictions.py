@@ -12,6 +12,7 @@ from filelock import Timeout
 from tuning import paths
 from tuning.dials import Dials, SgdDials
 from tuning.errors import DialError, RunError, nearest
+from tuning.evidence.experiment_log import number
 from tuning.files import Lock, append_line
 from tuning.runs.diagnosis import room_word
 from tuning.runs.record import BACKUP_NOTEBOOK, Run, adoption, with_first_dials
@@ -105,12 +106,15 @@ def prediction_and_result(run: Run) -> pd.DataFrame:
     made = prediction_of(run) or {"word": "no prediction", "f1": None, "made": "", "because": ""}
     verdict = run.diagnosis
     rows = {
-        "predicted": [made["word"], made["f1"], made["made"][11:16], made["because"]],
-        "happened": [room_word(run), run.final.get("val_f1_macro"), run.started[11:16], verdict.get("verdict", "")],
+        "predicted": [made["word"], number(made["f1"], 2), made["made"][11:16], made["because"]],
+        "happened": [
+            room_word(run),
+            number(run.final.get("val_f1_macro"), 3),
+            run.started[11:16],
+            verdict.get("verdict", ""),
+        ],
     }
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=["in one word", "macro-F1", "time", "because"])
-    frame["macro-F1"] = ["" if pd.isna(value) else f"{value:.2f}" for value in frame["macro-F1"].tolist()]
-    return frame
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["in one word", "macro-F1", "time", "because"])
 
 
 def _lab(dials: Dials | SgdDials) -> str:

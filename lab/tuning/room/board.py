@@ -67,9 +67,9 @@ class Board:
 
     def __str__(self) -> str:
         return (
-            f"{len(self.compared)} runs can be compared, {len(self.apart)} differ in more than learning rate and seed,"
-            f"\n{len(self.backup)} come from the backup lab, {len(self.refused)} lines cannot be used;"
-            f" {len(self.scores)} people have sent their answers in the clinic."
+            f"{len(self.compared)} runs can be compared.\nMore differs than learning rate and seed: {len(self.apart)};"
+            f" from the backup lab: {len(self.backup)}; lines that cannot be used: {len(self.refused)}.\n"
+            f"People who have sent their answers in the clinic: {len(self.scores)}."
             f"{self._silent()}"
         )
 

@@ -162,7 +162,8 @@ def _sender(before: str) -> str:
     """The last words before a line, with signs that a page could take for a format replaced."""
     rows = before.rpartition(f"-{END}")[2].splitlines()
     bare = (" ".join(row.split()).strip(' >|*_`"') for row in reversed(rows))
-    return re.sub(r"[^\w .,:;@()'-]", "?", next(filter(None, bare), ""))[-SENDER:]
+    words = next(filter(None, bare), "").translate({ord("["): "(", ord("]"): ")"})
+    return re.sub(r"[^\w .,:;@()'-]", "?", words)[-SENDER:]
 
 
 def body(found: Found) -> str:

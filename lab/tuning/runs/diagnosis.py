@@ -182,7 +182,7 @@ def _evidence(facts: Facts, reading: str) -> list[str]:
     answered, (low, high) = facts.answered, facts.gap_interval
     went = f"Training loss went from {facts.start:.2f} to {facts.end:.2f} in {facts.steps} steps"
     movement = facts.run.final.get("weight_movement")
-    moved = "" if movement is None else f" The pretrained weights moved by {_percent(movement)} of their size."
+    moved = "" if movement is None else f" The pretrained weights moved by {percent(movement)} of their size."
     scored = _scored(facts)
     gap = [] if low is None else [f"The accuracy gap is {facts.gap or low:+.2f} ({low:+.2f} to {high:+.2f})."]
     match reading:
@@ -212,15 +212,15 @@ def _evidence(facts: Facts, reading: str) -> list[str]:
 
 
 def _scored(facts: Facts) -> str:
-    return f"Validation macro-F1 is {facts.f1:.2f}, with {facts.majority_f1:.2f} for the majority class."
+    return f"Validation macro-F1 is {facts.f1:.3f}, with {facts.majority_f1:.3f} for the majority class."
 
 
 def _below_the_start(facts: Facts) -> list[str]:
-    """A sentence where training has lowered the score, to the two places that are shown."""
+    """A sentence where training has lowered the score, to the three places that are shown."""
     before = facts.run.baseline.get("val_f1_macro")
-    if before is None or facts.f1 is None or round(facts.f1, 2) >= round(before, 2):
+    if before is None or facts.f1 is None or round(facts.f1, 3) >= round(before, 3):
         return []
-    return [f"The untrained model had a macro-F1 of {before:.2f}: the score fell in training."]
+    return [f"The untrained model had a macro-F1 of {before:.3f}: the score fell in training."]
 
 
 def _turned(facts: Facts) -> str:
@@ -234,7 +234,10 @@ def _rough(facts: Facts) -> str:
     """What tells of steps that were too long."""
     answered = facts.answered
     if answered["jumped"] is not False:
-        return f"For several steps the loss was near {facts.level:.2f}; it began at {facts.start:.2f}."
+        return (
+            f"Over {facts.window} steps on end the middle one of the losses was {facts.level:.2f}; the first was near"
+            f" {facts.start:.2f}."
+        )
     if answered["turned up"] is not False and answered["training rose"] is not False:
         return f"{_turned(facts)}; training loss went from {facts.lowest['train_loss']:.2f} to {facts.end:.2f}."
     if answered["rose again"]:
@@ -245,8 +248,8 @@ def _rough(facts: Facts) -> str:
 def _one_answer(facts: Facts) -> str:
     top = max(facts.answers, key=facts.answers.get)
     told = f"The model says {top} for {facts.answers[top]:.0%} of the validation sentences"
-    accuracy = "" if facts.accuracy is None else f"accuracy {facts.accuracy:.2f} may look tolerable, "
-    return f"{told}: {accuracy}macro-F1 {facts.f1:.2f} does not."
+    accuracy = "" if facts.accuracy is None else f"accuracy {facts.accuracy:.3f} may look tolerable, "
+    return f"{told}: {accuracy}macro-F1 {facts.f1:.3f} does not."
 
 
 def _oddity(facts: Facts) -> str:
@@ -349,9 +352,9 @@ def _because(facts: Facts, state: str) -> str:
     }[state]
 
 
-def _percent(share: float) -> str:
-    """A share in percent; a small one keeps a digit, so that hardly anything does not read as nothing."""
-    return f"{100 * share:.1g}%" if 1e-6 < share < 0.001 else f"{share:.1%}"
+def percent(share: float) -> str:
+    """A share in percent; below one it has two digits, so that hardly anything does not read as nothing."""
+    return f"{100 * share:.2g}%" if 1e-6 < share < 0.01 else f"{share:.1%}"
 
 
 def _slope(run: Run) -> tuple[float | None, float | None]:

@@ -10,7 +10,7 @@ two verdicts that advise differently, and a small change of the numbers moves a 
 Sources: the symptoms follow the learning-rate section of Goodfellow, Bengio and Courville, Deep Learning (2016),
 chapters 8 and 11, and Google's Deep Learning Tuning Playbook (2023), section on training curves. *Measured* in the
 table means that the value lies in a gap between recorded runs that people read differently: those in
-``assets/reference_runs/`` and in ``tests/recorded_curves.json``.
+``assets/reference_runs/`` and in ``tests/runs/recorded_curves.json``.
 """
 
 import dataclasses
@@ -147,12 +147,16 @@ class Facts:
 
     # Measures
 
+    @property
+    def window(self) -> int:
+        """Neighbouring steps that `level` looks at together."""
+        batch = max(self.run.dials.get("BATCH_SIZE") or 1, 1)
+        return min(max(LIMITS["enough steps"].yes // 2, round(LIMITS["window"].yes / batch)), len(self.losses))
+
     @cached_property
     def level(self) -> float:
         """The highest median of neighbouring step losses: where the loss stayed for a while, not where it once was."""
-        batch = max(self.run.dials.get("BATCH_SIZE") or 1, 1)
-        width = max(LIMITS["enough steps"].yes // 2, round(LIMITS["window"].yes / batch))
-        windows = np.lib.stride_tricks.sliding_window_view(self.losses, min(width, len(self.losses)))
+        windows = np.lib.stride_tricks.sliding_window_view(self.losses, self.window)
         return float(np.median(windows, axis=1).max())
 
     @cached_property

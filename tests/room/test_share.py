@@ -7,9 +7,9 @@ import zlib
 
 import numpy as np
 import pytest
+from helpers.rooms import RATES, room_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rooms import RATES, room_run
 
 from tuning import paths
 from tuning.dials import SgdDials
@@ -273,7 +273,8 @@ def test_a_bad_line_does_not_hurt_its_neighbours(make_run, line):
         ("Amira\n\n", '"Amira"'),
         ("<img src=x onerror=alert(1)> $x$ `y` *z* ", '"?img src?x onerror?alert(1)? ?x? ?y? ?z"'),
         ("a" * 300 + " ", f'"{"a" * 40}"'),
-        ("\u202e\x1b[31m ", '"???31m"'),
+        ("[11:31] Ivo: ", '"(11:31) Ivo:"'),
+        ("\u202e\x1b[31m ", '"??(31m"'),
     ],
 )
 def test_a_bad_line_is_known_by_its_senders_words_which_no_page_can_render(line, before, shown):

@@ -15,7 +15,7 @@ from typing import Any
 import nbformat
 import psutil
 import pytest
-from machines import copy_of_the_workshop
+from helpers.machines import copy_of_the_workshop
 from nbformat.v4 import new_code_cell, new_notebook
 
 from tuning.notebook.session import notebook_file
@@ -101,18 +101,21 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory, browser) -> Iterator[Callable[[dict[str, dict]], Lab]]:
-    opened = []
+    """Start JupyterLab on a copy with these dials by the notebooks' numbers, or give the one that has them already."""
+    opened: dict[str, Lab] = {}
 
     def start(dials: dict[str, dict[str, Any]]) -> Lab:
-        root = copy_of_the_workshop(tmp_path_factory.mktemp("jupyter") / "AI6-W6")
-        for number, changed in dials.items():
-            set_dials(root / "lab" / notebook_file(number).name, changed)
-        opened.append(Lab(root, browser).__enter__())
-        return opened[-1]
+        key = json.dumps(dials)
+        if key not in opened:
+            root = copy_of_the_workshop(tmp_path_factory.mktemp("jupyter") / "AI6-W6")
+            for number, changed in dials.items():
+                set_dials(root / "lab" / notebook_file(number).name, changed)
+            opened[key] = Lab(root, browser).__enter__()
+        return opened[key]
 
     yield start
-    for one in opened:
-        one.__exit__()
+    for started in opened.values():
+        started.__exit__()
 
 
 def set_dials(notebook: Path, changed: dict[str, Any]) -> None:
@@ -337,6 +340,7 @@ def test_documents_are_read_the_worksheet_is_written_and_pages_keep_what_they_st
     page.close()
 
 
+@pytest.mark.full
 def test_notebooks_02_and_03_run_from_their_first_cell_to_their_last(lab, tmp_path):
     one = lab({"02": SHORT})
     for number, code, told in (

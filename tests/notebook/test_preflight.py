@@ -10,7 +10,7 @@ import types
 from pathlib import Path
 
 import pytest
-from hub_server import serving
+from helpers.hub_server import serving
 
 from tuning import paths
 from tuning.data import download

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from machines import Session
+from helpers.machines import Session
 
 from tuning import paths
 from tuning.dials import Dials

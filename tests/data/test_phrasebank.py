@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hub_server import seconds_since, serving
+from helpers.hub_server import seconds_since, serving
 
 from tuning import paths
 from tuning.data import download, loading

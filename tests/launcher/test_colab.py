@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from machines import Session, copy_of_the_workshop
-from test_workshop import make_wheel
+from helpers.machines import Session, copy_of_the_workshop
+from helpers.wheels import make_wheel
 
 from maintain.repository import HOST, repository
 from tuning.notebook.session import notebook_file

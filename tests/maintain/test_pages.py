@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import program
+from helpers.programs import program
 from playwright.sync_api import expect
 
 from maintain import clinic_cases, curve_figures, pages
@@ -23,7 +23,7 @@ from tuning.errors import RunError
 from tuning.figures import curves
 from tuning.room import clinic, framing, share
 from tuning.runs import reference
-from tuning.runs.diagnosis import convergence
+from tuning.runs.diagnosis import convergence, percent
 from tuning.runs.record import Run
 from tuning.sgd.classifier import features
 from tuning.sgd.surface import SHARES, TwoWeights
@@ -698,6 +698,8 @@ def test_an_answer_tells_the_records_reasons_and_what_speaks_against_a_wrong_cau
         if when != "Activity 1" and page.is_visible("#open-round"):
             page.click("#open-round")
         assert not page.is_visible("#answer")
+        if when != "Activity 1":
+            assert percent(run.final["weight_movement"]) in page.inner_text("#case-facts")
         # Before Activity 2 nobody has said what an epoch or a schedule is.
         assert page.locator("#questions .plain-words").is_visible() == (when == "Activity 1")
         said = item % len(clinic_cases.OFFERED)

@@ -6,10 +6,10 @@ import subprocess
 import zlib
 
 import pytest
-from conftest import program
+from helpers.programs import program
+from helpers.rooms import room_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rooms import room_run
 
 from tuning.errors import ShareError
 from tuning.room import board as boards
@@ -201,7 +201,7 @@ def test_the_picture_shows_each_cause_and_each_bin(scores):
 def test_the_board_takes_the_answers_out_of_the_chat(scores):
     board = boards.collect("\n".join(clinic.line(score) for score in scores))
     assert board.scores == scores
-    assert "3 people have sent their answers" in str(board)
+    assert "sent their answers in the clinic: 3." in str(board)
 
 
 def test_the_words_of_cause_are_those_of_the_diagnosis():

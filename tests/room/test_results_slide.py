@@ -4,7 +4,7 @@ import dataclasses
 import sys
 
 import pytest
-from rooms import RATES, room_lines, room_run
+from helpers.rooms import RATES, room_lines, room_run
 
 from tuning import paths
 from tuning.errors import WorkshopError

@@ -8,9 +8,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from helpers.rooms import room_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rooms import room_run
 
 from tuning import paths
 from tuning.dials import Dials

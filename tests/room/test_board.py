@@ -5,8 +5,8 @@ import itertools
 
 import numpy as np
 import pytest
+from helpers.rooms import GROUPS, RATES, room_lines, room_run
 from matplotlib.text import Text
-from rooms import GROUPS, RATES, room_lines, room_run
 
 from tuning import paths
 from tuning.dials import SgdDials

@@ -1,10 +1,8 @@
 """The launcher, run for real: small projects of its own, real pip, real environments, tiny packages."""
 
 import ast
-import base64
 import contextlib
 import functools
-import hashlib
 import http.server
 import importlib.metadata
 import importlib.util
@@ -20,10 +18,11 @@ import subprocess
 import sys
 import threading
 import time
-import zipfile
 from pathlib import Path
 
 import pytest
+from helpers.machines import copy_of_the_workshop
+from helpers.wheels import make_wheel
 
 import workshop
 from workshop import BACKUP, MAIN, PARALLEL, Environment, WorkshopError
@@ -58,22 +57,6 @@ time.sleep(60)
 
 
 # Small projects
-
-
-def make_wheel(folder: Path, name: str, version: str, code: str) -> None:
-    """Write a real wheel with one module."""
-    info = f"{name}-{version}.dist-info"
-    files = {
-        f"{name}.py": code,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    hashed = {path: base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()) for path, text in files.items()}
-    rows = [f"{path},sha256={digest.decode().rstrip('=')},{len(files[path])}" for path, digest in hashed.items()]
-    files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""])
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
-        for path, text in files.items():
-            wheel.writestr(path, text)
 
 
 # A cloud's marks, and what the launcher sets for its children, these tests among them.
@@ -1406,8 +1389,6 @@ def test_real_installation_of_the_backup_environment(tmp_path):
 @pytest.mark.full
 @POSIX_ONLY
 def test_real_pack(tmp_path):
-    from machines import copy_of_the_workshop
-
     here = copy_of_the_workshop(tmp_path / "here")
     subprocess.run([sys.executable, here / "workshop.py", "pack", tmp_path / "pack"], check=True)
     shutil.copytree(tmp_path / "pack" / "repository", tmp_path / "there")
@@ -1423,8 +1404,6 @@ def test_real_pack(tmp_path):
 @pytest.mark.full
 @POSIX_ONLY
 def test_real_container_commands(tmp_path):
-    from machines import copy_of_the_workshop
-
     copy_of_the_workshop(tmp_path / "repository")
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "image"], check=True)
     python = tmp_path / "image" / "bin" / "python"

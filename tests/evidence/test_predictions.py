@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from filelock import FileLock
-from rooms import RATES, room_run
+from helpers.rooms import RATES, room_run
 
 from tuning.dials import Dials, SgdDials
 from tuning.errors import DialError, RunError
@@ -26,7 +26,7 @@ def test_a_prediction_stands_beside_the_result(make_run):
     found = predictions.prediction_and_result(run)
     assert found.loc["predicted"].tolist()[:2] == ["moving", "0.70"]
     assert found.loc["predicted", "because"] == "it is the usual rate"
-    assert found.loc["happened"].tolist()[:2] == ["moving", "0.76"]
+    assert found.loc["happened"].tolist()[:2] == ["moving", "0.760"]
 
 
 def test_a_prediction_without_a_score_leaves_its_cell_empty(make_run):

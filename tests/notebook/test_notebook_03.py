@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from rooms import room_lines
+from helpers.rooms import room_lines
 
 from tuning import paths
 from tuning.errors import DialError

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import step_rows
+from helpers.records import step_rows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tuning.data.labels import LABELS
 from tuning.dials import Dials
 from tuning.runs import reference, symptoms
-from tuning.runs.diagnosis import convergence, diagnose, room_word, tried
+from tuning.runs.diagnosis import convergence, diagnose, percent, room_word, tried
 from tuning.runs.record import Run
 from tuning.runs.symptoms import CALL_WORDS, LIMITS, OUTCOMES, THRESHOLDS, VERDICTS, WORKSHEET_DELTA
 
@@ -156,7 +156,7 @@ def test_a_diverged_run_is_told_where_it_stopped(diverged_run, make_run):
 def test_a_score_below_the_untrained_model_s_is_said(make_run, before, fell):
     run = make_run(**COLLAPSED)
     run.baseline["val_f1_macro"] = before
-    told = "The untrained model had a macro-F1 of 0.31: the score fell in training."
+    told = "The untrained model had a macro-F1 of 0.310: the score fell in training."
     assert (told in diagnose(run).reasons) == fell
 
 
@@ -164,7 +164,14 @@ def test_a_collapse_names_the_class_and_both_scores(make_run):
     _, reason = diagnose(make_run(**COLLAPSED)).reasons
     assert "says neutral for 100%" in reason
     assert "accuracy 0.52" in reason
-    assert "macro-F1 0.23" in reason
+    assert f"macro-F1 {MAJORITY_SCORES['val_f1_macro']:.3f}" in reason
+
+
+@pytest.mark.parametrize(
+    ("share", "words"), [(0.0000663, "0.0066%"), (0.0065, "0.65%"), (0.0138, "1.4%"), (0.366, "36.6%"), (0.0, "0.0%")]
+)
+def test_a_small_share_keeps_two_digits(share, words):
+    assert percent(share) == words
 
 
 def test_one_unlucky_batch_is_no_jump(make_run):

@@ -6,7 +6,7 @@ import zlib
 
 import nbformat
 import pytest
-from rooms import room_run
+from helpers.rooms import room_run
 
 from tuning import paths
 from tuning.errors import RunError, ShareError

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import program
+from helpers.programs import program
 from matplotlib.text import Text
 from PIL import Image, ImageChops
 
