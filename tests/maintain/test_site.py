@@ -147,7 +147,7 @@ def test_another_repository_is_named_by_one_command(tmp_path, monkeypatch):
     repository.move_to(old)
     for file in tmp_path.rglob("*"):
         if file.is_file():
-            original = Path(__file__).resolve().parents[1] / file.relative_to(tmp_path)
+            original = Path(__file__).resolve().parents[2] / file.relative_to(tmp_path)
             assert file.read_bytes() == original.read_bytes()
     for wrong in ("nobody", "a/b/c", "https://github.com/a/b"):
         with pytest.raises(RepositoryError, match="OWNER/NAME"):
