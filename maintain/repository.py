@@ -48,7 +48,7 @@ def move_to(name: str) -> list[Path]:
     if not NAME.fullmatch(name):
         raise RepositoryError(f"--repo {name}: not the name of a repository. Write OWNER/NAME, such as {repository()}.")
     old = repository()
-    folder = re.compile(rf"(?<![\w/-]){re.escape(old.split('/')[1])}(?![\w/.-])")
+    folder = re.compile(rf"(?<![\w/-]){re.escape(old.split('/')[1])}(?![\w.-])")
     changed = []
     for path in sorted(path for pattern in FILES for path in paths.ROOT.glob(pattern)):
         text = path.read_text(encoding="utf-8")
