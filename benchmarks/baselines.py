@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
 
 from benchmarks.roofline import measure_limit
+from tuning.command import one_line_errors
 from tuning.data.loading import Data, Splits, load, split, subset
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
@@ -387,6 +388,7 @@ CONTENDERS: dict[str, Callable[[Dials, int], dict[str, Any]]] = {
 }
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """Measure one contender; for `benchmarks.bench`, not for people."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.baselines", description=__doc__.splitlines()[0])

@@ -28,9 +28,10 @@ import numpy as np
 from tqdm import tqdm
 
 from tuning import paths
+from tuning.command import one_line_errors
 from tuning.data.loading import load, split
 from tuning.encoder import finding as encoders
-from tuning.errors import RunError, WorkshopError
+from tuning.errors import RunError
 from tuning.figures.curves import BLUE, GREEN, GREY, ORANGE, STYLE, Picture, new_figure
 from tuning.files import write_whole
 from tuning.training import machine
@@ -542,6 +543,7 @@ def write(rows: list[dict[str, Any]], folder: Path = FOLDER) -> None:
     write_whole(path, f"{before}{BEGIN}\n{report(rows)}\n{END}{after}")
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """Command line of ``workshop.py bench``."""
     parser = argparse.ArgumentParser(prog="workshop.py bench", description=__doc__.splitlines()[0])
@@ -567,15 +569,11 @@ def main(argv: list[str] | None = None) -> int:
         done = {_key(row) for row in results(file)}
         print(*sorted({f"{t.model}, {t.name}: {_done(every, done, t)}" for t in chosen}), sep="\n")
         return 0
-    try:
-        rows = run(chosen, file)
-        if file is None:
-            print(report(rows))
-        else:
-            write(kept(every, file))
-    except WorkshopError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+    rows = run(chosen, file)
+    if file is None:
+        print(report(rows))
+    else:
+        write(kept(every, file))
     return 0
 
 

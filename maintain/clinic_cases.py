@@ -211,19 +211,19 @@ def _against(run: Run) -> dict[str, dict[str, str]]:
         "too low": {
             "just right": f"A rate that fits takes the marks clearly down. Here {fell}.",
             "too high": f"A rate that is too high leaves a jump at the start, and weights far from home. Here {moved}.",
-            "overfitting": f"Overfitting needs training sentences learnt by heart. Here {fell}.",
+            "overfitting": f"Over-fitting needs training sentences learned by heart. Here {fell}.",
         },
         "just right": {
             "too low": f"A rate that is too low leaves the scores where they were. Here {scores}.",
             "too high": f"Single batches are noisy in every run. The marks fall without a jump at the start: {marks}.",
-            "overfitting": "Overfitting needs validation loss that turns up clearly. Here it began at"
+            "overfitting": "Over-fitting needs validation loss that turns up clearly. Here it began at"
             f" {_two(start['val_loss'])} and ended at {last}; its lowest mark is {lowest}.",
         },
         "too high": {
             "too low": ("" if learned else "Both may end near guessing. ")
             + f"A rate that is too low hardly moves the weights; here {moved}.",
             "just right": turned if learned else f"A rate that fits takes the scores up. Here {scores}.",
-            "overfitting": f"Overfitting takes training loss near zero. Here {marks}.",
+            "overfitting": f"Over-fitting takes training loss near zero. Here {marks}.",
         },
         "overfitting": {
             "too low": f"The steps were long enough: {marks}.",

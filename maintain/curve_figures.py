@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tuning import paths
-from tuning.errors import WorkshopError
+from tuning.command import one_line_errors
 from tuning.figures import curves
 from tuning.runs import reference
 from tuning.runs.record import Run
@@ -105,15 +105,12 @@ def write(folder: Path = ASSETS) -> list[Path]:
     return written
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """Command line of ``workshop.py figures``."""
     argparse.ArgumentParser(prog="workshop.py figures", description=__doc__.splitlines()[0]).parse_args(argv)
-    try:
-        for path in write():
-            print(paths.short(path))
-    except WorkshopError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+    for path in write():
+        print(paths.short(path))
     return 0
 
 

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 from maintain import deck_pictures, markdown_blocks, table_fit
 from maintain.markdown_blocks import Slot, clock
 from tuning import paths
-from tuning.errors import DocumentError, WorkshopError
+from tuning.command import one_line_errors
+from tuning.errors import DocumentError
 from tuning.files import write_whole
 from tuning.notebook.activities import Activity
 from tuning.room import results_slide, slide_design
@@ -620,23 +621,20 @@ def _foot(shown: Any, text: str) -> None:
             next(shape for shape in shown.placeholders if shape._element is foot).text_frame.text = text
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """Command line of ``workshop.py slides``."""
     parser = argparse.ArgumentParser(prog="workshop.py slides", description=__doc__.splitlines()[0])
     parser.add_argument("--no-pdf", action="store_true", help="make the PowerPoint only; the PDF stays as it is")
     options = parser.parse_args(argv)
-    try:
-        for path in build():
-            print(paths.short(path))
-        if options.no_pdf:
-            print(f"{paths.short(PRINTED)} was not printed again.")
-        elif printed_from(DECK, PRINTED):
-            print(f"{paths.short(PRINTED)} is up to date.")
-        else:
-            print(paths.short(print_deck()))
-    except WorkshopError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+    for path in build():
+        print(paths.short(path))
+    if options.no_pdf:
+        print(f"{paths.short(PRINTED)} was not printed again.")
+    elif printed_from(DECK, PRINTED):
+        print(f"{paths.short(PRINTED)} is up to date.")
+    else:
+        print(paths.short(print_deck()))
     return 0
 
 

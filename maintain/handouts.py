@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from tuning import paths
-from tuning.errors import DocumentError, WorkshopError
+from tuning.command import one_line_errors
+from tuning.errors import DocumentError
 from tuning.evidence import worksheet
 from tuning.files import free_name, sign, write_whole
 
@@ -136,15 +137,12 @@ def write(folder: Path | None = None) -> list[Path]:
     return written
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """Command line of ``workshop.py handouts``."""
     argparse.ArgumentParser(prog="workshop.py handouts", description=__doc__.splitlines()[0]).parse_args(argv)
-    try:
-        for path in write():
-            print(paths.short(path))
-    except WorkshopError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+    for path in write():
+        print(paths.short(path))
     print("Open a page in a browser and print it (A4).")
     return 0
 

@@ -13,11 +13,12 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from maintain import reference_runs
+from maintain import house_blocks, reference_runs
 from tuning import paths
+from tuning.command import one_line_errors
 from tuning.dials import PRESETS, Dials, SgdDials
 from tuning.encoder.finding import DISTILBERT, EMBEDDED_NAME, RATES
-from tuning.errors import DocumentError, WorkshopError, nearest
+from tuning.errors import DocumentError, nearest
 from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
 from tuning.files import write_whole
 from tuning.further import options as further
@@ -48,15 +49,9 @@ DAY: tuple[str | tuple[str, int], ...] = (
 DAY_BEGINS = 9 * 60
 # Where documents are: what learners make, and what tools keep, is nobody's document.
 PLACES = (
-    "*.md",
-    "activities/**/*.md",
-    "assets/**/*.md",
-    "coach/**/*.md",
-    "handouts/**/*.md",
-    "lab/*.md",
-    "lab/data/*.md",
-    "slides/**/*.md",
-)
+    "*.md", ".github/*.md", "activities/**/*.md", "assets/**/*.md", "coach/**/*.md", "handouts/**/*.md", "lab/*.md",
+    "lab/data/*.md", "maintain/*.md", "slides/**/*.md",
+)  # fmt: skip
 
 # What a reference run shares with a group's first run; an over-training run does not.
 _USUAL = ("TRAIN_SUBSET", "EPOCHS", "BATCH_SIZE", "SCHEDULER")
@@ -190,9 +185,12 @@ def _day_with_tasks(path: Path) -> str:
 
 
 def _activities(path: Path) -> str:
-    found = [activities.load(name) for name in activities.NAMES]
-    rows = [(_link(one, path), one.minutes, ", ".join(one.ksbs), one.questions[0]) for one in found]
-    return table(("activity", "minutes", "KSBs", "the question it answers"), rows)
+    """Every activity with the time at which it begins; breaks and talks are left out."""
+    slots = [(slot.start, slot.activity) for slot in day() if slot.activity]
+    rows = [
+        (clock(start), _link(own, path), own.minutes, ", ".join(own.ksbs), own.questions[0]) for start, own in slots
+    ]
+    return table(("from", "activity", "minutes", "KSBs", "the question it answers"), rows)
 
 
 def _own(path: Path) -> Activity:
@@ -221,14 +219,6 @@ def _keypoints(path: Path) -> str:
 
 def _ksbs(path: Path) -> str:
     return table(("code", "what it is about"), activities.KSBS.items())
-
-
-def _ksbs_short(path: Path) -> str:
-    """The codes for a slide: those that are about the same thing share a row."""
-    shared: dict[str, list[str]] = {}
-    for code, about in activities.KSBS.items():
-        shared.setdefault(about, []).append(code)
-    return table(("code", "what it is about"), [(", ".join(codes), about) for about, codes in shared.items()])
 
 
 def _emoji(path: Path) -> str:
@@ -507,7 +497,6 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "day-with-tasks": _day_with_tasks,
     "activities": _activities,
     "ksbs": _ksbs,
-    "ksbs-short": _ksbs_short,
     "emoji": _emoji,
     "options": _options,
     "presets": _presets,
@@ -526,23 +515,21 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "reveal": _reveal,
     "always-majority": _always_majority,
     "take-home": _take_home,
+    **house_blocks.BLOCKS,
 }
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """Command line of ``workshop.py documents``."""
     parser = argparse.ArgumentParser(prog="workshop.py documents", description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a block is out of date")
     options = parser.parse_args(argv)
-    try:
-        changed = stale()
-        for path, text in changed.items():
-            if not options.check:
-                write_whole(path, text)
-            print(f"{paths.short(path)}: {'out of date' if options.check else 'written'}")
-    except WorkshopError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+    changed = stale()
+    for path, text in changed.items():
+        if not options.check:
+            write_whole(path, text)
+        print(f"{paths.short(path)}: {'out of date' if options.check else 'written'}")
     if not changed:
         print("Every block is up to date.")
     return int(options.check and bool(changed))

@@ -16,10 +16,10 @@ from typing import Any
 
 from maintain import clinic_cases
 from tuning import paths
+from tuning.command import one_line_errors
 from tuning.cost.estimate import PRICE_PER_HOUR
 from tuning.data import loading as sentences
 from tuning.dials import SgdDials
-from tuning.errors import WorkshopError
 from tuning.files import write_whole
 from tuning.room import run_codec
 from tuning.sgd import classifier
@@ -120,15 +120,12 @@ def write(folder: Path = ASSETS) -> list[Path]:
     return [folder / name for name in PAGES]
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """Command line of ``workshop.py pages``."""
     argparse.ArgumentParser(prog="workshop.py pages", description=__doc__.splitlines()[0]).parse_args(argv)
-    try:
-        for path in write():
-            print(f"wrote {paths.short(path)}")
-    except WorkshopError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+    for path in write():
+        print(f"wrote {paths.short(path)}")
     return 0
 
 

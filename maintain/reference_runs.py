@@ -20,8 +20,9 @@ import numpy as np
 from tqdm import tqdm
 
 from tuning import paths
+from tuning.command import one_line_errors
 from tuning.dials import PRESETS, Dials, SgdDials
-from tuning.errors import EncoderError, WorkshopError
+from tuning.errors import EncoderError
 from tuning.files import write_whole
 from tuning.runs.diagnosis import diagnose
 from tuning.runs.record import Run, check
@@ -187,6 +188,7 @@ def _train(dials: Dials | SgdDials) -> Run:
     return fit(dials, quiet=True)
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """Command line of ``workshop.py reference``."""
     parser = argparse.ArgumentParser(prog="workshop.py reference", description=__doc__.splitlines()[0])
@@ -200,11 +202,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--judge", action="store_true", help="train nothing; judge the records by the rules of today")
     options = parser.parse_args(argv)
-    try:
-        judge() if options.judge else record(options.model, options.only)
-    except WorkshopError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+    judge() if options.judge else record(options.model, options.only)
     print(f"Reference runs are in {paths.short(FOLDER)}. Next: python3 workshop.py figures")
     return 0
 

@@ -6,7 +6,7 @@ A grid trains every combination, several at a time with joblib, in the main lab 
     python3 workshop.py sweep --lab backup --over LR_PRESET=0.1,1,10 --over GROUP=1,2,3,4 --jobs 2
 
 A search lets Optuna or Ray Tune choose rate and weight decay, through the Trainer's own ``hyperparameter_search``
-(``pip install -r requirements-sweep.txt``)::
+(``pip install -r requirements/sweep.txt``)::
 
     python3 workshop.py sweep --search 20 --set MODEL=embedded
 
@@ -28,10 +28,11 @@ from typing import Any
 import joblib
 from tqdm import tqdm
 
+from tuning.command import one_line_errors
 from tuning.data.loading import Data, Splits, load, split
 from tuning.dials import Dials, SgdDials, parse_settings
 from tuning.encoder import finding as encoders
-from tuning.errors import DialError, RunError, WorkshopError
+from tuning.errors import DialError, RunError
 from tuning.runs.record import BACKUP_NOTEBOOK, adopted_from, readable_runs
 from tuning.training import machine
 
@@ -145,7 +146,7 @@ def search(dials: Dials, trials: int, engine: str) -> dict[str, Any]:
         If the engine is not installed.
     """
     if importlib.util.find_spec(engine) is None:
-        raise RunError(f"{engine} is not installed. Run: pip install -r requirements-sweep.txt")
+        raise RunError(f"{engine} is not installed. Run: pip install -r requirements/sweep.txt")
     data = load(dials.DATA, dials.AGREEMENT)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = _search_trainer(dials, data, split(data), scratch)
@@ -230,6 +231,7 @@ def _search_trainer(dials: Dials, data: Data, splits: Splits, scratch: str) -> A
     )
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """Command line; see ``workshop.py sweep --help``."""
     parser = argparse.ArgumentParser(
@@ -242,25 +244,21 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--search", type=int, metavar="TRIALS", help="search for rate and weight decay instead")
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="who searches (default: %(default)s)")
     options = parser.parse_args(argv)
-    try:
-        for name, number in (("--jobs", options.jobs), ("--search", options.search)):
-            if number is not None and number < 1:
-                raise DialError(f"{name} {number} cannot be used. Allowed: a whole number from 1.")
-        fixed = parse_settings(options.set)
-        if options.search is not None:
-            best = search(Dials.from_settings(fixed), options.search, options.engine)
-            print("best:", ", ".join(f"{name} {value:.3g}" for name, value in best.items()))
-            return 0
-        over = {name: values.split(",") for name, values in parse_settings(options.over).items()}
-        wanted = grid(options.lab, fixed, over)
-        todo = missing(wanted)
-        if len(todo) < len(wanted):
-            print(f"{len(wanted) - len(todo)} of {len(wanted)} runs are in the log already.")
-        for _ in tqdm(run_grid(todo, options.jobs), total=len(todo), unit="run", disable=not todo):
-            pass
-    except WorkshopError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+    for name, number in (("--jobs", options.jobs), ("--search", options.search)):
+        if number is not None and number < 1:
+            raise DialError(f"{name} {number} cannot be used. Allowed: a whole number from 1.")
+    fixed = parse_settings(options.set)
+    if options.search is not None:
+        best = search(Dials.from_settings(fixed), options.search, options.engine)
+        print("best:", ", ".join(f"{name} {value:.3g}" for name, value in best.items()))
+        return 0
+    over = {name: values.split(",") for name, values in parse_settings(options.over).items()}
+    wanted = grid(options.lab, fixed, over)
+    todo = missing(wanted)
+    if len(todo) < len(wanted):
+        print(f"{len(wanted) - len(todo)} of {len(wanted)} runs are in the log already.")
+    for _ in tqdm(run_grid(todo, options.jobs), total=len(todo), unit="run", disable=not todo):
+        pass
     print(f"{len(todo)} runs were recorded. The board shows them: python3 workshop.py run --notebook 03")
     return 0
 

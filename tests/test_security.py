@@ -1,9 +1,10 @@
-"""Every sentence of SECURITY.md has a test behind it; this file says which."""
+"""Every sentence of .github/SECURITY.md has a test behind it; this file says which."""
 
 import ast
 import re
 
 import yaml
+from helpers.messages import launcher_files
 
 from tuning import paths
 
@@ -25,7 +26,7 @@ BEHIND = {
         "encoder/test_finding.py::test_a_model_that_wants_to_run_its_own_code_is_refused",
     ],
     "Network: the package index": [
-        "launcher/test_workshop.py::test_files_name_no_index_but_pytorchs",
+        "launcher/test_requirements.py::test_files_name_no_index_but_pytorchs",
         "faults/test_integrity.py::test_nothing_leaves_the_machine_while_a_notebook_runs",
         "faults/test_integrity.py::test_nothing_leaves_the_machine_while_the_script_trains",
     ],
@@ -51,10 +52,10 @@ BEHIND = {
         "notebook/test_session.py::test_every_pasted_text_of_the_notebooks_has_this_form",
     ],
     "Files that lie around": [
-        "launcher/test_workshop.py::test_files_beside_the_command_are_not_taken_for_libraries",
+        "launcher/test_door.py::test_files_beside_the_command_are_not_taken_for_libraries",
         "notebook/test_session.py::test_a_file_with_a_librarys_name_does_not_hide_it_and_is_named",
     ],
-    "Jupyter listens on": ["launcher/test_workshop.py::test_lab_opens_the_first_notebook_for_this_machine_only"],
+    "Jupyter listens on": ["launcher/test_commands.py::test_lab_opens_the_first_notebook_for_this_machine_only"],
     "Exported HTML has": [
         "faults/test_integrity.py::test_an_exported_worksheet_has_nothing_that_runs",
         "evidence/test_worksheet.py::test_the_worksheet_is_exported_without_anything_that_runs",
@@ -69,10 +70,10 @@ BEHIND = {
         "faults/test_integrity.py::test_nothing_leaves_the_machine_while_a_notebook_runs",
         "faults/test_integrity.py::test_records_name_no_user_and_no_home",
     ],
-    "Packages are pinned": ["launcher/test_workshop.py::test_constraints_fix_everything_that_is_pulled_in"],
+    "Packages are pinned": ["launcher/test_requirements.py::test_constraints_fix_everything_that_is_pulled_in"],
     "They are not hashed": ["test_security.py::test_packages_have_no_hashes_and_torch_an_index_of_its_own"],
     "setup --repair compares": [
-        "launcher/test_workshop.py::test_a_package_with_another_content_of_the_same_size_is_repaired"
+        "launcher/test_damage.py::test_a_package_with_another_content_of_the_same_size_is_repaired"
     ],
     "Actions of GitHub": ["test_security.py::test_actions_and_image_are_pinned_as_the_page_says"],
     "The Codespace's image": ["test_security.py::test_actions_and_image_are_pinned_as_the_page_says"],
@@ -83,7 +84,7 @@ BEHIND = {
 
 def sentences() -> list[str]:
     """The page's sentences, without their marks."""
-    text = (paths.ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    text = (paths.ROOT / ".github" / "SECURITY.md").read_text(encoding="utf-8")
     plain = [line.removeprefix("- ").replace("**", "").replace("`", "") for line in text.splitlines()[1:] if line]
     return [sentence for line in plain for sentence in re.split(r"(?<=[.?])\s+(?=[A-Zs])", line)]
 
@@ -101,15 +102,17 @@ def test_every_sentence_has_a_test():
 
 
 def test_no_code_asks_for_a_token():
-    for path in [paths.ROOT / "workshop.py", *(paths.LAB / "tuning").rglob("*.py")]:
+    for path in [*launcher_files(), *(paths.LAB / "tuning").rglob("*.py")]:
         code = path.read_text(encoding="utf-8")
         assert not re.search(r"HF_TOKEN|WANDB_API_KEY|getpass", code), path
 
 
 def test_packages_have_no_hashes_and_torch_an_index_of_its_own():
-    for name in ("requirements.txt", "requirements-backup.txt", "requirements-test.txt", "constraints.txt"):
+    for name in ("requirements.txt", "requirements/backup.txt", "requirements/test.txt", "constraints.txt"):
         assert "--hash" not in (paths.ROOT / name).read_text(encoding="utf-8")
-    assert '"https://download.pytorch.org/whl/cpu"' in (paths.ROOT / "workshop.py").read_text(encoding="utf-8")
+    assert '"https://download.pytorch.org/whl/cpu"' in (paths.ROOT / "launcher" / "installation.py").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_actions_and_image_are_pinned_as_the_page_says():

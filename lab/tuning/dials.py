@@ -181,7 +181,7 @@ def _group_dial() -> Any:
         None,
         _group,
         "None when you work alone, else your group's number, a whole number from 1 to 12",
-        "sets the random seed, so that two groups with one preset differ as luck differs",
+        "sets the random seed, so that two groups with one preset differ only by chance",
     )
 
 

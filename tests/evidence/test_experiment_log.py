@@ -406,7 +406,7 @@ def test_a_log_that_cannot_be_written_is_one_line_and_stays_as_it_was(make_run, 
     monkeypatch.setattr(experiment_log, "write_whole", refuse)
     with pytest.raises(RunError, match=text) as told:
         experiment_log.append(make_run(run_id="run-2"))
-    assert "journal.append(run.last_run('run-2'))" in str(told.value)
+    assert "append(last_run('run-2'))" in str(told.value)
     assert experiment_log.log_file().read_bytes() == before
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from helpers.messages import launcher_files
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
@@ -31,7 +32,7 @@ from tuning.room import share
 from tuning.runs.record import Run
 from tuning.training import fit
 
-SOURCES = [paths.ROOT / "workshop.py", *sorted((paths.LAB / "tuning").rglob("*.py"))]
+SOURCES = [*launcher_files(), *sorted((paths.LAB / "tuning").rglob("*.py"))]
 TOKENS = {
     "HF_TOKEN": "hf_" + "Z" * 34,
     "WANDB_API_KEY": "0123456789abcdef" * 2 + "deadbeef",
@@ -344,7 +345,7 @@ def test_records_name_no_user_and_no_home(make_run, keep_run):
 
 
 def test_the_security_page_is_short_and_names_what_is_tested():
-    lines = (paths.ROOT / "SECURITY.md").read_text(encoding="utf-8").strip().splitlines()
+    lines = (paths.ROOT / ".github" / "SECURITY.md").read_text(encoding="utf-8").strip().splitlines()
     assert len([line for line in lines if line.strip()]) <= 12
     assert {"safetensors", "SHA-256", "telemetry"} <= set(re.findall(r"[\w-]+", " ".join(lines)))
 

@@ -74,8 +74,9 @@ def test_run_1_can_be_named_by_its_dials(kept, no_training, capsys):
 
 
 def trained(monkeypatch) -> list:
-    """Dials that would be trained; each training ends at once as an interrupted one does."""
+    """Dials that would be trained; each training ends at once as an interrupted one does, and no speed is measured."""
     asked = []
+    monkeypatch.setattr("tuning.cost.estimate.probe", lambda dials, encoder: SPEED)
 
     def stop(dials, *rest, **more):
         asked.append(dials)
@@ -87,7 +88,6 @@ def trained(monkeypatch) -> list:
 
 def test_without_a_run_one_with_the_default_dials_is_trained(monkeypatch, kept, capsys):
     monkeypatch.setattr(encoders, "find", lambda model, find=encoders.find: find("embedded"))
-    monkeypatch.setattr("tuning.cost.estimate.probe", lambda dials, encoder: SPEED)
     kept("run-1", notebook="02")
     asked = trained(monkeypatch)
     with pytest.raises(RunError, match="enough"):

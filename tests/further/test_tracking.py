@@ -60,13 +60,13 @@ def test_a_tracker_that_is_missing_is_said_in_one_line(run, monkeypatch, tracker
     told = tracking.hand_over(tracker, run, run)
     assert len(told.splitlines()) == 1
     assert "is not installed" in told
-    assert "%pip install -r ../requirements-tracking.txt" in told
+    assert "%pip install -r ../requirements/tracking.txt" in told
     with pytest.raises(RunError, match="is not installed"):
         (tracking.to_tensorboard if tracker == "tensorboard" else tracking.to_wandb)(run)
 
 
 def test_the_requirements_pin_every_optional_package():
-    text = (paths.ROOT / "requirements-tracking.txt").read_text(encoding="utf-8")
+    text = (paths.ROOT / "requirements/tracking.txt").read_text(encoding="utf-8")
     names = re.findall(r"^([a-z]+)==\d", text, flags=re.MULTILINE)
     assert names == ["tensorboard", "wandb", "codecarbon"]
 
@@ -79,7 +79,7 @@ def test_without_trackers_the_log_stands_alone(run, monkeypatch):
 
 
 @pytest.mark.full
-@pytest.mark.skipif(not all(HERE.values()), reason="TensorBoard and W&B are optional: requirements-tracking.txt")
+@pytest.mark.skipif(not all(HERE.values()), reason="TensorBoard and W&B are optional: requirements/tracking.txt")
 def test_both_trackers_hold_what_the_log_holds_and_nothing_is_sent(run, monkeypatch, tmp_path):
     def refuse(self, address):
         assert self.family == getattr(socket, "AF_UNIX", None) or address[0] in ("127.0.0.1", "localhost"), address

@@ -1,7 +1,7 @@
 """What the code can say when something goes wrong, collected from its source.
 
-A message is the text of an error that a person reads (`WorkshopError`, `HubError` and their kin, in ``workshop.py`` and
-in ``lab/tuning/``), of a line ``error: ...`` that a command prints, or of a ``[WARN]`` or ``[FAIL]`` line of the
+A message is the text of an error that a person reads (`WorkshopError`, `HubError` and their kin, in the launcher and in
+``lab/tuning/``), of a line ``error: ...`` that a command prints, or of a ``[WARN]`` or ``[FAIL]`` line of the
 preflight. Its *fragment* is its longest part that never changes: what one would search for.
 """
 
@@ -63,6 +63,9 @@ class Sources:
         elif isinstance(text, ast.Name) and text.id.isupper():
             for value in self.constants.get(text.id, []):
                 yield from self.fragments(value, depth + 1)
+        elif isinstance(text, ast.Call) and isinstance(getattr(text.func, "value", None), ast.Constant):
+            # `"...{}...".format(...)`, where an old Python reads the file.
+            yield max(str(text.func.value.value).split("{}"), key=len)
         elif isinstance(text, ast.Call):
             name = text.func.attr if isinstance(text.func, ast.Attribute) else getattr(text.func, "id", "")
             for function in self.functions.get(name, []):
@@ -74,9 +77,14 @@ class Sources:
                             yield from self.fragments(value, depth + 1)
 
 
+def launcher_files() -> list[Path]:
+    """The launcher's source: the door and the package behind it."""
+    return [folders.ROOT / "workshop.py", *sorted((folders.ROOT / "launcher").glob("*.py"))]
+
+
 def messages() -> list[Message]:
     """Every message of the code, with the place where it is raised."""
-    sources = Sources([folders.ROOT / "workshop.py", *sorted((folders.LAB / "tuning").rglob("*.py"))])
+    sources = Sources([*launcher_files(), *sorted((folders.LAB / "tuning").rglob("*.py"))])
     found = []
     for path, tree in sources.trees.items():
         for node in ast.walk(tree):
@@ -97,6 +105,8 @@ def _text_of(node: ast.AST) -> ast.expr | None:
     if not isinstance(node, ast.Call) or not node.args:
         return None
     name = getattr(node.func, "id", "")
+    if name == "refuse":
+        return node.args[0]
     if name == "Check" and len(node.args) == 2:
         return None if getattr(node.args[0], "value", "") == "OK" else node.args[1]
     if name == "print" and str(getattr(node.args[0], "value", "")).startswith(ERROR):

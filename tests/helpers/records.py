@@ -29,7 +29,7 @@ def epoch_rows(pairs: Iterable[tuple[float, float]]) -> list[dict[str, Any]]:
 
 
 def scores(**changed: Any) -> dict[str, Any]:
-    """All scores of a part, as a model has them that learnt something."""
+    """All scores of a part, as a model has them that learned something."""
     usual = {
         "train_accuracy": 0.82,
         "train_loss": 0.45,

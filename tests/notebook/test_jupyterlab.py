@@ -42,7 +42,8 @@ class Lab:
     def __enter__(self) -> "Lab":
         # The interpreter of the tests has everything already: the copy need not install it again.
         code = (
-            "import sys, workshop; workshop.ensure = lambda kit: sys.executable; sys.exit(workshop.main(sys.argv[1:]))"
+            "import sys; from launcher import commands, jupyterlab; jupyterlab.ensure = lambda kit: sys.executable; "
+            "sys.exit(commands.main(sys.argv[1:]))"
         )
         options = ["lab", "--no-browser", "--port=0", "--allow-root"]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("WORKSHOP_")}
@@ -101,20 +102,18 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory, browser) -> Iterator[Callable[[dict[str, dict]], Lab]]:
-    """Start JupyterLab on a copy with these dials by the notebooks' numbers, or give the one that has them already."""
-    opened: dict[str, Lab] = {}
+    """Start JupyterLab on a copy with these dials by the notebooks' numbers; each has windows of its own."""
+    opened = []
 
     def start(dials: dict[str, dict[str, Any]]) -> Lab:
-        key = json.dumps(dials)
-        if key not in opened:
-            root = copy_of_the_workshop(tmp_path_factory.mktemp("jupyter") / "AI6-W6")
-            for number, changed in dials.items():
-                set_dials(root / "lab" / notebook_file(number).name, changed)
-            opened[key] = Lab(root, browser).__enter__()
-        return opened[key]
+        root = copy_of_the_workshop(tmp_path_factory.mktemp("jupyter") / "AI6-W6")
+        for number, changed in dials.items():
+            set_dials(root / "lab" / notebook_file(number).name, changed)
+        opened.append(Lab(root, browser).__enter__())
+        return opened[-1]
 
     yield start
-    for started in opened.values():
+    for started in opened:
         started.__exit__()
 
 

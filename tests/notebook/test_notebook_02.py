@@ -65,7 +65,7 @@ def test_a_dial_of_the_other_lab_is_refused(tmp_path):
 def test_it_runs_in_an_environment_of_its_own_without_torch(tmp_path):
     venv.create(tmp_path / "env", with_pip=True)
     python = str(tmp_path / "env" / ("Scripts" if os.name == "nt" else "bin") / "python")
-    install = [python, "-m", "pip", "install", "-q", "-r", "requirements-backup.txt", "-c", "constraints.txt"]
+    install = [python, "-m", "pip", "install", "-q", "-r", "requirements/backup.txt", "-c", "constraints.txt"]
     subprocess.run(install, cwd=paths.ROOT, check=True)
     lacks = "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is not None)"
     assert subprocess.run([python, "-c", lacks]).returncode == 0

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-import workshop
+from launcher.children import set_kernel_variables
 from tuning import paths
 from tuning.errors import WorkshopError
 from tuning.notebook import pasted_text, session, wrap
@@ -408,7 +408,7 @@ def test_a_cell_before_the_first_one_gets_a_line_and_long_prints_are_wrapped(tmp
         ),
         encoding="utf-8",
     )
-    workshop.set_kernel_variables(kernel)
+    set_kernel_variables(kernel)
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(paths.LAB))
     cells = [

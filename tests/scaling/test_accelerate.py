@@ -14,7 +14,7 @@ from tuning.training import fit, processes
 from tuning.training.speed.batching import LengthGroupedTrainer
 
 ROOT = Path(fit.__file__).parents[3]
-CONFIGS = sorted((ROOT / "configs" / "accelerate").glob("*.yaml"))
+CONFIGS = sorted((ROOT / "scaling" / "accelerate").glob("*.yaml"))
 DIALS = ("TRAIN_SUBSET=40", "EPOCHS=2", "MAX_LENGTH=24", "PRECISION=fp32", "LR_PRESET=1e-3")
 
 
@@ -56,7 +56,7 @@ def test_a_configuration_is_one_that_accelerate_knows(path):
 def test_the_configurations_of_the_document_are_there():
     told = (ROOT / "benchmarks" / "SCALING.md").read_text(encoding="utf-8")
     assert len(CONFIGS) == 4
-    assert all(f"configs/accelerate/{path.name}" in told for path in CONFIGS)
+    assert all(f"scaling/accelerate/{path.name}" in told for path in CONFIGS)
 
 
 def batches(trainer: LengthGroupedTrainer, share: int, of: int) -> list[list[list[int]]]:
@@ -118,7 +118,7 @@ def test_two_processes_lose_what_one_with_the_doubled_batch_loses(still_encoder,
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     one = start([], still_encoder, tmp_path / "one", "BATCH_SIZE=16")
-    launch = ["accelerate.commands.launch", "--config_file", str(ROOT / "configs/accelerate/two_processors.yaml"), "-m"]
+    launch = ["accelerate.commands.launch", "--config_file", str(ROOT / "scaling/accelerate/two_processors.yaml"), "-m"]
     two = start(launch, still_encoder, tmp_path / "two", "BATCH_SIZE=8")
     # The first step after an incomplete batch differs: accelerate fills that batch up from the beginning of the data.
     full = 40 // 16

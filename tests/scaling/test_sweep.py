@@ -61,7 +61,7 @@ def test_a_sweep_of_the_main_lab_is_recorded(tiny_distilbert):
 def test_an_engine_that_is_not_installed_is_named(capsys, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert sweep.main(["--search", "2"]) == 2
-    assert "requirements-sweep.txt" in capsys.readouterr().err
+    assert "requirements/sweep.txt" in capsys.readouterr().err
 
 
 @pytest.mark.slow

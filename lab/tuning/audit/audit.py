@@ -27,12 +27,12 @@ from tqdm import tqdm
 from tuning import paths
 from tuning.audit.damaged_signs import damaged
 from tuning.audit.near_copies import NEAR, near_pairs
+from tuning.command import one_line_errors
 from tuning.data.duplicates import duplicates
 from tuning.data.labels import LABELS
 from tuning.data.loading import PARTS, Data, label_counts, load
 from tuning.data.splits import part_of_each
 from tuning.data.words import SIGNS, token_pattern
-from tuning.errors import WorkshopError
 
 SAMPLE = 900
 # Enough for a mean length to a tenth of a token.
@@ -429,6 +429,7 @@ def write_card(found: Audit, card: Path = CARD) -> None:
     card.write_text(new, encoding="utf-8", newline="\n")
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """Command line of ``workshop.py audit``."""
     parser = argparse.ArgumentParser(prog="workshop.py audit", description=__doc__.splitlines()[0])
@@ -436,18 +437,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.add_argument("--card", action="store_true", help="write the table of the data card (bundled sentences)")
     options = parser.parse_args(argv)
-    try:
-        data = load(options.csv)
-        with tqdm(total=len(STEPS), leave=False, bar_format="{desc:16} {bar:30} {elapsed}") as bar:
+    data = load(options.csv)
+    with tqdm(total=len(STEPS), leave=False, bar_format="{desc:16} {bar:30} {elapsed}") as bar:
 
-            def show(step: str) -> None:
-                bar.set_description_str(step)
-                bar.update()
+        def show(step: str) -> None:
+            bar.set_description_str(step)
+            bar.update()
 
-            found = audit(data, show)
-    except WorkshopError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+        found = audit(data, show)
     print(json.dumps(found.as_dict(), indent=1, ensure_ascii=False) if options.json else found.text())
     if options.card:
         write_card(found)

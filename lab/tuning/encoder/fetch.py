@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from tuning import paths
+from tuning.command import one_line_errors
 from tuning.data import download, loading
 from tuning.encoder import finding
 
@@ -31,6 +32,7 @@ def bring(repository: download.Repository, folder_name: str) -> bool:
     return True
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """Command line of ``workshop.py fetch-model``; the exit code is 0 when everything asked for is there."""
     parser = argparse.ArgumentParser(prog="workshop.py fetch-model", description=__doc__)

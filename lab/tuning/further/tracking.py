@@ -6,7 +6,7 @@ single sentence, no path, no name of a machine or a user.
 * *TensorBoard* writes files under ``lab/runs/tracking/`` and shows them in a page on this machine, without an account.
 * *Weights & Biases* in offline mode writes a file in the same place. Only ``wandb sync``, typed by you, would send it.
 
-Both are optional; ``requirements-tracking.txt`` names the versions.
+Both are optional; ``requirements/tracking.txt`` names the versions.
 """
 
 import importlib.util
@@ -53,7 +53,7 @@ def how_to_get(tracker: str) -> str:
     """One line that says what is missing and how to get it."""
     return (
         f"{NAMES[tracker]} is not installed, so this step is left out. To get it, run in a cell of its own:"
-        " %pip install -r ../requirements-tracking.txt"
+        " %pip install -r ../requirements/tracking.txt"
     )
 
 

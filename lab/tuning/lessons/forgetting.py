@@ -1,4 +1,4 @@
-"""Did training wipe the encoder's brain? How its idea of everyday sentences changed.
+"""What did the encoder forget? How its idea of everyday sentences changed.
 
 The encoder gives every sentence a vector: the mean over its tokens. Sixty everyday pairs, from near-paraphrases to
 strangers, are ranked by the cosine of their two vectors, before and after training. Where the ranking stays, the

@@ -16,10 +16,10 @@ NAMES = (*(f"activity-{number}" for number in range(1, 8)), "going-further")
 # The codes of the apprenticeship standard that this workshop serves.
 KSBS = {
     "K18": "mathematical principles and compute cost",
-    "K28": "horizon scanning",
+    "K28": "finding and weighing credible news",
     "S9": "refining or re-engineering models",
     "S14": "statistical analysis",
-    "S31": "horizon scanning",
+    "S31": "judging one source for one's own work",
     "B1": "initiative and self-directed learning",
     "B3": "inclusive collaboration and communication",
     "B5": "data quality and working under uncertainty",

@@ -31,6 +31,7 @@ from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
 from tuning import paths
+from tuning.command import one_line_errors
 from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
 from tuning.errors import DialError, WorkshopError, nearest
 from tuning.evidence.predictions import CALL_WORDS, prediction_of
@@ -394,6 +395,7 @@ def _known(name: str) -> type:
     return getattr(errors, name, Exception)
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """Command line of ``workshop.py run``; returns the exit code."""
     parser = argparse.ArgumentParser(prog="workshop.py run", description="Execute a notebook without a screen.")
@@ -414,9 +416,6 @@ def main(argv: list[str] | None = None) -> int:
             report(run_notebook(options.notebook, settings, out, mine))
         if not mine:
             print("A check of the machine, which no log, worksheet or checkpoint counts. --mine makes a run yours.")
-    except WorkshopError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
     except OSError as problem:
         if problem.errno != errno.ENOSPC:
             raise

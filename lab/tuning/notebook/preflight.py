@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuning import paths
+from tuning.command import one_line_errors
 from tuning.data import download
 from tuning.dials import ROOM_CARD, Dials, parse_settings
 from tuning.errors import DataError, DialError, EncoderError, RunError
@@ -33,7 +34,7 @@ MINUTES = 10.0
 HUB_SECONDS = {"notebook": 1.0, "command": 4.0}
 PROGRAM_SECONDS = 3.0
 # A run depends on these; notebooks are there to be changed.
-PARTS = ("lab/tuning", "lab/data", "requirements.txt", "constraints.txt", "workshop.py")
+PARTS = ("lab/tuning", "lab/data", "requirements.txt", "constraints.txt", "workshop.py", "launcher")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -422,17 +423,14 @@ def report(dials: Dials | None = None, minutes: float = MINUTES, *, probe: bool 
     return int(any(check.status == "FAIL" for check in found))
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """Command line of ``workshop.py check``."""
     parser = argparse.ArgumentParser(prog="workshop.py check", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=MINUTES, help="time left for training (default: %(default)g)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a dial, such as EPOCHS=3")
     options = parser.parse_args(argv)
-    try:
-        return report(Dials.from_settings(parse_settings(options.set)), options.minutes, probe=True)
-    except DialError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+    return report(Dials.from_settings(parse_settings(options.set)), options.minutes, probe=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 Energy is measured by CodeCarbon, where that is installed and this machine has a meter; else it is an assumed power
 times the time. Money is an assumed price per hour times the time.
 
-CodeCarbon is optional; ``requirements-tracking.txt`` names the version. Without a meter in the processor or the
+CodeCarbon is optional; ``requirements/tracking.txt`` names the version. Without a meter in the processor or the
 graphics card it would guess from a table of processors; such a guess is not kept, for the assumption here is said
 openly.
 """

@@ -41,13 +41,14 @@ from transformers import (
 )
 
 from tuning import paths
+from tuning.command import one_line_errors
 from tuning.data.labels import LABELS
 from tuning.data.loading import Data, Splits, check_parts, label_counts, load, split, subset, training_part
 from tuning.data.splits import MOST_AFTER_EPOCH, scored, scored_sizes
 from tuning.dials import Dials, parse_settings
 from tuning.encoder import finding as encoders
 from tuning.encoder import freezing
-from tuning.errors import DialError, EncoderError, RunError, WorkshopError
+from tuning.errors import DialError, EncoderError, RunError
 from tuning.evidence import experiment_log, run_tables
 from tuning.evidence.predictions import note_start
 from tuning.runs import metrics
@@ -931,6 +932,7 @@ def fit(
     return run
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """The loop of notebook 01 as a script; see ``python -m tuning.training.fit --help``."""
     parser = argparse.ArgumentParser(prog="python -m tuning.training.fit", description=__doc__.splitlines()[0])
@@ -940,14 +942,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="DIR", help="copy run.json and predictions.csv to this folder")
     parser.add_argument("--save-model", type=Path, metavar="DIR", help="write the trained model to this folder")
     options = parser.parse_args(argv)
-    try:
-        chosen = parse_settings(options.set) | ({"DATA": options.data} if options.data else {})
-        for folder in filter(None, (options.out, options.save_model)):
-            make_room_in(folder)
-        run = fit(Dials.from_settings(chosen | ({"FRESH": True} if options.fresh else {})))
-    except WorkshopError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+    chosen = parse_settings(options.set) | ({"DATA": options.data} if options.data else {})
+    for folder in filter(None, (options.out, options.save_model)):
+        make_room_in(folder)
+    run = fit(Dials.from_settings(chosen | ({"FRESH": True} if options.fresh else {})))
     processes.leave()
     if not processes.is_first():
         return 0

@@ -1,0 +1,34 @@
+"""How a command ends: an error that a person can put right is one line, and the exit code 2."""
+
+import functools
+import sys
+from collections.abc import Callable
+
+from tuning.errors import WorkshopError
+
+EXIT_ERROR = 2
+
+
+def one_line_errors(main: Callable[..., int]) -> Callable[..., int]:
+    """Decorate the ``main`` of a command: a `WorkshopError` becomes one line on standard error.
+
+    Parameters
+    ----------
+    main : callable
+        Carries out the command and returns its exit code.
+
+    Returns
+    -------
+    callable
+        The same, which returns 2 after a `WorkshopError`.
+    """
+
+    @functools.wraps(main)
+    def ended(*arguments: object, **named: object) -> int:
+        try:
+            return main(*arguments, **named)
+        except WorkshopError as problem:
+            print(f"error: {problem}", file=sys.stderr)
+            return EXIT_ERROR
+
+    return ended
