@@ -17,14 +17,14 @@ from pathlib import Path
 
 from maintain.repository import HOST, RepositoryError, repository
 from tuning import paths
-from tuning.errors import WorkshopError
+from tuning.command import one_line_errors
 
 FOLDER = paths.ROOT / "site"
 PAGES = {
     "Start": ("README.md", "TROUBLESHOOTING.md"),
     "Activities": ("activities/*.md",),
     "Handouts": ("handouts/*.md",),
-    "About": ("lab/data/README.md", "SECURITY.md", "CHANGELOG.md", "CONTRIBUTING.md"),
+    "About": ("lab/data/README.md", ".github/SECURITY.md", "maintain/CHANGELOG.md"),
 }
 COACH_PAGES = {"For coaches": ("coach/*.md",)}
 # Pages of their own, which Sphinx must leave as they are.
@@ -204,17 +204,14 @@ def accessible(page: str) -> str:
     return page
 
 
+@one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """Command line of ``workshop.py site``."""
     parser = argparse.ArgumentParser(prog="workshop.py site", description=__doc__.splitlines()[0])
     parser.add_argument("--coach", action="store_true", help="with the pages for coaches, which hold the answers")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder of the pages (default: site)")
     options = parser.parse_args(argv)
-    try:
-        first = build(options.out, options.coach)
-    except WorkshopError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
+    first = build(options.out, options.coach)
     print(f"Open {paths.short(first)} in a browser.")
     return 0
 
