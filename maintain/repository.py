@@ -52,9 +52,8 @@ def move_to(name: str) -> list[Path]:
     changed = []
     for path in sorted(path for pattern in FILES for path in paths.ROOT.glob(pattern)):
         text = path.read_text(encoding="utf-8")
-        new = text.replace(old, name)
-        if path.suffix == ".ipynb":  # the folder that the clone makes
-            new = folder.sub(name.split("/")[1], new)
+        # The last is the folder that a clone makes.
+        new = folder.sub(name.split("/")[1], text.replace(old, name))
         if new != text:
             write_whole(path, new)
             changed.append(path)
