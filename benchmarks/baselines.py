@@ -319,7 +319,7 @@ def importing(dials: Dials, validation: int) -> dict[str, Any]:
 def board(dials: Dials, validation: int) -> dict[str, Any]:
     """The tables and pictures of a class board of a thousand runs: one real run under a thousand names."""
     from tuning.room import board as boards
-    from tuning.room import board_figures
+    from tuning.room import board_figures, budget_round
 
     record = fit.fit(dials, quiet=True)
     text = (record.folder / "run.json").read_text(encoding="utf-8")
@@ -330,7 +330,7 @@ def board(dials: Dials, validation: int) -> dict[str, Any]:
         (folder / "run.json").write_text(text.replace(record.run_id, folder.name), encoding="utf-8")
     began = time.perf_counter()
     room = boards.collect(str(sweep))
-    for table in (boards.results, boards.predictions, boards.luck, boards.budget, boards.not_comparable):
+    for table in (boards.results, boards.predictions, boards.luck, budget_round.budget, boards.not_comparable):
         table(room)
     for picture in (board_figures.overlay, board_figures.small_multiples, board_figures.scores_and_gaps):
         picture(room).png()

@@ -32,7 +32,7 @@ from tuning.command import one_line_errors
 from tuning.data.loading import load, split
 from tuning.encoder import finding as encoders
 from tuning.errors import RunError
-from tuning.figures.curves import BLUE, GREEN, GREY, ORANGE, STYLE, Picture, new_figure
+from tuning.figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, Picture, new_figure
 from tuning.files import write_whole
 from tuning.training import machine
 

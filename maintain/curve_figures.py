@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from tuning import paths
 from tuning.command import one_line_errors
-from tuning.figures import curves
+from tuning.figures import curves, epoch_curves, style
 from tuning.runs import reference
 from tuning.runs.record import Run
 
@@ -35,11 +35,11 @@ LIVE_SHARE = 0.7
 
 
 def _drawn(run: Run, letter: str) -> tuple[Figure, Axes]:
-    figure, axes = curves.panel()
+    figure, axes = style.new_figure()
     curves.draw_loss(axes, run)
     axes.set_title(f"Curve {letter.upper()}")
     axes.set_xlabel("step (one batch each)")
-    curves.legend_below(figure, axes)
+    style.legend_below(figure, axes)
     return figure, axes
 
 
@@ -47,25 +47,25 @@ def _words(run: Run, letter: str) -> str:
     return f"Curve {letter.upper()}. {curves.describe(run)}"
 
 
-def neutral(run: Run, letter: str) -> curves.Picture:
+def neutral(run: Run, letter: str) -> style.Picture:
     """The curve without a hint: losses by step, and both marks after each epoch."""
-    with mpl.rc_context(curves.STYLE):
+    with mpl.rc_context(style.STYLE):
         figure, _ = _drawn(run, letter)
-    return curves.Picture(figure, _words(run, letter))
+    return style.Picture(figure, _words(run, letter))
 
 
-def explained(run: Run, letter: str) -> curves.Picture:
+def explained(run: Run, letter: str) -> style.Picture:
     """The same curve with its verdict, its rate and the reasons, for the coach."""
     reasons = " ".join(run.diagnosis["reasons"])
     verdict = f"{run.diagnosis['verdict']} (learning rate {run.learning_rate:g})"
-    with mpl.rc_context(curves.STYLE):
+    with mpl.rc_context(style.STYLE):
         figure, axes = _drawn(run, letter)
         axes.set_title(f"Curve {letter.upper()}: {verdict}", pad=44)
         axes.text(0, 1.015, _wrapped(reasons), transform=axes.transAxes, fontsize=10)
-    return curves.Picture(figure, f"{_words(run, letter)} {verdict}. {reasons}")
+    return style.Picture(figure, f"{_words(run, letter)} {verdict}. {reasons}")
 
 
-def live(run: Run) -> curves.Picture:
+def live(run: Run) -> style.Picture:
     """The figure that grows in notebook 01, part of the way through a run."""
     steps = run.steps[-1]["step"]
     done = [step for step in run.steps if step["step"] <= LIVE_SHARE * steps]
@@ -91,7 +91,7 @@ def write(folder: Path = ASSETS) -> list[Path]:
     live(reference.load(LIVE)).save(written[0])
     for stem, name in OVER_EPOCHS.items():
         written.append(folder / f"{stem}.png")
-        curves.over_epochs(reference.load(name)).save(written[-1])
+        epoch_curves.over_epochs(reference.load(name)).save(written[-1])
     for letter, name in CURVES.items():
         run = reference.load(name)
         for picture, stem in (

@@ -11,11 +11,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from maintain import curve_figures, markdown_blocks
+from maintain import curve_figures, run_blocks
 from tuning.data import loading
 from tuning.dials import PRESETS, SgdDials
-from tuning.figures import curves
-from tuning.figures.curves import BLUE, GREEN, GREY, ORANGE, RED, Picture
+from tuning.figures import curves, smoothing, style
+from tuning.figures.style import BLUE, GREEN, GREY, ORANGE, RED, Picture
 from tuning.room.slide_design import SMALLEST
 from tuning.runs import reference
 from tuning.sgd import classifier
@@ -24,7 +24,7 @@ from tuning.sgd.surface import TwoWeights
 INK = "#16232E"
 # As large as their place on a slide, so that the sizes of their letters are those of the slide.
 SIZE = (7.83, 4.95)
-STYLE = curves.STYLE | {
+STYLE = style.STYLE | {
     "axes.titlesize": 19,
     "axes.titleweight": "bold",
     "axes.labelsize": SMALLEST,
@@ -72,7 +72,7 @@ def _four(title: Callable[[str], str], told: str) -> Picture:
             handles[0].set(alpha=0.5, linewidth=1.2)
             handles[-1].set(color=INK, linewidth=2)
             words.append(f"Curve {letter.upper()}: {curves.describe(run)}")
-        average = f"average of {curves.window_words(runs.values())}"
+        average = f"average of {smoothing.window_words(runs.values())}"
         labels = ["each step", average, "training", "validation", "guessing"]
         figure.supylabel("loss", fontsize=SMALLEST)
         figure.legend(
@@ -120,7 +120,7 @@ def downhill() -> Picture:
 
 def luck() -> Picture:
     """Macro-F1 of the recorded runs: one mark per seed, one row per preset, the majority class as a line."""
-    lab, presets = next((lab, presets) for lab, presets in markdown_blocks.room().items() if presets)
+    lab, presets = next((lab, presets) for lab, presets in run_blocks.room().items() if presets)
     majority = next(iter(presets.values()))[0].majority["f1_macro"]
     looks = dict(zip(PRESETS, ((GREEN, "s"), (BLUE, "o"), (RED, "^")), strict=True))
     with mpl.rc_context(STYLE):
@@ -141,7 +141,7 @@ def luck() -> Picture:
         axes.set_xlabel("macro-F1 on validation, one mark per seed")
         axes.grid(axis="y", visible=False)
     told = "; ".join(
-        f"{preset} {markdown_blocks.spread((run.final['val_f1_macro'] for run in runs), '.2f')}, {len(runs)} seeds"
+        f"{preset} {run_blocks.spread((run.final['val_f1_macro'] for run in runs), '.2f')}, {len(runs)} seeds"
         for preset, runs in reversed(shown.items())
     )
     return Picture(figure, f"Macro-F1 of recorded runs ({lab}): {told}. Always the majority class: {majority:.2f}.")

@@ -33,7 +33,7 @@ from tuning.data.loading import Data, Splits, load, split
 from tuning.dials import Dials, SgdDials, parse_settings
 from tuning.encoder import finding as encoders
 from tuning.errors import DialError, RunError
-from tuning.runs.record import BACKUP_NOTEBOOK, adopted_from, readable_runs
+from tuning.runs.store import adopted_from, readable_runs
 from tuning.training import machine
 
 LABS = {"main": Dials, "backup": SgdDials}
@@ -76,7 +76,7 @@ def missing(wanted: Sequence[Dials | SgdDials]) -> list[Dials | SgdDials]:
     """Those of these runs that the log does not have from this machine, with these sentences, encoder and versions."""
     here = machine.versions()
     there = {
-        _key(run.dials, run.data["sha256"], run.encoder["revision"], run.notebook == BACKUP_NOTEBOOK)
+        _key(run.dials, run.data["sha256"], run.encoder["revision"], run.is_backup)
         for run in readable_runs()[0]
         if run.outcome != "interrupted" and run.versions == here and adopted_from(run) is None and not run.departures
     }

@@ -14,7 +14,8 @@ from helpers.records import MAJORITY, UNTRAINED, epoch_rows, scores, step_rows
 
 from tuning.data.labels import LABELS
 from tuning.dials import Dials
-from tuning.runs.record import Run, check, finished_order, finite, order_file, save_predictions
+from tuning.runs.record import Run, check, finite
+from tuning.runs.store import finished_order, order_file, save_predictions
 
 
 def pytest_configure() -> None:

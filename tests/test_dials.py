@@ -6,7 +6,7 @@ import pytest
 
 from tuning.dials import PRESETS, Dials, FrozenDials, FurtherDials, parse_settings
 from tuning.errors import DialError, WorkshopError, nearest
-from tuning.notebook import preflight
+from tuning.notebook import machine_checks, preflight
 
 NAN, INF = math.nan, math.inf
 RATE = "TOO_LOW, JUST_RIGHT, TOO_HIGH or a number above 0 and up to 10"
@@ -247,7 +247,7 @@ def test_preflight_says_what_the_room_card_says_and_who_forgot_it(tmp_path, monk
     monkeypatch.setenv("WORKSHOP_MODELS", str(tmp_path))
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
-    assert preflight.room(Dials()) == preflight.Check("OK", "no room card: you work alone")
+    assert preflight.room(Dials()) == machine_checks.Check("OK", "no room card: you work alone")
     assert preflight.room(Dials(GROUP=3)).status == "WARN"
     kept = preflight.room(Dials(ROOM="embedded bundled fp32", GROUP=3))
     assert str(kept) == "[OK]   room card: MODEL = embedded, DATA = bundled, PRECISION = fp32"

@@ -19,13 +19,13 @@ from markdown_it import MarkdownIt
 
 from launcher import commands as launcher_commands
 from launcher.pip import PIP_CAUSES
-from maintain import markdown_blocks
+from maintain import day_blocks, markdown_blocks
 from tuning import paths
 from tuning.dials import PRESETS, Dials, FurtherDials, SgdDials
 from tuning.encoder.finding import RATES
 from tuning.evidence.archive import TAKE_HOME
-from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
-from tuning.notebook import activities, headless
+from tuning.evidence.log_rows import WORKSHEET_COLUMNS
+from tuning.notebook import activities, notebook_settings
 from tuning.sgd.classifier import RATES as SGD_RATES
 
 ROOT = paths.ROOT
@@ -277,12 +277,12 @@ def test_what_to_take_home_is_one_sentence(name):
 
 
 def test_clock_times_in_the_playbook_and_the_readme_are_those_of_the_day():
-    known = {markdown_blocks.clock(markdown_blocks.day()[-1].end)}
-    for slot in markdown_blocks.day():
-        known |= {markdown_blocks.clock(slot.start), markdown_blocks.clock(slot.end)}
+    known = {day_blocks.clock(day_blocks.day()[-1].end)}
+    for slot in day_blocks.day():
+        known |= {day_blocks.clock(slot.start), day_blocks.clock(slot.end)}
         now = slot.start
         for task in slot.activity.tasks if slot.activity else ():
-            known.add(markdown_blocks.clock(now))
+            known.add(day_blocks.clock(now))
             now += task.minutes
     for name in ("coach/COACH_PLAYBOOK.md", "README.md", "handouts/Fine_Tuning_in_Plain_English.md"):
         times = set(re.findall(r"\b(?:09|1[0-6]):\d\d\b", plain(name)))
@@ -291,7 +291,7 @@ def test_clock_times_in_the_playbook_and_the_readme_are_those_of_the_day():
 
 def test_minutes_in_the_playbook_are_those_of_the_day():
     spelt = {5: "five", 10: "ten", 15: "fifteen", 20: "twenty", 30: "thirty", 60: "sixty"}
-    minutes = {markdown_blocks.clock(slot.start): slot.minutes for slot in markdown_blocks.day()}
+    minutes = {day_blocks.clock(slot.start): slot.minutes for slot in day_blocks.day()}
     named = re.findall(r"\*\*(\d\d:\d\d), (?:[^,*]+, )?([a-z]+) minutes", text("coach/COACH_PLAYBOOK.md"))
     assert len(named) == 4
     for start, word in named:
@@ -406,7 +406,7 @@ def test_commands_in_the_documents_are_understood():
         settings = [arguments[at + 1] for at, word in enumerate(arguments) if word == "--set"]
         if getattr(options, "notebook", "01") == "01":
             given = dict(setting.split("=", 1) for setting in settings)
-            Dials.from_settings({name: given[name] for name in given if name not in headless.PREDICTIONS})
+            Dials.from_settings({name: given[name] for name in given if name not in notebook_settings.PREDICTIONS})
 
 
 # Programs of the workshop's environment: a shell finds them only after it was activated.

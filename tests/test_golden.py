@@ -18,9 +18,10 @@ import pytest
 
 from tuning import paths
 from tuning.evidence import experiment_log, predictions, run_tables, worksheet
-from tuning.room import board, share
+from tuning.room import board, budget_round, share
 from tuning.runs import diagnosis, reference
-from tuning.runs.record import Run, note_finished, save_predictions
+from tuning.runs.record import Run
+from tuning.runs.store import note_finished, save_predictions
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = (
@@ -113,7 +114,7 @@ def board_tables(runs: list[Run]) -> str:
     chat.append(chat[0] + "x")
     made = board.collect("\n".join(chat))
     views = (board.results, board.summary, board.not_comparable, board.refused, board.predictions, board.luck)
-    return "\n".join([str(made), *(text(view(made)) for view in (*views, board.budget))])
+    return "\n".join([str(made), *(text(view(made)) for view in (*views, budget_round.budget))])
 
 
 def whole(runs: list[Run]) -> list[Run]:

@@ -224,12 +224,12 @@ export function nextEpochSeconds(record, step) {
   return seconds.length ? seconds.reduce((sum, one) => sum + one, 0) / seconds.length : null;
 }
 
-/** Length of the moving average of a run, in steps, as `tuning.figures.curves.window` says. */
+/** Length of the moving average of a run, in steps, as `tuning.figures.smoothing.window` says. */
 export function averageWindow(steps) {
   return Math.min(20, Math.max(5, Math.floor(((steps.at(-1)?.[0] ?? 0) + 5) / 10)));
 }
 
-/** The moving average of step losses, as `tuning.figures.curves.moving_average` computes it; null where nothing is known. */
+/** The moving average of step losses, as `tuning.figures.smoothing.moving_average` computes it; null where nothing is known. */
 export function movingAverage(steps) {
   const width = averageWindow(steps);
   let [begin, total, known] = [0, 0, 0];

@@ -235,16 +235,16 @@ def test_a_run_without_its_time_has_no_footprint(make_run):
 
 
 def test_the_log_has_the_same_figures_with_their_assumptions(make_run):
-    from tuning.evidence import experiment_log
+    from tuning.evidence import log_rows
 
     run = make_run()
-    row = experiment_log.log_values(run)
+    row = log_rows.log_values(run)
     took = footprint(run)
     assert (row["Energy (Wh)"], row["Cost"]) == (f"{took.watt_hours:.3f}", f"{took.money:.5f}")
     assert row["Energy from"] == f"{energy.WATTS:g} W assumed"
     assert row["Cost from"] == f"{energy.PRICE_PER_HOUR:g} an hour assumed"
     run.timing["energy_wh"] = 0.5
-    assert experiment_log.log_values(run)["Energy from"] == "a meter"
+    assert log_rows.log_values(run)["Energy from"] == "a meter"
 
 
 def test_a_machine_without_a_meter_measures_nothing(monkeypatch):

@@ -9,7 +9,7 @@ from tuning.dials import TRAINED_PARTS, FrozenDials
 from tuning.encoder import finding as encoders
 from tuning.encoder import freezing
 from tuning.errors import EncoderError, RunError
-from tuning.runs.record import last_run
+from tuning.runs.store import last_run
 from tuning.training import fit
 
 

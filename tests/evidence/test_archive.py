@@ -19,7 +19,7 @@ from tuning.evidence import archive as keepsake
 from tuning.evidence import archive_merging, experiment_log, predictions, worksheet
 from tuning.evidence.worksheet import read_template
 from tuning.notebook.session import notebook_file
-from tuning.runs.record import finished_runs, last_run
+from tuning.runs.store import finished_runs, last_run
 
 WORKSHEET = "| my words | and rows |\n\nÜber alles geschrieben.\n"
 

@@ -13,7 +13,7 @@ import pytest
 from tuning import paths
 from tuning.errors import RunError
 from tuning.evidence import experiment_log, run_tables, worksheet
-from tuning.evidence.experiment_log import LOG_COLUMNS, WORKSHEET_COLUMNS
+from tuning.evidence.log_rows import LOG_COLUMNS, WORKSHEET_COLUMNS
 from tuning.runs.diagnosis import diagnose
 from tuning.runs.record import Run
 

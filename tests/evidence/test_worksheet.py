@@ -16,7 +16,7 @@ from tuning import paths
 from tuning.dials import Dials
 from tuning.errors import WorksheetError
 from tuning.evidence import predictions, run_tables, task6, worksheet, worksheet_export
-from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
+from tuning.evidence.log_rows import WORKSHEET_COLUMNS
 from tuning.evidence.markdown_tables import find_table
 from tuning.evidence.worksheet import CONVERGENCE_COLUMNS, PREDICTION_COLUMNS, TEMPLATE, filled, filled_file
 from tuning.evidence.worksheet_blocks import FIELDS, find_blocks, is_number

@@ -17,7 +17,8 @@ from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
 from tuning.errors import WorksheetError, WorkshopError
 from tuning.evidence import experiment_log, worksheet
-from tuning.runs.record import Run, readable_runs
+from tuning.runs.record import Run
+from tuning.runs.store import readable_runs
 from tuning.sgd import classifier
 from tuning.training import fit, resume
 

@@ -22,7 +22,7 @@ from tuning.data.labels import LABELS, NOTHING
 from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
 from tuning.errors import DataError, DialError, RunError, ShareError, WorksheetError, WorkshopError
 from tuning.evidence import experiment_log, markdown_tables, run_tables, worksheet
-from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
+from tuning.evidence.log_rows import WORKSHEET_COLUMNS
 from tuning.evidence.markdown_tables import bare
 from tuning.room import board, share
 from tuning.runs.record import Run, check, finite

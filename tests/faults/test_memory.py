@@ -13,7 +13,7 @@ from helpers.machines import Session
 from tuning import paths
 from tuning.dials import Dials
 from tuning.errors import RunError, WorkshopError
-from tuning.notebook import headless, preflight
+from tuning.notebook import headless, machine_checks
 from tuning.notebook.session import notebook_file
 from tuning.training import fit, machine
 
@@ -63,7 +63,7 @@ def python(program: str, join=None, **environment: str) -> subprocess.CompletedP
     return subprocess.run(command, env=everything, preexec_fn=join, capture_output=True, text=True)
 
 
-LOOK = "from tuning.notebook import preflight; print(*preflight.checks(), sep='\\n')"
+LOOK = "from tuning.notebook import machine_checks; print(*machine_checks.checks(), sep='\\n')"
 
 
 def test_the_preflight_warns_in_a_container_of_two_gigabytes(container):
@@ -250,4 +250,4 @@ def test_memory_does_not_grow_over_twenty_runs_of_a_notebooks_cells(monkeypatch,
 
 def test_the_preflight_and_the_document_want_the_same_memory():
     text = (paths.ROOT / "TROUBLESHOOTING.md").read_text(encoding="utf-8")
-    assert f"less than {preflight.LEAST_MEMORY_GB:g} GB free" in text
+    assert f"less than {machine_checks.LEAST_MEMORY_GB:g} GB free" in text

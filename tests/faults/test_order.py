@@ -27,7 +27,7 @@ from tuning import paths
 from tuning.data import loading as sentences
 from tuning.dials import SgdDials
 from tuning.errors import WorkshopError
-from tuning.further import options
+from tuning.further import variations
 from tuning.notebook import session
 from tuning.notebook.session import notebook_file, sections_of_names
 from tuning.runs.record import BACKUP_NOTEBOOK, Run
@@ -190,12 +190,12 @@ class Truth:
         self.known: dict[str, str] = {}
 
     def of(self, run: Run) -> str:
-        backup = run.notebook == BACKUP_NOTEBOOK
+        backup = run.is_backup
         key = json.dumps([backup, run.dials])
         if key not in self.known:
             elsewhere = pytest.MonkeyPatch()
             elsewhere.setenv("WORKSHOP_RUNS", str(self.folder))
-            dials = SgdDials(**run.dials) if backup else options.dials_from(run.dials)
+            dials = SgdDials(**run.dials) if backup else variations.dials_from(run.dials)
             if backup:
                 data = sentences.load(dials.DATA)
                 splits = sentences.split(data)
@@ -230,7 +230,7 @@ def top_to_bottom(desk: Desk) -> dict[str, Told]:
 
 def test_the_first_import_makes_errors_readable(tmp_path):
     """A learner who begins in the middle: nothing but this cell was run."""
-    cell = "from tuning.runs.record import last_run\n\nlast_run()"
+    cell = "from tuning.runs.store import last_run\n\nlast_run()"
     program = f"from IPython.core.interactiveshell import InteractiveShell as S; S.instance().run_cell({cell!r})"
     environment = os.environ | {"PYTHONPATH": str(paths.LAB), "IPYTHONDIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)

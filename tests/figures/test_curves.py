@@ -8,7 +8,7 @@ import pytest
 
 from tuning.data.labels import LABELS
 from tuning.errors import RunError
-from tuning.figures import curves
+from tuning.figures import curves, epoch_curves, scores, smoothing
 
 PNG = b"\x89PNG\r\n\x1a\n"
 NOTHING = math.nan
@@ -63,7 +63,7 @@ def run(request, make_run):
     return RUNS[request.param](make_run)
 
 
-@pytest.mark.parametrize("draw", [curves.loss_curve, curves.before_after])
+@pytest.mark.parametrize("draw", [curves.loss_curve, scores.before_after])
 def test_every_run_has_a_picture_and_words(run, draw):
     picture = draw(run)
     assert picture.png(dpi=40).startswith(PNG)
@@ -73,7 +73,7 @@ def test_every_run_has_a_picture_and_words(run, draw):
     assert "nan" not in picture.words.split()
 
 
-@pytest.mark.parametrize("draw", [curves.loss_curve, curves.before_after, curves.confusion_matrix])
+@pytest.mark.parametrize("draw", [curves.loss_curve, scores.before_after, scores.confusion_matrix])
 def test_the_same_run_gives_the_same_bytes(make_run, keep_run, draw):
     run = keep_run(make_run())
     picture = draw(run)
@@ -107,7 +107,7 @@ def test_drawing_opens_no_figure_that_a_notebook_would_show_again(make_run):
     from matplotlib import pyplot
 
     curves.loss_curve(make_run())
-    curves.before_after(make_run())
+    scores.before_after(make_run())
     assert pyplot.get_fignums() == []
 
 
@@ -146,7 +146,7 @@ def test_each_epoch_is_marked_at_its_last_step(make_run):
 
 
 def test_the_bars_are_told_in_words(make_run):
-    assert curves.before_after(make_run()).words == (
+    assert scores.before_after(make_run()).words == (
         "Bars of the validation scores. always the majority class: accuracy 0.52, macro-F1 0.23; before training:"
         " accuracy 0.30, macro-F1 0.20; after training: accuracy 0.78, macro-F1 0.76."
     )
@@ -154,20 +154,20 @@ def test_the_bars_are_told_in_words(make_run):
 
 def test_the_confusion_matrix_counts_the_predictions(make_run, keep_run):
     logits = np.eye(len(LABELS))[[0, 1, 2, 1, 1, 1]]
-    words = curves.confusion_matrix(keep_run(make_run(), logits=logits)).words
+    words = scores.confusion_matrix(keep_run(make_run(), logits=logits)).words
     assert "truly negative: 1 called negative, 1 called neutral, 0 called positive" in words
     assert "truly positive: 0 called negative, 1 called neutral, 1 called positive" in words
 
 
 def test_the_confusion_matrix_of_a_diverged_run_is_drawn(diverged_run, keep_run):
-    picture = curves.confusion_matrix(keep_run(diverged_run, logits=np.full((6, 3), math.nan)))
+    picture = scores.confusion_matrix(keep_run(diverged_run, logits=np.full((6, 3), math.nan)))
     assert picture.png(dpi=40).startswith(PNG)
     assert "truly positive: 2 called negative" in picture.words
 
 
 def test_the_confusion_matrix_needs_the_predictions(make_run):
     with pytest.raises(RunError, match=r"predictions\.csv is missing or damaged"):
-        curves.confusion_matrix(make_run())
+        scores.confusion_matrix(make_run())
 
 
 # The moving average
@@ -186,8 +186,8 @@ def slow_average(steps: list[int], losses: list[float], window: int) -> list[flo
     ("steps", "window"), [(1, 5), (54, 5), (55, 6), (64, 6), (65, 7), (150, 15), (194, 19), (195, 20), (9999, 20)]
 )
 def test_the_window_is_a_tenth_of_the_run_within_bounds(make_run, steps, window):
-    assert curves.window(make_run(losses=[1.0] * steps)) == window
-    assert curves.window(make_run(losses=[1.0]), steps) == window, "a run under way has the window of the whole run"
+    assert smoothing.window(make_run(losses=[1.0] * steps)) == window
+    assert smoothing.window(make_run(losses=[1.0]), steps) == window, "a run under way has the window of the whole run"
 
 
 @pytest.mark.parametrize("size", [0, 1, 4, 29, 55, 250])
@@ -201,32 +201,32 @@ def test_the_moving_average_equals_a_plain_loop_also_where_steps_were_thinned(ma
     run.steps = [step for step in run.steps if step["step"] <= 10 or step["step"] % every == 0]
     numbers = [step["step"] for step in run.steps]
     kept = [losses[number - 1] for number in numbers]
-    expected = slow_average(numbers, kept, curves.window(run))
-    assert curves.moving_average(run) == pytest.approx(expected, nan_ok=True)
+    expected = slow_average(numbers, kept, smoothing.window(run))
+    assert smoothing.moving_average(run) == pytest.approx(expected, nan_ok=True)
 
 
 def test_a_run_under_way_is_averaged_as_it_will_be_at_its_end(make_run):
     whole = make_run(losses=np.linspace(1.1, 0.4, 200))
     begun = make_run(losses=np.linspace(1.1, 0.4, 200)[:50])
-    assert curves.moving_average(begun, 200) == pytest.approx(curves.moving_average(whole)[:50])
+    assert smoothing.moving_average(begun, 200) == pytest.approx(smoothing.moving_average(whole)[:50])
 
 
 def test_every_picture_of_a_moving_average_says_its_length(make_run):
     run, short = make_run(losses=[1.0] * 120), make_run(losses=[1.0] * 30)
     labels = curves.loss_curve(run).figure.axes[0].get_legend_handles_labels()[1]
     assert "training loss, moving average of 12 steps" in labels
-    assert curves.window_words([run, run]) == "12 steps"
-    assert curves.window_words([run, short, run]) == "5 to 12 steps"
+    assert smoothing.window_words([run, run]) == "12 steps"
+    assert smoothing.window_words([run, short, run]) == "5 to 12 steps"
 
 
-@pytest.mark.parametrize("draw", [curves.compare, curves.first_epoch])
+@pytest.mark.parametrize("draw", [epoch_curves.compare, epoch_curves.first_epoch])
 def test_nothing_to_compare_is_one_line(draw):
     with pytest.raises(RunError, match="no run to compare yet"):
         draw({})
 
 
 def test_a_run_without_a_loss_is_drawn_beside_the_others(make_run):
-    shown = curves.first_epoch({"one": make_run(), "stopped": make_run(losses=[])})
+    shown = epoch_curves.first_epoch({"one": make_run(), "stopped": make_run(losses=[])})
     assert "stopped: no loss recorded." in shown.words
 
 

@@ -8,7 +8,7 @@ from tuning.data.labels import LABELS
 from tuning.data.loading import load, split
 from tuning.errors import RunError
 from tuning.further import error_analysis
-from tuning.runs.record import save_predictions
+from tuning.runs.store import save_predictions
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ def test_whole_runs_decide_and_earlier_ones_stand_behind(make_run, keep_run, no_
 
 @pytest.mark.slow
 def test_a_real_sweep_raises_the_rate_by_the_same_factor_and_records_nothing():
-    from tuning.runs.record import finished_runs
+    from tuning.runs.store import finished_runs
 
     dials = Dials(MODEL="embedded", TRAIN_SUBSET=24, MAX_LENGTH=16, PRECISION="fp32")
     found = lr_finder.sweep(dials, steps=15)

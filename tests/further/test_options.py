@@ -11,10 +11,11 @@ from tuning.dials import TRAINED_PARTS, Dials, FrozenDials, FurtherDials
 from tuning.encoder import finding as encoders
 from tuning.errors import RunError
 from tuning.evidence import experiment_log
-from tuning.further import options, schedules
+from tuning.further import comparison, options, schedules, variations
 from tuning.room.adoption import adopt
 from tuning.room.share import line
-from tuning.runs.record import COMPARISON_FILE, FURTHER_NOTEBOOK, last_run, save_predictions
+from tuning.runs.record import FURTHER_NOTEBOOK
+from tuning.runs.store import COMPARISON_FILE, last_run, save_predictions
 from tuning.training import machine
 
 SETUP = FurtherDials()
@@ -147,16 +148,18 @@ def test_a_forecast_counts_only_what_is_not_in_the_log(monkeypatch, kept):
     kept("run-2", dials={"SCHEDULER": "linear"}, notebook=FURTHER_NOTEBOOK)
     constant, linear, cosine = ({"SCHEDULER": name} for name in ("constant", "linear", "cosine"))
     one = estimate.clock(SPEED.seconds(estimate.work(Dials(MODEL="embedded"))))
-    told = options.forecast(run_1, FurtherDials(WATTS=40, PRICE_PER_HOUR=2), constant, linear, cosine)
+    told = variations.forecast(run_1, FurtherDials(WATTS=40, PRICE_PER_HOUR=2), constant, linear, cosine)
     assert told.startswith(f"To do: 1 run, about {one} (from a test), ")
     assert "at 40 W" in told
     assert "at 2 an hour" in told
-    assert options.forecast(run_1, SETUP, constant, linear) == "To do: no training. All of it is in your log already."
-    seeds = options.missing_seeds(run_1)
+    assert (
+        variations.forecast(run_1, SETUP, constant, linear) == "To do: no training. All of it is in your log already."
+    )
+    seeds = variations.missing_seeds(run_1)
     assert seeds == [{"GROUP": 1}, {"GROUP": 2}]
-    assert options.forecast(run_1, SETUP, linear, *seeds).startswith("To do: 2 runs, ")
+    assert variations.forecast(run_1, SETUP, linear, *seeds).startswith("To do: 2 runs, ")
     work = estimate.Work(steps=100, tokens=1000, read=0, epochs=0)
-    assert options.forecast(run_1, SETUP, more=[work, work]).startswith(
+    assert variations.forecast(run_1, SETUP, more=[work, work]).startswith(
         "To do: 2 trainings, most of them short, about 0:12"
     )
 
@@ -175,10 +178,10 @@ def test_a_variation_is_found_in_the_log_and_not_trained_again(kept, no_training
     run_1 = kept("run-1", minutes=9)
     linear = kept("run-2", dials={"SCHEDULER": "linear"}, notebook=FURTHER_NOTEBOOK)
     frozen = kept("run-3", dials={"TRAINED": "head only", "LR_PRESET": 1e-3}, notebook=FURTHER_NOTEBOOK)
-    assert options.vary(run_1, "constant", SCHEDULER="constant") is run_1
-    assert options.vary(run_1, "everything", TRAINED="everything") is run_1
-    assert options.vary(run_1, "linear", SCHEDULER="linear").run_id == linear.run_id
-    assert options.vary(run_1, "head", TRAINED="head only", LR_PRESET=1e-3).run_id == frozen.run_id
+    assert variations.vary(run_1, "constant", SCHEDULER="constant") is run_1
+    assert variations.vary(run_1, "everything", TRAINED="everything") is run_1
+    assert variations.vary(run_1, "linear", SCHEDULER="linear").run_id == linear.run_id
+    assert variations.vary(run_1, "head", TRAINED="head only", LR_PRESET=1e-3).run_id == frozen.run_id
 
 
 @pytest.mark.parametrize(
@@ -195,7 +198,7 @@ def test_a_run_made_otherwise_is_no_variation(monkeypatch, kept, changed):
     kept("run-2", dials={"SCHEDULER": "linear"}, **changed)
     asked = trained(monkeypatch)
     with pytest.raises(RunError, match="enough"):
-        options.vary(run_1, "linear", SCHEDULER="linear")
+        variations.vary(run_1, "linear", SCHEDULER="linear")
     assert asked == [Dials(MODEL="embedded", SCHEDULER="linear")]
 
 
@@ -203,7 +206,7 @@ def test_a_preset_whose_rate_has_moved_keeps_the_rate_of_run_1(monkeypatch, kept
     run_1 = kept("run-1", rate=3.3e-5)
     asked = trained(monkeypatch)
     with pytest.raises(RunError, match="enough"):
-        options.vary(run_1, "linear", SCHEDULER="linear")
+        variations.vary(run_1, "linear", SCHEDULER="linear")
     assert asked[0].LR_PRESET == 3.3e-5
 
 
@@ -212,29 +215,29 @@ def test_the_stop_button_stops_the_whole_cell(monkeypatch, kept):
     half = kept("run-2", dials={"EPOCHS": 9}, outcome="interrupted")
     monkeypatch.setattr("tuning.training.fit.fit", lambda *rest, **more: half)
     with pytest.raises(RunError, match="linear was stopped by hand"):
-        options.vary(run_1, "linear", SCHEDULER="linear")
+        variations.vary(run_1, "linear", SCHEDULER="linear")
 
 
 def test_what_changed_is_said_by_dial(kept):
     run_1 = kept("run-1")
     other = kept("run-2", dials={"SCHEDULER": "linear", "GROUP": 2})
-    assert options.changed(run_1, other) == "SCHEDULER = linear, GROUP = 2"
-    assert options.changed(run_1, run_1) == "nothing"
+    assert comparison.changed(run_1, other) == "SCHEDULER = linear, GROUP = 2"
+    assert comparison.changed(run_1, run_1) == "nothing"
     frozen = kept("run-3", dials={"TRAINED": "head only"})
-    assert options.changed(run_1, frozen) == "TRAINED = head only"
-    assert options.changed(run_1, kept("run-4", notebook="02")).startswith("another model")
+    assert comparison.changed(run_1, frozen) == "TRAINED = head only"
+    assert comparison.changed(run_1, kept("run-4", notebook="02")).startswith("another model")
 
 
 def test_the_summary_has_a_row_for_each_run_and_its_assumptions(kept):
     run_1, linear = kept("run-1"), kept("run-2", dials={"SCHEDULER": "linear"})
     setup = FurtherDials(WATTS=60, PRICE_PER_HOUR=1.2)
-    table = options.summary(run_1, {"constant": run_1, "linear": linear}, setup)
+    table = comparison.summary(run_1, {"constant": run_1, "linear": linear}, setup)
     assert table.index.tolist() == ["Run 1", "linear"]
     assert table["changed"].tolist() == ["nothing", "SCHEDULER = linear"]
     assert table["energy"].tolist() == ["0.50 Wh at 60 W"] * 2
     assert table["money (at 1.2 an hour)"].tolist() == ["0.0100", "0.0100"]
     linear.timing["energy_wh"] = 0.25
-    assert options.summary(run_1, {"linear": linear}, setup)["energy"].tolist()[1] == "0.25 Wh measured"
+    assert comparison.summary(run_1, {"linear": linear}, setup)["energy"].tolist()[1] == "0.25 Wh measured"
 
 
 def test_the_text_for_the_worksheet_is_kept_with_the_run(kept):
@@ -246,7 +249,7 @@ def test_the_text_for_the_worksheet_is_kept_with_the_run(kept):
         save_predictions(run.folder, ids, [LABELS[label] for label in truth], 5 * np.eye(3)[said])
     experiment_log.append(run_1)
     experiment_log.append(linear)
-    text = options.for_worksheet(FurtherDials(OPTION="A", WATTS=60, PRICE_PER_HOUR=1.2), run_1, {"linear": linear})
+    text = comparison.for_worksheet(FurtherDials(OPTION="A", WATTS=60, PRICE_PER_HOUR=1.2), run_1, {"linear": linear})
     assert "Option: A, schedule comparison" in text
     assert "from Run 1 (run-1): Run 2, linear: SCHEDULER = linear (run-2)" in text
     assert "What happened: linear is better than Run 1 by 15.0 points of macro-F1; between" in text
@@ -286,9 +289,9 @@ def test_runs_that_differ_in_the_seed_alone(kept, make_run):
     kept("run-5", dials={"GROUP": 5}, rate=1e-3)
     kept("run-6", dials={"GROUP": 6}, outcome="diverged")
     kept("run-7", dials={"GROUP": 2}, minutes=5)
-    assert [run.run_id for run in options.same_but_seed(run_1)] == ["run-1", "run-2"]
-    assert options.another_seed(run_1) == 1
-    assert options.another_seed(run_1, [1, 2]) == 3
+    assert [run.run_id for run in variations.same_but_seed(run_1)] == ["run-1", "run-2"]
+    assert variations.another_seed(run_1) == 1
+    assert variations.another_seed(run_1, [1, 2]) == 3
 
 
 def test_missing_seeds_are_trained(monkeypatch, kept):
@@ -296,18 +299,18 @@ def test_missing_seeds_are_trained(monkeypatch, kept):
     kept("run-2", dials={"GROUP": 1})
     asked = trained(monkeypatch)
     with pytest.raises(RunError, match="enough"):
-        options.seeds(run_1)
+        variations.seeds(run_1)
     assert asked == [Dials(MODEL="embedded", GROUP=2)]
-    assert [run.run_id for run in options.seeds(run_1, least=2)] == ["run-1", "run-2"]
+    assert [run.run_id for run in variations.seeds(run_1, least=2)] == ["run-1", "run-2"]
 
 
 def test_the_backup_labs_run_comes_from_the_log_or_is_trained_in_seconds(kept, capsys):
     run_1 = kept("run-1", dials={"TRAIN_SUBSET": 60})
     run_1.data["train_used"] = 60
-    made = options.backup_run(run_1)
+    made = variations.backup_run(run_1)
     assert "was trained now, in" in capsys.readouterr().out
     assert (made.notebook, made.data["train_used"]) == ("02", 60)
-    assert options.backup_run(run_1).run_id == made.run_id
+    assert variations.backup_run(run_1).run_id == made.run_id
     assert "From your log" in capsys.readouterr().out
 
 

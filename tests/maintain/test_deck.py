@@ -11,10 +11,11 @@ from helpers.programs import program
 from matplotlib.text import Text
 from PIL import Image, ImageChops
 
-from maintain import deck, deck_pictures, markdown_blocks, table_fit
+from maintain import day_blocks, deck, deck_pictures, markdown_blocks
+from maintain.slides import slide_finish, slide_source, table_fit
 from tuning.errors import DocumentError
 from tuning.notebook import activities
-from tuning.room import board, slide_design
+from tuning.room import budget_round, slide_design
 
 pptx = pytest.importorskip("pptx")
 CAUSES = ("too high", "too low", "about right", "just right", "overfit", "collaps", "diverg", "too few", "too many")
@@ -29,7 +30,7 @@ def shown():
 
 @pytest.fixture(scope="module")
 def planned():
-    return deck.pages()
+    return slide_source.pages()
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +75,12 @@ def test_there_are_as_many_slides_as_the_source_has_and_a_room_can_bear(shown, p
 def test_every_slide_has_its_time_and_a_talk_track_in_its_notes(shown, planned):
     for slide, page in zip(shown, planned, strict=True):
         when, _, track = notes(slide).partition("\n")
-        assert when.startswith(f"{markdown_blocks.clock(page.begins)}, {page.minutes} minute"), page.title
+        assert when.startswith(f"{day_blocks.clock(page.begins)}, {page.minutes} minute"), page.title
         assert len(track.split()) > 40, page.title
 
 
 def test_the_minutes_of_the_slides_are_those_of_the_day(planned):
-    for slot in markdown_blocks.day():
+    for slot in day_blocks.day():
         minutes = [page.minutes for page in planned if page.slot == slot]
         if slot.title in ("Break", "Lunch"):
             assert not minutes
@@ -100,7 +101,7 @@ def test_an_activity_opens_with_its_tasks_and_minutes(shown, planned, name):
         [f"{at}. {task.name}", str(task.minutes)] for at, task in enumerate(activity.tasks, start=1)
     ]
     begins = itertools.accumulate((task.minutes for task in activity.tasks), initial=planned[number].slot.start)
-    assert [row[0] for row in rows] == [markdown_blocks.clock(minute) for minute in begins][:-1]
+    assert [row[0] for row in rows] == [day_blocks.clock(minute) for minute in begins][:-1]
 
 
 def test_every_picture_and_table_has_alt_text(shown):
@@ -153,16 +154,16 @@ def test_nothing_before_the_reveal_says_which_curve_is_which(shown, planned):
 
 def test_the_budget_is_the_boards(shown, planned):
     slide = next(slide for slide, page in zip(shown, planned, strict=True) if page.title == "The budget round")
-    assert f"{board.BUDGET:,} sentence-passes" in " ".join(texts(slide))
+    assert f"{budget_round.BUDGET:,} sentence-passes" in " ".join(texts(slide))
     (table,) = [shape.table for shape in slide.shapes if shape.has_table]
     rows = [[cell.text for cell in row.cells] for row in table.rows][1:]
     counted = [(sentences.replace(",", ""), epochs) for sentences, epochs, *_ in rows]
     products = [int(sentences) * int(epochs) for sentences, epochs in counted if sentences.isdigit()]
-    assert products == [board.BUDGET] * 3
+    assert products == [budget_round.BUDGET] * 3
 
 
 def test_the_group_results_have_the_same_design():
-    group, day = (members(deck.FOLDER / name) for name in ("Group_Results.pptx", "workshop.pptx"))
+    group, day = (members(slide_source.FOLDER / name) for name in ("Group_Results.pptx", "workshop.pptx"))
     assert group["ppt/theme/theme1.xml"].count(b"Workshop 6W") == 1
     for colour in slide_design.THEME.values():
         assert colour.encode() in group["ppt/theme/theme1.xml"]
@@ -185,7 +186,10 @@ def words_on_pages(printed: Path) -> list[list[tuple[str, tuple[float, ...]]]]:
 
 def boxes(slide) -> list[tuple[float, ...]]:
     return [
-        tuple(edge / deck.INCH for edge in (shape.left, shape.top, shape.left + shape.width, shape.top + shape.height))
+        tuple(
+            edge / slide_finish.INCH
+            for edge in (shape.left, shape.top, shape.left + shape.width, shape.top + shape.height)
+        )
         for shape in slide.shapes
     ]
 
@@ -268,15 +272,15 @@ def test_the_width_of_a_text_is_that_of_the_printed_font():
 
 def test_the_deck_is_the_one_of_its_source(built):
     for name, path in built.items():
-        kept = deck.FOLDER / ("pictures" if path.suffix == ".png" else "") / name
+        kept = slide_source.FOLDER / ("pictures" if path.suffix == ".png" else "") / name
         told = f"{name} is out of date: python3 workshop.py slides"
         if path.suffix == ".png":
             assert path.read_bytes() == kept.read_bytes(), told
         else:
             assert members(path) == members(kept), told
-    assert markdown_blocks.filled(deck.SOURCE.read_text(encoding="utf-8"), deck.SOURCE) == deck.SOURCE.read_text(
-        encoding="utf-8"
-    )
+    assert markdown_blocks.filled(
+        slide_source.SOURCE.read_text(encoding="utf-8"), slide_source.SOURCE
+    ) == slide_source.SOURCE.read_text(encoding="utf-8")
 
 
 def test_the_pdf_was_printed_from_this_deck(tmp_path):
@@ -326,7 +330,7 @@ Say.
 def test_a_source_that_does_not_work_is_named(built, tmp_path, monkeypatch, change, told):
     source = SOURCE.replace(*change).replace("WRAP", "15").replace("BODY", "Text.")
     (tmp_path / "workshop.md").write_text(source, encoding="utf-8")
-    monkeypatch.setattr(deck, "SOURCE", tmp_path / "workshop.md")
+    monkeypatch.setattr(slide_source, "SOURCE", tmp_path / "workshop.md")
     monkeypatch.setattr(deck_pictures, "PICTURES", {})
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "labels.png").write_bytes(built["labels.png"].read_bytes())

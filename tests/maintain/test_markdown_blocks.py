@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from maintain import curve_figures, markdown_blocks
+from maintain import curve_figures, day_blocks, markdown_blocks, run_blocks
 from tuning import paths
 from tuning.dials import Dials
 from tuning.errors import DocumentError
+from tuning.evidence import markdown_tables
 from tuning.notebook import activities
 from tuning.notebook.activities import NAMES
-from tuning.room import board
+from tuning.room import budget_round
 from tuning.runs import reference
 
 CAUSES = (
@@ -73,7 +74,7 @@ def test_the_dials_table_has_every_dial_with_its_default():
 
 
 def test_the_room_holds_the_presets_at_default_dials_only():
-    found = markdown_blocks.room()
+    found = run_blocks.room()
     runs = [run for presets in found.values() for members in presets.values() for run in members]
     assert {run.preset for run in runs} == {"TOO_LOW", "JUST_RIGHT", "TOO_HIGH"}
     assert reference.load("over-training").run_id not in {run.run_id for run in runs}
@@ -95,25 +96,25 @@ def test_the_room_holds_the_presets_at_default_dials_only():
     ],
 )
 def test_a_range_is_written_from_lowest_to_highest(values, form, unit, shown):
-    assert markdown_blocks.spread(values, form, unit) == shown
+    assert run_blocks.spread(values, form, unit) == shown
 
 
 def test_a_bar_in_a_cell_makes_no_new_cell():
-    assert markdown_blocks.table(["a"], [["x | y"]]).splitlines()[2] == r"| x \| y |"
+    assert markdown_tables.table(["a"], [["x | y"]]).splitlines()[2] == r"| x \| y |"
 
 
 # The day
 
 
 def test_the_day_fits_its_fixed_hours():
-    begins = {slot.title: markdown_blocks.clock(slot.start) for slot in markdown_blocks.day()}
+    begins = {slot.title: day_blocks.clock(slot.start) for slot in day_blocks.day()}
     assert begins["Lunch"] == "12:00"
     assert begins["Activity 1: Curve Diagnosis"] == "09:30"
-    assert markdown_blocks.clock(markdown_blocks.day()[-1].end) == "16:00"
+    assert day_blocks.clock(day_blocks.day()[-1].end) == "16:00"
 
 
 def test_every_activity_stands_in_the_day_once():
-    assert sorted(slot.activity.name for slot in markdown_blocks.day() if slot.activity) == sorted(NAMES)
+    assert sorted(slot.activity.name for slot in day_blocks.day() if slot.activity) == sorted(NAMES)
 
 
 # The activities
@@ -162,7 +163,7 @@ def test_nothing_before_the_end_of_activity_1_says_which_curve_is_which():
 
 
 def test_the_budget_is_the_boards():
-    assert f"**{board.BUDGET:,} sentence-passes**" in text("activity-5")
+    assert f"**{budget_round.BUDGET:,} sentence-passes**" in text("activity-5")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -20,7 +20,7 @@ from tuning import paths
 from tuning.data.loading import load, split
 from tuning.dials import SgdDials
 from tuning.errors import RunError
-from tuning.figures import curves
+from tuning.figures import smoothing
 from tuning.room import clinic, framing, share
 from tuning.runs import reference
 from tuning.runs.diagnosis import convergence, percent
@@ -198,9 +198,9 @@ def test_the_pages_average_losses_as_the_notebooks_do(javascript, make_run):
         [[[step["step"], step["loss"]] for step in run.steps] for run in runs],
     )
     for run, (window, average) in zip(runs, drawn, strict=True):
-        assert window == curves.window(run)
+        assert window == smoothing.window(run)
         assert [math.nan if loss is None else loss for loss in average] == pytest.approx(
-            curves.moving_average(run).tolist(), nan_ok=True
+            smoothing.moving_average(run).tolist(), nan_ok=True
         )
 
 

@@ -14,10 +14,11 @@ from tuning import paths
 from tuning.dials import Dials, FurtherDials, SgdDials
 from tuning.errors import DialError
 from tuning.evidence import predictions
-from tuning.notebook import headless, pasted_text
+from tuning.notebook import headless, notebook_settings, pasted_text
 from tuning.notebook.session import notebook_file
 from tuning.runs.diagnosis import diagnose
-from tuning.runs.record import Run, finished_runs
+from tuning.runs.record import Run
+from tuning.runs.store import finished_runs
 
 
 def set_in(path) -> dict[str, object]:
@@ -38,14 +39,14 @@ def set_in(path) -> dict[str, object]:
 @pytest.mark.parametrize("number", headless.NOTEBOOKS)
 def test_the_published_notebooks_hold_what_a_check_writes_into_them(number):
     for name, value in set_in(notebook_file(number)).items():
-        if name in headless.PUBLISHED:
+        if name in notebook_settings.PUBLISHED:
             text = value.strip() if isinstance(value, str) else value
-            assert text == headless.PUBLISHED[name]
+            assert text == notebook_settings.PUBLISHED[name]
 
 
 def test_every_form_of_notebook_01_is_known():
     forms = {name for name in set_in(notebook_file("01")) if name.isupper()}
-    assert forms - {"PRICE_PER_HOUR"} == set(headless.PUBLISHED)
+    assert forms - {"PRICE_PER_HOUR"} == set(notebook_settings.PUBLISHED)
 
 
 def test_what_a_learner_typed_gives_way_and_the_rest_of_the_cell_stays():
@@ -53,9 +54,9 @@ def test_what_a_learner_typed_gives_way_and_the_rest_of_the_cell_stays():
     edited = text.replace('PREDICTION = \\"\\"', 'PREDICTION = \\"crashed\\"').replace("800", "48")
     assert edited != text
     cells = {cell.id: cell.source for cell in nbformat.reads(edited, as_version=4).cells}
-    again = nbformat.reads(headless.retyped(edited, headless.PUBLISHED), as_version=4).cells
+    again = nbformat.reads(notebook_settings.retyped(edited, notebook_settings.PUBLISHED), as_version=4).cells
     for cell in again:
-        kept = [line for line in cell.source.splitlines() if not line.startswith(tuple(headless.PUBLISHED))]
+        kept = [line for line in cell.source.splitlines() if not line.startswith(tuple(notebook_settings.PUBLISHED))]
         assert all(line in cells[cell.id] for line in kept)
     prediction = next(cell.source for cell in again if cell.id == "prediction")
     assert "PREDICTION = ''" in prediction

@@ -11,10 +11,10 @@ from helpers.rooms import room_lines
 
 from tuning import paths
 from tuning.errors import DialError
-from tuning.notebook.headless import parameters
+from tuning.notebook.notebook_settings import parameters
 from tuning.notebook.session import notebook_file
 from tuning.room import clinic
-from tuning.room.board import BUDGET
+from tuning.room.budget_round import BUDGET
 
 NOTEBOOK = notebook_file("03")
 

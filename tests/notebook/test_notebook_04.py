@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 from tuning import paths
 from tuning.dials import FurtherDials
 from tuning.errors import DialError
-from tuning.notebook.headless import parameters
+from tuning.notebook.notebook_settings import parameters
 from tuning.notebook.session import notebook_file
 from tuning.runs.record import Run
 

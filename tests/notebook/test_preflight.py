@@ -16,8 +16,8 @@ from tuning import paths
 from tuning.data import download
 from tuning.dials import Dials
 from tuning.encoder import finding
-from tuning.notebook import preflight
-from tuning.notebook.preflight import Check
+from tuning.notebook import machine_checks, preflight
+from tuning.notebook.machine_checks import Check
 from tuning.training import machine
 
 SCREEN = 24
@@ -26,7 +26,7 @@ WIDTH = 120
 
 def line(name: str) -> Check:
     """One line of the preflight; most read as ``(OK, ...)``."""
-    return getattr(preflight, f"_{name}")()
+    return getattr(machine_checks, f"_{name}")()
 
 
 def test_every_line_is_ok_warn_or_fail_and_one_screen_holds_them(capsys, monkeypatch):
@@ -49,14 +49,14 @@ def test_packages_that_are_missing_or_not_the_tested_ones_are_named(monkeypatch)
             raise importlib.metadata.PackageNotFoundError(name)
         return "1.0" if name == "pandas" else real(name)
 
-    installed = {name: real(name).split("+")[0] for name in preflight.NEEDED}
-    monkeypatch.setattr(preflight, "_pins", lambda: installed)
+    installed = {name: real(name).split("+")[0] for name in machine_checks.NEEDED}
+    monkeypatch.setattr(machine_checks, "_pins", lambda: installed)
     assert line("packages").status == "OK"
-    monkeypatch.setattr(preflight, "NEEDED", ("torch", "pandas"))
+    monkeypatch.setattr(machine_checks, "NEEDED", ("torch", "pandas"))
     monkeypatch.setattr(importlib.metadata, "version", version)
     assert line("packages").status == "WARN"
     assert "pandas 1.0 (tested: " in line("packages").text
-    monkeypatch.setattr(preflight, "NEEDED", ("torch", "pandas", "evaluate"))
+    monkeypatch.setattr(machine_checks, "NEEDED", ("torch", "pandas", "evaluate"))
     assert line("packages").status == "FAIL"
     assert "evaluate" in line("packages").text
 

@@ -14,7 +14,7 @@ from tuning.notebook import activities, progress
 from tuning.notebook.activities import NAMES
 from tuning.notebook.progress import report
 from tuning.room import adoption, share
-from tuning.runs.record import ADOPTED_FILE
+from tuning.runs.store import ADOPTED_FILE
 
 ANSWER = "The loss fell quickly at first, then each further epoch bought us almost nothing."
 RUN_ID = "20260105-090000-just-right"

@@ -223,7 +223,7 @@ def test_a_name_that_no_cell_defines_gets_the_usual_traceback(shell, capsys, nam
             'missing.csv: there is no such file. Set DATA to "bundled" or to the path of a CSV file.',
         ),
         (
-            "from tuning.runs.record import last_run\nlast_run()",
+            "from tuning.runs.store import last_run\nlast_run()",
             'There is no recorded run yet. Run the section "Train" first.',
         ),
     ],
@@ -378,7 +378,7 @@ def test_a_kernel_stores_the_line_as_the_cells_error(lab, monkeypatch):
                 f"paths.LAB = pathlib.Path({str(lab)!r})\n"
                 "session.start('01')"
             ),
-            new_code_cell("from tuning.runs.record import last_run\nlast_run()"),
+            new_code_cell("from tuning.runs.store import last_run\nlast_run()"),
             new_code_cell("print('reached')"),
         ]
     )

@@ -11,12 +11,13 @@ from helpers.rooms import room_run
 from tuning import paths
 from tuning.errors import RunError, ShareError
 from tuning.evidence import experiment_log, predictions, run_tables, worksheet
-from tuning.figures import curves
+from tuning.figures import curves, scores
 from tuning.notebook.session import notebook_file
 from tuning.room import adoption, board, framing, run_codec, share
 from tuning.runs import diagnosis
 from tuning.runs.diagnosis import diagnose
-from tuning.runs.record import Run, adopted_from, finished_runs, last_run, load_predictions
+from tuning.runs.record import Run
+from tuning.runs.store import adopted_from, finished_runs, last_run, load_predictions
 
 
 @pytest.fixture
@@ -39,14 +40,14 @@ def test_the_cells_after_training_work_on_an_adopted_run(line):
     assert diagnosis.convergence(run).state == "still falling"
     assert run_tables.before_after(run).loc["after training", "macro-F1"].startswith("0.7")
     assert curves.loss_curve(run).png()[:4] == b"\x89PNG"
-    assert curves.before_after(run).words
+    assert scores.before_after(run).words
     assert run_tables.verdict_text(run).startswith("Verdict: just right")
     assert predictions.prediction_and_result(run).loc["predicted", "in one word"] == "moving"
 
 
 def test_what_needs_predictions_or_weights_says_so_in_one_line(line):
     run = adoption.adopt(line)
-    for cell in (load_predictions, curves.confusion_matrix):
+    for cell in (load_predictions, scores.confusion_matrix):
         with pytest.raises(RunError, match="was adopted from Blue 4: its numbers travelled") as told:
             cell(run)
         assert "\n" not in str(told.value)

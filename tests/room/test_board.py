@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from tuning import paths
 from tuning.dials import SgdDials
 from tuning.errors import ShareError
-from tuning.room import adoption, board_figures, share
+from tuning.room import adoption, board_figures, budget_round, share
 from tuning.room import board as boards
 from tuning.room.share import Gathered, Shared
 
@@ -178,7 +178,7 @@ def test_the_budget_round_has_a_winner_and_shows_its_slip(make_run, lines):
         line_of(budget_run(make_run, 3, 7, 0.95, run_id="b-3"), "Three"),
         line_of(budget_run(make_run, 4, 3, 0.99, run_id="b-4"), "Four"),
     ]
-    table = boards.budget(boards.collect("\n".join(lines + entries)))
+    table = budget_round.budget(boards.collect("\n".join(lines + entries)))
     assert table["Group"].tolist() == ["One", "Two", "Four", "Three"]
     assert table["Spent"].tolist() == [4_800, 4_000, 2_400, 5_600]
     assert table["Verdict"].tolist() == ["winner on validation", "", "half the budget or less", "over the budget"]
@@ -189,13 +189,13 @@ def test_the_budget_round_has_a_winner_and_shows_its_slip(make_run, lines):
 def test_the_budget_round_names_every_dial_that_was_turned(make_run, lines):
     run = budget_run(make_run, 1, 6, 0.8, run_id="b-1")
     run.dials |= {"BATCH_SIZE": 16, "MAX_LENGTH": 64}
-    table = boards.budget(boards.collect("\n".join([*lines, line_of(run, "One")])))
+    table = budget_round.budget(boards.collect("\n".join([*lines, line_of(run, "One")])))
     assert table["How"].tolist() == ["800 sentences x 6 epochs, JUST_RIGHT, constant, MAX_LENGTH 64, BATCH_SIZE 16"]
 
 
 def test_without_budget_runs_the_round_is_empty(chat):
-    assert boards.budget(boards.collect(chat)).empty
-    assert boards.budget(boards.collect()).empty
+    assert budget_round.budget(boards.collect(chat)).empty
+    assert budget_round.budget(boards.collect()).empty
 
 
 def test_the_mornings_runs_of_the_backup_lab_are_not_over_the_budget(make_run):
@@ -208,7 +208,7 @@ def test_the_mornings_runs_of_the_backup_lab_are_not_over_the_budget(make_run):
         )
         for group, epochs in ((1, 8), (2, 8), (3, 6), (4, 7))
     ]
-    table = boards.budget(boards.collect("\n".join(line_of(run, f"Group {run.seed}") for run in room)))
+    table = budget_round.budget(boards.collect("\n".join(line_of(run, f"Group {run.seed}") for run in room)))
     assert table["Group"].tolist() == ["Group 3", "Group 4"]
     assert table["Verdict"].tolist() == ["winner on validation", "over the budget"]
 
@@ -268,7 +268,7 @@ def test_an_empty_board_has_empty_tables_and_says_so_in_its_pictures():
         boards.refused,
         boards.predictions,
         boards.luck,
-        boards.budget,
+        budget_round.budget,
     ):
         assert table(board).empty
     for picture in (board_figures.overlay, board_figures.small_multiples, board_figures.scores_and_gaps):
@@ -353,7 +353,7 @@ def test_a_board_reads_a_folder_of_a_thousand_runs(make_run, keep_run, tmp_path)
         folder.mkdir()
         (folder / "run.json").write_text(text.replace(run_id, folder.name), encoding="utf-8")
     board = boards.collect(str(tmp_path))
-    for table in (boards.results, boards.predictions, boards.luck, boards.budget, boards.not_comparable):
+    for table in (boards.results, boards.predictions, boards.luck, budget_round.budget, boards.not_comparable):
         table(board)
     for picture in (board_figures.overlay, board_figures.small_multiples, board_figures.scores_and_gaps):
         assert picture(board).png()

@@ -10,7 +10,7 @@ from tuning.data.labels import LABELS
 from tuning.errors import RunError
 from tuning.runs import metrics
 from tuning.runs.metrics import Scores
-from tuning.runs.record import save_predictions
+from tuning.runs.store import save_predictions
 
 
 def predictions(seed: int, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -18,16 +18,12 @@ from tuning import paths
 from tuning.dials import Dials
 from tuning.errors import RunError
 from tuning.notebook import headless
-from tuning.runs.record import (
+from tuning.runs.record import FIRST_DIALS, SCHEMA_VERSION, Run, check, finite, write_whole
+from tuning.runs.store import (
     ADOPTED_FILE,
-    FIRST_DIALS,
-    SCHEMA_VERSION,
     WEIGHTS_KEPT,
-    Run,
-    check,
     copy_results,
     finished_runs,
-    finite,
     forget_old_weights,
     last_run,
     load_predictions,
@@ -35,7 +31,6 @@ from tuning.runs.record import (
     new_folder,
     readable_runs,
     save_predictions,
-    write_whole,
 )
 from tuning.training import fit
 
@@ -337,7 +332,8 @@ def test_the_newest_finished_run_comes_back(make_run, keep_run):
 OTHER_KERNEL = """
 import sys
 import numpy as np
-from tuning.runs.record import Run, last_run, save_predictions
+from tuning.runs.record import Run
+from tuning.runs.store import last_run, save_predictions
 run = Run.load(last_run(sys.argv[1]).folder)
 run.run_id, run.notebook = sys.argv[2:]
 run.save()
@@ -359,7 +355,7 @@ def test_a_run_of_another_kernel_does_not_push_aside_what_this_one_trained(make_
     assert [folder.name for folder in finished_runs()] == ["mine", "theirs"]
     assert last_run().run_id == "mine"
     # A restarted kernel has trained nothing, and neither has this one in the backup lab.
-    assert in_another_kernel("from tuning.runs.record import last_run; print(last_run().run_id)") == "theirs"
+    assert in_another_kernel("from tuning.runs.store import last_run; print(last_run().run_id)") == "theirs"
     in_another_kernel(OTHER_KERNEL, "mine", "their-backup", "02")
     assert last_run(backup=True).run_id == "their-backup"
     # Adopting is the learner's own act, in whichever notebook.

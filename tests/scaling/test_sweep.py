@@ -7,7 +7,7 @@ import pytest
 from scaling import sweep
 from tuning.dials import Dials, SgdDials
 from tuning.errors import DialError
-from tuning.runs.record import WEIGHTS_KEPT, finished_runs, readable_runs
+from tuning.runs.store import WEIGHTS_KEPT, finished_runs, readable_runs
 
 FEW = {"EPOCHS": 1, "TRAIN_SUBSET": 48}
 

@@ -15,7 +15,7 @@ from tuning.data import loading as sentences
 from tuning.data.labels import LABELS
 from tuning.dials import PRESETS, SgdDials
 from tuning.runs import metrics, reference
-from tuning.runs.record import last_run, load_predictions
+from tuning.runs.store import last_run, load_predictions
 from tuning.sgd import classifier
 from tuning.sgd.surface import TwoWeights
 

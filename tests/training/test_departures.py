@@ -21,7 +21,8 @@ from tuning.evidence import worksheet
 from tuning.notebook.progress import Desk
 from tuning.room import board, share
 from tuning.room.run_codec import ANOTHER_DEPARTURE
-from tuning.runs.record import Run, last_run
+from tuning.runs.record import Run
+from tuning.runs.store import last_run
 from tuning.training import departures, fit
 from tuning.training.evaluation import compute_metrics
 from tuning.training.speed.tricks import FastTrainer

@@ -18,7 +18,8 @@ from tuning.dials import Dials, SgdDials
 from tuning.encoder import finding as encoders
 from tuning.errors import RunError
 from tuning.evidence.experiment_log import read_log
-from tuning.runs.record import Run, last_run, load_predictions
+from tuning.runs.record import Run
+from tuning.runs.store import last_run, load_predictions
 from tuning.sgd import classifier
 from tuning.training import fit
 from tuning.training.evaluation import compute_metrics

@@ -11,8 +11,9 @@ from tuning import paths
 from tuning.data.loading import Data
 from tuning.dials import Dials
 from tuning.errors import DialError, RunError
-from tuning.notebook import headless
-from tuning.runs.record import Run, last_run
+from tuning.notebook import headless, notebook_settings
+from tuning.runs.record import Run
+from tuning.runs.store import last_run
 from tuning.training import fit, resume
 from tuning.training.speed import embedding_rows
 
@@ -104,9 +105,13 @@ def test_a_notebook_without_a_screen_takes_it_as_an_option_and_as_a_dial(monkeyp
     asked = []
     monkeypatch.setattr(headless, "run_notebook", lambda number, given, *rest: asked.append(given) or paths.runs())
     assert headless.main(["--fresh"]) == 0
-    assert headless.parameters("01", asked[0]) == headless.parameters("01", {"FRESH": "true"}) == {"FRESH": True}
+    assert (
+        notebook_settings.parameters("01", asked[0])
+        == notebook_settings.parameters("01", {"FRESH": "true"})
+        == {"FRESH": True}
+    )
     with pytest.raises(DialError, match="FRESH is not a dial"):
-        headless.parameters("02", {"FRESH": "True"})
+        notebook_settings.parameters("02", {"FRESH": "True"})
 
 
 def test_a_checkpoint_that_is_not_whole_is_not_used(killed_after, small):

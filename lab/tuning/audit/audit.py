@@ -10,7 +10,7 @@ import dataclasses
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from tuning import paths
+from tuning.audit.card import write_card
 from tuning.audit.damaged_signs import damaged
-from tuning.audit.near_copies import NEAR, near_pairs
+from tuning.audit.findings import SAMPLE, Audit
+from tuning.audit.near_copies import near_pairs
 from tuning.command import one_line_errors
 from tuning.data.duplicates import duplicates
 from tuning.data.labels import LABELS
@@ -34,7 +35,6 @@ from tuning.data.loading import PARTS, Data, label_counts, load
 from tuning.data.splits import part_of_each
 from tuning.data.words import SIGNS, token_pattern
 
-SAMPLE = 900
 # Enough for a mean length to a tenth of a token.
 TOKENISED = 5_000
 SEED = 0
@@ -42,9 +42,6 @@ FOLDS = 5
 # Rows shown of each kind, and of the labels that look wrong.
 SHOWN, DOUBTFUL = 3, 10
 LETTERS_SHOWN = 100
-CARD = paths.DATA / "README.md"
-DOUBLE_LABELLING = paths.DATA / "double_labelling.csv"
-CARD_MARKS = ("<!-- audit: begin -->", "<!-- audit: end -->")
 WORD = re.compile(r"[a-z]+(?:['\u2019-][a-z]+)*")
 STEPS = (
     "copies",
@@ -54,47 +51,6 @@ STEPS = (
     "linear model",
     *(f"labels, part {fold + 1}" for fold in range(FOLDS)),
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Audit:
-    """What the audit found; `as_dict` gives it as plain data, `text` as a page to read.
-
-    Counts are of all rows; of each kind a few rows are shown, as lines of text that begin with their place in the file.
-    """
-
-    name: str
-    sizes: dict[str, int]
-    labels: dict[str, int]
-    tags: dict[str, dict[str, int]]
-    contradictions: int
-    exact_duplicates: int
-    near_duplicates: int
-    leaks: int
-    near_leaks: int
-    damaged: dict[str, int]
-    shown: dict[str, list[str]]
-    most_used_frame: tuple[int, str]
-    mean_tokens: float | None
-    mean_words: float
-    longest: str
-    distinct_words: int
-    words_in_sample: int
-    with_digit: float
-    one_word: list[tuple[str, str, float]]
-    linear_accuracy: float
-    linear_f1: float
-    majority_accuracy: float
-    doubtful: int
-    suspicious: list[tuple[float, str, str]]
-
-    def as_dict(self) -> dict[str, Any]:
-        """All findings as plain data."""
-        return dataclasses.asdict(self)
-
-    def text(self) -> str:
-        """The findings as lines for people."""
-        return "\n".join(_lines(self))
 
 
 def audit(data: Data, on_step: Callable[[str], None] = lambda step: None) -> Audit:
@@ -285,35 +241,6 @@ def _doubtful(frame: pd.DataFrame, chances: np.ndarray, place: _Places) -> tuple
     ]
 
 
-def double_labelling() -> pd.DataFrame:
-    """How often the two labelling passes over the bundled sentences gave which pair of labels.
-
-    Returns
-    -------
-    pandas.DataFrame of shape (labels, labels)
-        Rows: first pass; columns: second pass; in the order of ``tuning.data.loading.LABELS``.
-    """
-    table = pd.read_csv(DOUBLE_LABELLING).pivot_table("sentences", "first", "second", fill_value=0)
-    return table.loc[list(LABELS), list(LABELS)].astype(int)
-
-
-def kappa(table: np.ndarray) -> float:
-    """Cohen's kappa of two labelling passes: agreement beyond what their label shares give by chance.
-
-    Parameters
-    ----------
-    table : numpy.ndarray of shape (labels, labels)
-        Counts.
-
-    References
-    ----------
-    Cohen (1960), A coefficient of agreement for nominal scales.
-    """
-    shares = table / table.sum()
-    by_chance = shares.sum(axis=0) @ shares.sum(axis=1)
-    return float((np.trace(shares) - by_chance) / (1 - by_chance))
-
-
 def _linear_model(pattern: str) -> Pipeline:
     """TF-IDF of single words and logistic regression, both as scikit-learn sets them by default."""
     return make_pipeline(TfidfVectorizer(token_pattern=pattern), LogisticRegression(max_iter=1000))
@@ -340,95 +267,6 @@ def _mean_tokens(sentences: list[str]) -> float | None:
     return float(np.mean([len(encoded.ids) for encoded in tokenizer.encode_batch(sentences)]))
 
 
-def _counts(counts: dict[str, int], total: int) -> str:
-    return ", ".join(f"{name} {count} ({count / total:.0%})" for name, count in counts.items())
-
-
-def _lines(found: Audit) -> Iterator[str]:
-    total = found.sizes["all"]
-    tokens = "" if found.mean_tokens is None else f", {found.mean_tokens:.1f} tokens"
-    yield (
-        f"{found.name}: {total} sentences (train {found.sizes['train']}, validation {found.sizes['validation']},"
-        f" test {found.sizes['test']})"
-    )
-    yield f"Labels: {_counts(found.labels, total)}"
-    yield from (f"{tag.capitalize()}: {_counts(counts, total)}" for tag, counts in found.tags.items())
-    headings = {
-        "leaks": f"Leaks: {found.leaks} sentences appear in more than one part",
-        "contradictions": f"Contradictions: {found.contradictions} sentences have different labels",
-        "copies": f"Copies: {found.exact_duplicates} exact, with the same label, after folding case and blanks",
-        "near pairs": f"Near pairs (cosine {NEAR} or more): {found.near_duplicates}, {found.near_leaks} of them across"
-        " the split",
-        **{f"{kind}": f"Damaged signs, {kind}: in {count} sentences" for kind, count in found.damaged.items()},
-    }
-    for kind, heading in headings.items():
-        yield heading
-        yield from (f"  {line}" for line in found.shown[kind])
-    if not found.damaged:
-        yield "Damaged signs: none"
-    yield f"Length: {found.mean_words:.1f} words{tokens} on average; {found.with_digit:.0%} hold a digit"
-    yield f"Longest: {found.longest}"
-    yield f"Vocabulary: {found.distinct_words} words, {found.words_in_sample} in {min(SAMPLE, total)} sentences"
-    yield f"Most used frame, names and numbers masked: {found.most_used_frame[0]} times: {found.most_used_frame[1]}"
-    yield f"Lazy rules on all rows, against {max(found.labels.values()) / total:.3f} for the majority:"
-    yield from (f"  if {word!r} then {label}: {accuracy:.3f}" for word, label, accuracy in found.one_word)
-    yield (
-        f"TF-IDF and logistic regression on validation: accuracy {found.linear_accuracy:.3f}, macro-F1"
-        f" {found.linear_f1:.3f} (majority {found.majority_accuracy:.3f})"
-    )
-    yield (
-        f"Labels that such a model, trained on other rows, would change: {found.doubtful}. Read these first; often the"
-        " model is wrong:"
-    )
-    yield from (f"  {chance:.3f}, it says {other}: {row}" for chance, other, row in found.suspicious)
-
-
-def card_table(found: Audit) -> str:
-    """The data card's table, in Markdown: these sentences beside published figures of real text."""
-    total = found.sizes["all"]
-    shares = " / ".join(f"{found.labels[label] / total:.0%}" for label in ("neutral", "positive", "negative"))
-    rows = [
-        ("", "these sentences", "PhraseBank", "financial tweets", "headlines (SEntFiN)"),
-        ("sentences", f"{total:,}", "4,846", "", ""),
-        ("train / validation / test", " / ".join(f"{found.sizes[part]:,}" for part in PARTS), "", "", ""),
-        ("neutral / positive / negative", shares, "59% / 28% / 13%", "", ""),
-        ("tokens per sentence, mean", f"{found.mean_tokens:.1f}", "30.6", "27.9", "16.2"),
-        ("different words in 900 sentences", f"{found.words_in_sample:,}", "3,700", "4,400", "2,550"),
-        ("different words in all", f"{found.distinct_words:,}", "", "", ""),
-        ("sentences with a digit", f"{found.with_digit:.0%}", "53%", "65%", "45%"),
-        ("exact copies", str(found.exact_duplicates), "", "", ""),
-        (f"near pairs (cosine {NEAR} or more)", str(found.near_duplicates), "", "", ""),
-        ("near pairs across the split", str(found.near_leaks), "", "", ""),
-        ("uses of the most frequent frame", str(found.most_used_frame[0]), "", "", ""),
-        ("always say the majority", f"{found.majority_accuracy:.3f}", "", "", ""),
-        (f"best one-word rule (“{found.one_word[0][0]}”)", f"{found.one_word[0][2]:.3f}", "", "", ""),
-        ("TF-IDF + logistic regression, accuracy", f"{found.linear_accuracy:.3f}", "", "", ""),
-        ("TF-IDF + logistic regression, macro-F1", f"{found.linear_f1:.3f}", "", "", ""),
-    ]
-    twice = double_labelling().to_numpy()
-    rows += [
-        ("sentences labelled twice", f"{twice.sum():,}", "", "", ""),
-        ("passes that disagreed (dropped)", str(twice.sum() - np.trace(twice)), "", "", ""),
-        ("Cohen's kappa of the two passes", f"{kappa(twice):.3f}", "", "", ""),
-    ]
-    head, *body = ["| " + " | ".join(row) + " |" for row in rows]
-    lines = [head, "|---|---|---|---|---|", *body, ""]
-    for tag in ("phenomenon", "style", "topic"):
-        if tag in found.tags:
-            told = ", ".join(f"{name} {count}" for name, count in found.tags[tag].items())
-            lines.append(f"- {tag.capitalize()}: {told}.")
-    return "\n".join(lines)
-
-
-def write_card(found: Audit, card: Path = CARD) -> None:
-    """Put the table into the data card, between its marks."""
-    text = card.read_text(encoding="utf-8")
-    before, _, rest = text.partition(CARD_MARKS[0])
-    _, _, after = rest.partition(CARD_MARKS[1])
-    new = f"{before}{CARD_MARKS[0]}\n{card_table(found)}\n{CARD_MARKS[1]}{after}"
-    card.write_text(new, encoding="utf-8", newline="\n")
-
-
 @one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """Command line of ``workshop.py audit``."""
@@ -444,10 +282,10 @@ def main(argv: list[str] | None = None) -> int:
             bar.set_description_str(step)
             bar.update()
 
-        found = audit(data, show)
-    print(json.dumps(found.as_dict(), indent=1, ensure_ascii=False) if options.json else found.text())
+        findings = audit(data, show)
+    print(json.dumps(findings.as_dict(), indent=1, ensure_ascii=False) if options.json else findings.text())
     if options.card:
-        write_card(found)
+        write_card(findings)
     return 0
 
 

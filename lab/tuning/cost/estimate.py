@@ -30,7 +30,8 @@ from tuning.encoder import finding as encoders
 from tuning.files import write_whole
 from tuning.runs.energy import PRICE_PER_HOUR, WATTS
 from tuning.runs.metrics import CHECK_SIZE
-from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, finished_runs
+from tuning.runs.record import Run
+from tuning.runs.store import adopted_from, finished_runs
 from tuning.training import machine
 
 if TYPE_CHECKING:
@@ -242,7 +243,7 @@ def _runs_here(dials: Dials, encoder: "Encoder") -> list[Run]:
     for folder in reversed(finished_runs()):
         run = Run.load(folder)
         same = (
-            run.notebook != BACKUP_NOTEBOOK
+            not run.is_backup
             and run.outcome == "completed"
             and adopted_from(run) is None
             and run.encoder["revision"] == encoder.revision

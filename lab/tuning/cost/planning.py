@@ -21,10 +21,11 @@ from tuning.cost import estimate as cost
 from tuning.cost.estimate import Estimate, Speed, clock
 from tuning.dials import EVERYTHING, Dials
 from tuning.errors import RunError
-from tuning.evidence import experiment_log
+from tuning.evidence import log_rows
 from tuning.runs import energy, reference
 from tuning.runs.energy import PRICE_PER_HOUR, WATTS
-from tuning.runs.record import BACKUP_NOTEBOOK, Run, readable_runs
+from tuning.runs.record import Run
+from tuning.runs.store import readable_runs
 
 if TYPE_CHECKING:
     from tuning.encoder.finding import Encoder
@@ -157,7 +158,7 @@ def learning_curve(encoder: "Encoder", rate: float) -> LearningCurve:
 def _teaches(run: Run) -> bool:
     """Whether a run's curve tells what work brings: a whole run of the main lab with a rate that works."""
     return (
-        run.notebook != BACKUP_NOTEBOOK
+        not run.is_backup
         and run.outcome == "completed"
         and run.diagnosis.get("verdict") in WORKING
         and run.dials.get("TRAINED", EVERYTHING) == EVERYTHING
@@ -307,8 +308,8 @@ def estimate_and_actual(made: Plan, run: Run) -> pd.DataFrame:
     }
     rows = {
         name: {
-            "estimate": experiment_log.number(expected, places),
-            "actual": experiment_log.number(actual, places),
+            "estimate": log_rows.number(expected, places),
+            "actual": log_rows.number(actual, places),
             "actual / estimate": "" if not actual or not expected else f"{actual / expected:.0%}",
         }
         for name, (expected, actual, places) in pairs.items()

@@ -17,7 +17,7 @@ from tuning.evidence import experiment_log
 from tuning.evidence.predictions import LOCK_SECONDS, predictions_file
 from tuning.evidence.worksheet import read_template, worksheet_file
 from tuning.files import PART, Lock, flush, flush_folder, write_whole
-from tuning.runs.record import order_file
+from tuning.runs.store import order_file
 
 # Two files that were changed within so many seconds of each other count as equally old.
 AT_ONCE = 2

@@ -11,194 +11,29 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from filelock import Timeout
 
 from tuning import paths
 from tuning.errors import RunError
+from tuning.evidence.log_rows import LOG_COLUMNS, cost_values, log_values
 from tuning.files import Lock, write_whole
-from tuning.runs.energy import PRICE_PER_HOUR, WATTS, footprint
-from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
+from tuning.runs.energy import PRICE_PER_HOUR, WATTS
+from tuning.runs.record import Run
 from tuning.runs.spreadsheets import Table, as_typed, harmless, read_table
+from tuning.runs.store import readable_runs
 
-WORKSHEET_COLUMNS = (
-    "Run ID",
-    "LR preset",
-    "LR value",
-    "Scheduler",
-    "Epochs",
-    "Train subset",
-    "Train loss (end)",
-    "Val loss",
-    "Accuracy",
-    "F1-macro",
-    "Gen. gap",
-    "Notes",
-)
-LOG_COLUMNS = (
-    *WORKSHEET_COLUMNS,
-    "Source",
-    "Outcome",
-    "Verdict",
-    "Started",
-    "Notebook",
-    "Group",
-    "Seed",
-    "Batch size",
-    "Max length",
-    "Weight decay",
-    "Model",
-    "Other dials",
-    "Encoder",
-    "Encoder revision",
-    "Data",
-    "Data SHA-256",
-    "Precision",
-    "Threads",
-    "Device",
-    "Processor",
-    "System",
-    "Train seconds",
-    "Total seconds",
-    "Versions",
-    "Energy (Wh)",
-    "Energy from",
-    "Cost",
-    "Cost from",
-    "Departures",
-    "Test accuracy",
-    "Test F1-macro",
-    "Test opened",
-)
 # Columns that a log may lack, because it was begun before there were any.
 _ADDED_LATER = ("Departures", "Test accuracy", "Test F1-macro", "Test opened")
 _COSTS = ("Energy (Wh)", "Energy from", "Cost", "Cost from")
 LOCK_SECONDS = 60
 POLL_SECONDS = 0.01
-# Dials with a column of their own; all others stand together in "Other dials".
-_OWN_COLUMN = {
-    "LR_PRESET",
-    "SCHEDULER",
-    "EPOCHS",
-    "TRAIN_SUBSET",
-    "GROUP",
-    "BATCH_SIZE",
-    "MAX_LENGTH",
-    "WEIGHT_DECAY",
-    "MODEL",
-    "DATA",
-}
 
 
 def log_file() -> Path:
     """The experiment log, ``lab/runs/experiment_log.csv``."""
     return paths.runs() / "experiment_log.csv"
-
-
-def number(value: float | None, places: int) -> str:
-    """A number as tables show it; one that does not exist stays empty."""
-    return "" if value is None else f"{value:.{places}f}"
-
-
-def signed(value: float | None, places: int) -> str:
-    """A difference as tables show it, with its sign; nearly nothing is ``+0.00`` and never ``-0.00``."""
-    return "" if value is None else f"{round(value, places) + 0.0:+.{places}f}"
-
-
-def worksheet_values(run: Run) -> dict[str, str]:
-    """Part B of the worksheet for one run, column by column; a number that does not exist stays empty."""
-    final = run.final
-    return {
-        "Run ID": run.run_id,
-        "LR preset": run.preset,
-        "LR value": f"{run.learning_rate:g}",
-        "Scheduler": str(run.dials["SCHEDULER"]),
-        "Epochs": str(run.dials["EPOCHS"]),
-        "Train subset": str(run.data.get("train_used", run.dials["TRAIN_SUBSET"])),
-        "Train loss (end)": number(final.get("train_loss"), 3),
-        "Val loss": number(final.get("val_loss"), 3),
-        "Accuracy": number(final.get("val_accuracy"), 3),
-        "F1-macro": number(final.get("val_f1_macro"), 3),
-        "Gen. gap": signed(final.get("gap_accuracy"), 3),
-        "Notes": "",
-    }
-
-
-def baseline_values(run: Run) -> dict[str, str]:
-    """The worksheet's first row: the model before training."""
-    before = run.baseline
-    return dict.fromkeys(WORKSHEET_COLUMNS, "") | {
-        "Run ID": "Baseline",
-        "Train loss (end)": number(before.get("train_loss"), 3),
-        "Val loss": number(before.get("val_loss"), 3),
-        "Accuracy": number(before.get("val_accuracy"), 3),
-        "F1-macro": number(before.get("val_f1_macro"), 3),
-        "Gen. gap": signed(before.get("gap_accuracy"), 3),
-        "Notes": f"{_before_training(run)}; {run.encoder['name']}",
-    }
-
-
-def _before_training(run: Run) -> str:
-    if run.notebook == BACKUP_NOTEBOOK:
-        return "all weights zero"
-    return "head of an earlier run" if run.encoder.get("keeps_head") else "untrained head"
-
-
-def log_values(run: Run, watts: float = WATTS, price_per_hour: float = PRICE_PER_HOUR) -> dict[str, str]:
-    """One row of the experiment log: the worksheet's columns, then what is needed to repeat the run.
-
-    Parameters
-    ----------
-    run : Run
-    watts, price_per_hour : float
-        What energy and cost assume.
-    """
-    dials, timing = run.dials, run.timing
-    group = adopted_from(run)
-    rest: dict[str, Any] = {
-        "Source": "own" if group is None else f"group: {group}",
-        "Outcome": run.outcome,
-        "Verdict": run.diagnosis.get("verdict", ""),
-        "Started": run.started,
-        "Notebook": run.notebook,
-        "Group": "" if dials["GROUP"] is None else dials["GROUP"],
-        "Seed": run.seed,
-        "Batch size": dials.get("BATCH_SIZE", ""),
-        "Max length": dials.get("MAX_LENGTH", ""),
-        "Weight decay": dials.get("WEIGHT_DECAY", ""),
-        "Model": dials.get("MODEL", ""),
-        "Other dials": " ".join(f"{name}={value}" for name, value in dials.items() if name not in _OWN_COLUMN),
-        "Encoder": run.encoder["name"],
-        "Encoder revision": run.encoder["revision"],
-        "Data": run.data["path"],
-        "Data SHA-256": run.data["sha256"],
-        "Precision": run.machine["precision"],
-        "Threads": run.machine["threads"],
-        "Device": run.machine["device"],
-        "Processor": run.machine["processor"],
-        "System": run.machine["platform"],
-        "Train seconds": number(timing.get("train_seconds"), 1),
-        "Total seconds": number(timing.get("total_seconds"), 1),
-        "Versions": " ".join(f"{name}={version}" for name, version in run.versions.items()),
-        "Departures": "; ".join(run.departures),
-        "Test accuracy": number((run.test or {}).get("accuracy"), 3),
-        "Test F1-macro": number((run.test or {}).get("f1_macro"), 3),
-        "Test opened": (run.test or {}).get("opened", ""),
-    }
-    costs = _costs(run, watts, price_per_hour)
-    return worksheet_values(run) | {name: str(value) for name, value in rest.items()} | costs
-
-
-def _costs(run: Run, watts: float, price_per_hour: float) -> dict[str, str]:
-    took = footprint(run, watts, price_per_hour)
-    return {
-        "Energy (Wh)": number(took.watt_hours, 3),
-        "Energy from": "a meter" if took.measured else f"{watts:g} W assumed",
-        "Cost": number(took.money, 5),
-        "Cost from": f"{price_per_hour:g} an hour assumed",
-    }
 
 
 def append(run: Run) -> None:
@@ -238,7 +73,7 @@ def amend(run: Run, note: str = "", watts: float = WATTS, price_per_hour: float 
         row = next((row for row in rows if row["Run ID"] == run.run_id), None)
         if row is None:
             rows.append(row := log_values(run))
-        row |= _costs(run, watts, price_per_hour) | {"Notes": row.get("Notes") or note}
+        row |= cost_values(run, watts, price_per_hour) | {"Notes": row.get("Notes") or note}
         return rows
 
     _rewrite(run, change)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 # A bar that is text and ends no cell.
 BORDER = r"\|"
@@ -90,3 +90,11 @@ def lines_of(text: str) -> list[str]:
 def line_end(line: str) -> str:
     """How a line ends: with the signs of its system, or with nothing."""
     return line[len(line.rstrip("\r\n")) :]
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A Markdown table; a bar inside a cell stays inside."""
+    lines = [list(columns), *(list(row) for row in rows)]
+    cells = [[str(cell).replace("|", r"\|") for cell in line] for line in lines]
+    written = [f"| {' | '.join(line)} |" for line in cells]
+    return "\n".join([written[0], "|" + "---|" * len(cells[0]), *written[1:]])

@@ -12,10 +12,11 @@ from filelock import Timeout
 from tuning import paths
 from tuning.dials import Dials, SgdDials
 from tuning.errors import DialError, RunError, nearest
-from tuning.evidence.experiment_log import number
+from tuning.evidence.log_rows import number
 from tuning.files import Lock, append_line
 from tuning.runs.diagnosis import room_word
-from tuning.runs.record import BACKUP_NOTEBOOK, Run, adoption, with_first_dials
+from tuning.runs.record import Run, with_first_dials
+from tuning.runs.store import adoption
 from tuning.runs.symptoms import CALL_WORDS
 
 LONGEST_REASON = 300
@@ -88,7 +89,7 @@ def prediction_of(run: Run) -> dict[str, Any] | None:
     fitting = [
         entry
         for entry in entries
-        if entry["lab"] == ("backup" if run.notebook == BACKUP_NOTEBOOK else "main")
+        if entry["lab"] == ("backup" if run.is_backup else "main")
         and entry["dials"] == run.dials
         and (noted or datetime.fromisoformat(entry["made"]) <= began)
     ]

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from tuning.evidence.experiment_log import number, signed
+from tuning.evidence.log_rows import number, signed
 from tuning.runs import diagnosis
-from tuning.runs.record import BACKUP_NOTEBOOK, Run, readable_runs
+from tuning.runs.record import Run
+from tuning.runs.store import readable_runs
 
 
 def before_after(run: Run) -> pd.DataFrame:
@@ -49,7 +50,7 @@ def labs_compared() -> pd.DataFrame:
         rows.append(
             {
                 "run": run.run_id,
-                "lab": "backup" if run.notebook == BACKUP_NOTEBOOK else "main",
+                "lab": "backup" if run.is_backup else "main",
                 "model": run.encoder["name"],
                 "preset": run.preset,
                 "trained on": _trained_on(run),

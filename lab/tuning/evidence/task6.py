@@ -14,7 +14,7 @@ from tuning.errors import WorksheetError
 from tuning.evidence import worksheet
 from tuning.evidence.markdown_tables import find_table
 from tuning.evidence.worksheet_blocks import find_blocks, is_number
-from tuning.runs.record import readable_runs
+from tuning.runs.store import readable_runs
 
 FEWEST_WORDS = 8
 FEWEST_NOTE_WORDS = 3

@@ -14,13 +14,14 @@ from pathlib import Path
 
 from tuning import paths
 from tuning.errors import WorksheetError
-from tuning.evidence.experiment_log import WORKSHEET_COLUMNS, baseline_values, number, signed, worksheet_values
+from tuning.evidence.log_rows import WORKSHEET_COLUMNS, baseline_values, number, signed, worksheet_values
 from tuning.evidence.markdown_tables import BORDER, lines_of
 from tuning.evidence.predictions import prediction_of
 from tuning.evidence.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, SENTENCES, Block, find_blocks
 from tuning.files import free_name, sign, write_whole
 from tuning.runs.diagnosis import convergence, room_word
-from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, marked_id, readable_runs
+from tuning.runs.record import Run
+from tuning.runs.store import adopted_from, marked_id, readable_runs
 
 TEMPLATE = paths.ROOT / "handouts" / "Activity_Worksheet.md"
 PREDICTION_COLUMNS = (
@@ -283,7 +284,7 @@ def convergence_values(run: Run) -> dict[str, str]:
 
 def _main_first(runs: Sequence[Run]) -> list[Run]:
     """Own runs of the main lab first: the baseline is the first of these."""
-    return sorted(runs, key=lambda run: (adopted_from(run) is not None, run.notebook == BACKUP_NOTEBOOK))
+    return sorted(runs, key=lambda run: (adopted_from(run) is not None, run.is_backup))
 
 
 def _below(runs: Sequence[Run]) -> list[str]:

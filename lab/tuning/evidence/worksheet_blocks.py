@@ -8,9 +8,10 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from tuning.evidence.experiment_log import WORKSHEET_COLUMNS
+from tuning.evidence.log_rows import WORKSHEET_COLUMNS
 from tuning.evidence.markdown_tables import bare, lines_of
-from tuning.runs.record import Run, matching_ids
+from tuning.runs.record import Run
+from tuning.runs.store import matching_ids
 
 DIFFERENCE, GO_ON = "What the difference tells us", "Go on or stop, and why"
 FIELDS = (*WORKSHEET_COLUMNS, DIFFERENCE, GO_ON)

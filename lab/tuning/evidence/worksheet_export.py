@@ -13,7 +13,7 @@ from tuning.errors import WorksheetError
 from tuning.evidence.markdown_tables import BORDER, cells, even, line_end, lines_of
 from tuning.evidence.worksheet import filled, filled_file, read_worksheet, worksheet_file
 from tuning.files import free_name, sign, write_whole
-from tuning.runs.record import readable_runs
+from tuning.runs.store import readable_runs
 
 # Page, letters and lines of the Word file: pandoc takes them from here, and Word can change them here.
 STYLE = Path(__file__).with_name("worksheet_style.docx")

@@ -12,9 +12,10 @@ import pandas as pd
 from tuning.data.labels import LABELS
 from tuning.data.loading import load
 from tuning.errors import RunError
-from tuning.figures.curves import BLUE, GREY, ORANGE, RED, STYLE, Picture, new_figure
+from tuning.figures.style import BLUE, GREY, ORANGE, RED, STYLE, Picture, new_figure
 from tuning.runs import metrics
-from tuning.runs.record import Run, load_predictions
+from tuning.runs.record import Run
+from tuning.runs.store import load_predictions
 
 TAGS = ("phenomenon", "style")
 BINS = 10

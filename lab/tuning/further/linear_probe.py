@@ -22,7 +22,7 @@ from tuning.dials import EVERYTHING
 from tuning.encoder import finding as encoders
 from tuning.encoder import freezing
 from tuning.encoder.pooling_head import BertMeanPoolingForSequenceClassification, mean_of_tokens
-from tuning.further.options import dials_from
+from tuning.further.variations import dials_from
 from tuning.runs import metrics
 from tuning.runs.record import Run
 from tuning.training.fit import EVAL_BATCH, NUMBER_FORMATS, encoder_of, tokenise, tokenise_splits

@@ -26,10 +26,11 @@ from tuning.cost import estimate
 from tuning.data.loading import load, split
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
-from tuning.figures.curves import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, legend_below, new_figure
-from tuning.further import options
+from tuning.figures.style import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, legend_below, new_figure
+from tuning.further import variations
 from tuning.runs import reference
-from tuning.runs.record import Run, readable_runs
+from tuning.runs.record import Run
+from tuning.runs.store import readable_runs
 from tuning.training.fit import plumbing, precision_for, settings, tokenise_splits
 from tuning.training.speed import tricks
 
@@ -148,7 +149,7 @@ class _Growing:
 
 def works(run_1: Run) -> list[estimate.Work]:
     """What the range test has to do: a sweep, which is some steps and no evaluation, and the runs that test it."""
-    whole = estimate.work(options.dials_from(run_1.dials), options.encoder_of(run_1))
+    whole = estimate.work(variations.dials_from(run_1.dials), variations.encoder_of(run_1))
     sweep = dataclasses.replace(whole, steps=STEPS, tokens=round(STEPS * whole.tokens / whole.steps), read=0, ends=0)
     return [sweep, *TESTS * [whole]]
 
@@ -243,10 +244,10 @@ def tested(found: Sweep, run_1: Run, runs: Mapping[str, Run]) -> Picture:
     Picture
         With every other run of the log, and of the reference runs, that differs in rate and seed alone.
     """
-    like = options.without(run_1, "GROUP", "LR_PRESET")
+    like = variations.without(run_1, "GROUP", "LR_PRESET")
     known = [*readable_runs()[0], *(reference.load(name) for name in reference.names())]
     ours = {run.run_id for run in (run_1, *runs.values())}
-    others = [run for run in known if run.run_id not in ours and options.without(run, "GROUP", "LR_PRESET") == like]
+    others = [run for run in known if run.run_id not in ours and variations.without(run, "GROUP", "LR_PRESET") == like]
     groups = (
         ("earlier runs and reference runs", others, GREY, "x"),
         ("Run 1", [run_1], ORANGE, "D"),

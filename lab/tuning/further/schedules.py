@@ -6,9 +6,9 @@ from itertools import combinations
 import matplotlib as mpl
 import numpy as np
 
-from tuning.evidence import experiment_log
-from tuning.figures import curves
-from tuning.figures.curves import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, new_figure
+from tuning.evidence import log_rows
+from tuning.figures import curves, smoothing
+from tuning.figures.style import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, new_figure
 from tuning.runs.record import Run
 
 # Colour, line and marker say the same three times.
@@ -33,15 +33,15 @@ def tracks(runs: Mapping[str, Run]) -> Picture:
         for (name, run), (colour, line, marker) in zip(runs.items(), LOOKS, strict=False):
             steps = [step["step"] for step in run.steps]
             rates = [step["learning_rate"] for step in run.steps]
-            top.plot(steps, curves.moving_average(run), color=colour, linestyle=line, linewidth=2.2, label=name)
+            top.plot(steps, smoothing.moving_average(run), color=colour, linestyle=line, linewidth=2.2, label=name)
             marks = [(at, row["val_loss"]) for at, row in curves.epoch_marks(run) if row.get("val_loss") is not None]
             top.plot(*zip(*marks, strict=True), color=colour, marker=marker, markersize=9, linestyle="none")
             bottom.plot(steps, rates, color=colour, linestyle=line, linewidth=2.2)
             loss = run.final.get("val_loss")
-            words.append(f"{name}: rate ends at {rates[-1]:.1e}, validation loss {experiment_log.number(loss, 2)}")
+            words.append(f"{name}: rate ends at {rates[-1]:.1e}, validation loss {log_rows.number(loss, 2)}")
         top.axhline(np.log(3), color=GREY, linewidth=1, linestyle=":")
         top.set_ylabel("loss (nats)")
-        top.set_title(f"Step loss, moving average of {curves.window_words(runs.values())}; marks: validation")
+        top.set_title(f"Step loss, moving average of {smoothing.window_words(runs.values())}; marks: validation")
         top.legend(loc="upper right")
         bottom.set_ylabel("learning rate")
         bottom.set_ylim(bottom=0)

@@ -17,9 +17,9 @@ from tuning.cost import estimate
 from tuning.data.loading import load, split
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
-from tuning.figures.curves import BLUE, GREY, ORANGE, STYLE, Picture, legend_below, new_figure
+from tuning.figures.style import BLUE, GREY, ORANGE, STYLE, Picture, legend_below, new_figure
 from tuning.files import write_whole
-from tuning.further import options
+from tuning.further import variations
 from tuning.runs import metrics
 from tuning.runs.record import Run
 from tuning.training.fit import plumbing, precision_for, predict, settings, tokenise_splits
@@ -82,7 +82,7 @@ def trials(run_1: Run) -> dict[tuple[str, str], Dials]:
     """
     used = run_1.data.get("train_used") or MOST_SENTENCES
     size = min(max(used // SIZE_FACTOR, FEWEST_SENTENCES), MOST_SENTENCES)
-    base = dataclasses.replace(options.dials_from(run_1.dials), LR_PRESET=run_1.learning_rate, TRAIN_SUBSET=size)
+    base = dataclasses.replace(variations.dials_from(run_1.dials), LR_PRESET=run_1.learning_rate, TRAIN_SUBSET=size)
     turned = {"base": [base]}
     turned["seed"] = [dataclasses.replace(base, GROUP=group) for group in (1, 2, 3) if group != base.seed][:2]
     turned["learning rate"] = [
@@ -115,7 +115,7 @@ def _setting(dial: str, dials: Dials) -> str:
 
 def works(run_1: Run) -> list[estimate.Work]:
     """What the trials around Run 1 have to do, without those whose numbers are kept."""
-    encoder, kept = options.encoder_of(run_1), _kept(run_1)
+    encoder, kept = variations.encoder_of(run_1), _kept(run_1)
     whole = [estimate.work(dials, encoder) for turn, dials in trials(run_1).items() if turn not in kept]
     # One look at validation in place of one before training, one after it and one after each epoch.
     return [dataclasses.replace(work, read=0, ends=(work.ends or work.read) // 2) for work in whole]
@@ -133,7 +133,7 @@ def effects(run_1: Run) -> pd.DataFrame:
     pandas.DataFrame
         One row per trial: ``dial``, ``set to``, ``f1`` and its ``effect``, the difference from the base in points.
     """
-    planned, kept, encoder = trials(run_1), _kept(run_1), options.encoder_of(run_1)
+    planned, kept, encoder = trials(run_1), _kept(run_1), variations.encoder_of(run_1)
     rows = []
     for number, ((dial, value), dials) in enumerate(planned.items(), start=1):
         known = kept.get((dial, value))

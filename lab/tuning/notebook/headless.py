@@ -18,7 +18,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,31 +32,26 @@ from tqdm import tqdm
 
 from tuning import paths
 from tuning.command import one_line_errors
-from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
-from tuning.errors import DialError, WorkshopError, nearest
-from tuning.evidence.predictions import CALL_WORDS, prediction_of
+from tuning.dials import parse_settings
+from tuning.errors import WorkshopError
+from tuning.evidence.predictions import prediction_of
 from tuning.files import free_name, sign, write_whole
-from tuning.notebook import pasted_text
+from tuning.notebook.notebook_settings import (
+    BOARD_NOTEBOOK,
+    PREDICTIONS,
+    PUBLISHED,
+    checked_prediction,
+    defaults,
+    parameters,
+    retyped,
+)
 from tuning.notebook.notebooks import read_notebook
 from tuning.notebook.session import notebook_file
-from tuning.runs.record import BACKUP_NOTEBOOK, COMPARISON_FILE, FURTHER_NOTEBOOK, Run, copy_results, make_room_in
+from tuning.runs.record import Run
+from tuning.runs.store import COMPARISON_FILE, copy_results, make_room_in
 
 NOTEBOOKS = ("01", "02", "03", "04")
-# What a learner types into cells, as it is published: a check takes nothing of it.
-PUBLISHED = {
-    "PREDICTION": "",
-    "PREDICTED_F1": None,
-    "BECAUSE": "",
-    "GROUP_LINE": "",
-    "OPEN_TEST": "",
-    "GROUP_NAME": "",
-    "WITH_WEIGHTS": False,
-    "COME_BACK": False,
-    "EXPORT": False,
-}
-PREDICTIONS = ("PREDICTION", "PREDICTED_F1", "BECAUSE")
-BOARD_NOTEBOOK = "03"
-LAST_RESULT = '[folder.name for folder in __import__("tuning.runs.record", fromlist=["run"]).results_here()[-1:]]'
+LAST_RESULT = '[folder.name for folder in __import__("tuning.runs.store", fromlist=["store"]).results_here()[-1:]]'
 
 
 class _Client(PapermillNotebookClient):
@@ -127,8 +122,8 @@ class _Client(PapermillNotebookClient):
         question = self.kc.execute("", silent=True, user_expressions={"last": LAST_RESULT})
         answer = self.wait_for_reply(question)["content"]["user_expressions"]["last"]
         # A kernel that cannot import the package has no result, and its first cell has said why.
-        found = answer["data"]["text/plain"] if answer["status"] == "ok" else "[]"
-        self.nb.metadata["results"] = ast.literal_eval(found)
+        folders = answer["data"]["text/plain"] if answer["status"] == "ok" else "[]"
+        self.nb.metadata["results"] = ast.literal_eval(folders)
 
 
 def _shown_name(cell: nbformat.NotebookNode) -> str:
@@ -211,11 +206,11 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None,
     WorkshopError
         Before anything runs, if the notebook is damaged; or if a cell fails, with its own line.
     """
-    typed = _predicted(number, settings)
+    typed = checked_prediction(number, settings)
     settings = {name: value for name, value in settings.items() if name not in typed}
     given = parameters(number, settings)
     if not mine:
-        given, typed = _defaults(number) | given, PUBLISHED | typed
+        given, typed = defaults(number) | given, PUBLISHED | typed
     elif given:
         # The stored words were about the dials in the notebook.
         typed = {name: PUBLISHED[name] for name in PREDICTIONS} | typed
@@ -268,118 +263,6 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None,
     if results and out:
         copy_results(results[-1], out)
     return folder
-
-
-def _defaults(number: str) -> dict[str, Any]:
-    """Every dial of a notebook with its default."""
-    if number == BOARD_NOTEBOOK:
-        return {}
-    dials = {BACKUP_NOTEBOOK: SgdDials, FURTHER_NOTEBOOK: FurtherDials}.get(number, Dials)()
-    values = {name: getattr(dials, name) for name in dials.settable()}
-    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
-
-
-def _predicted(number: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """The prediction among the settings, checked.
-
-    Raises
-    ------
-    DialError
-        If the word is none of the four, or the number no score.
-    """
-    if number not in ("01", BACKUP_NOTEBOOK):
-        return {}
-    given = {name: settings[name] for name in PREDICTIONS if name in settings}
-    if "PREDICTION" in given and (word := given["PREDICTION"].strip().lower()) not in CALL_WORDS:
-        raise DialError(f"PREDICTION={word[:30]}: write one of these words: {', '.join(CALL_WORDS)}.")
-    if "PREDICTED_F1" in given:
-        try:
-            score = float(given["PREDICTED_F1"])
-        except ValueError:
-            score = -1.0
-        if not 0 <= score <= 1:
-            raise DialError(f"PREDICTED_F1={given['PREDICTED_F1'][:30]}: write a number from 0 to 1, such as 0.7.")
-        given["PREDICTED_F1"] = score
-    return given
-
-
-def retyped(text: str, typed: Mapping[str, Any]) -> str:
-    """Write values into the cells of a notebook where a learner types them.
-
-    Parameters
-    ----------
-    text : str
-        The notebook's file.
-    typed : mapping
-        Names that cells set at their top level, and values.
-
-    Returns
-    -------
-    str
-    """
-    notebook = nbformat.reads(text, as_version=4)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.source = _with_values(cell.source, typed)
-    return nbformat.writes(notebook)
-
-
-def _with_values(source: str, typed: Mapping[str, Any]) -> str:
-    if (name := pasted_text.name_in(source)) in typed:
-        return f"{source.splitlines()[0]}\n{typed[name]}\n"
-    try:
-        statements = ast.parse(source).body
-    except SyntaxError:
-        return source
-    lines = source.splitlines()
-    for one in reversed(statements):
-        if isinstance(one, ast.Assign) and isinstance(name := one.targets[0], ast.Name) and name.id in typed:
-            lines[one.lineno - 1 : one.end_lineno] = [f"{name.id} = {typed[name.id]!r}"]
-    return "\n".join(lines)
-
-
-def parameters(number: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Check the settings of a notebook before anything runs.
-
-    Raises
-    ------
-    DialError
-        If a name or a value cannot be used.
-    """
-    if number == BOARD_NOTEBOOK:
-        return _board_parameters(settings)
-    if number == FURTHER_NOTEBOOK:
-        return _further_parameters(settings)
-    dials = (SgdDials if number == BACKUP_NOTEBOOK else Dials).from_settings(settings)
-    return {name: getattr(dials, name) for name in settings}
-
-
-def _board_parameters(settings: dict[str, Any]) -> dict[str, Any]:
-    for name, value in settings.items():
-        if name != "SHARED":
-            hint = nearest(name, ["SHARED"])
-            raise DialError(
-                f"{name} is no setting of notebook {BOARD_NOTEBOOK}.{hint} It has one: SHARED=<file or folder>."
-            )
-        if not Path(value).expanduser().exists():
-            raise DialError(f"SHARED={value}: there is no such file or folder.")
-    return {name: str(Path(value).expanduser().resolve()) for name, value in settings.items()}
-
-
-def _further_parameters(settings: dict[str, Any]) -> dict[str, Any]:
-    """Notebook 04 has settings of its own; dials of notebook 01 say what kind of run it starts from."""
-    own, dials = FurtherDials.names(), Dials.names()
-    for name in settings:
-        if name not in own and name not in dials:
-            hint = nearest(name, [*own, *dials])
-            raise DialError(
-                f"{name} is no setting of notebook {FURTHER_NOTEBOOK}.{hint} It has {', '.join(own)}, and takes the"
-                " dials of notebook 01 for the run to start from."
-            )
-    given = {name: value for name, value in settings.items() if name in own}
-    start = {name: value for name, value in settings.items() if name not in own}
-    checked = FurtherDials(**given | ({"DIALS": start} if start else {}))
-    return {name: getattr(checked, name) for name in (*given, *(["DIALS"] if start else []))}
 
 
 def _failure(problem: PapermillExecutionError, kept: Path) -> str:

@@ -19,9 +19,10 @@ from tuning.evidence.markdown_tables import find_table
 from tuning.evidence.predictions import prediction_of
 from tuning.evidence.task6 import FEWEST_NOTE_WORDS, FEWEST_WORDS
 from tuning.evidence.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, Block, find_blocks, is_number
-from tuning.notebook import activities, preflight
-from tuning.room.board import BUDGET, spent
-from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, marked_id, readable_runs
+from tuning.notebook import activities, machine_checks
+from tuning.room.budget_round import BUDGET, spent
+from tuning.runs.record import Run
+from tuning.runs.store import adopted_from, marked_id, readable_runs
 
 ABOUT_COLUMNS = ("About you", "")
 ABOUT_ROWS = ("Group and preset", "Role (driver, logger, observer)")
@@ -189,7 +190,7 @@ def _setup(desk: Desk) -> list[Item]:
 def _machine() -> Item:
     if importlib.util.find_spec("torch") is None:
         return Item(True, "This machine is ready for the backup lab (there is no PyTorch)", "")
-    failed = [check.text for check in preflight.checks() if check.status == "FAIL"]
+    failed = [check.text for check in machine_checks.checks() if check.status == "FAIL"]
     return Item(not failed, "This machine is ready", "; ".join(failed))
 
 
@@ -287,7 +288,7 @@ def _convergence(desk: Desk) -> list[Item]:
             "set the dials so that training sentences times epochs stay within it, train, or adopt your group's",
         ),
     ]
-    if not budget or any(run.notebook != BACKUP_NOTEBOOK for run in budget):
+    if not budget or any(not run.is_backup for run in budget):
         items.append(
             Item(
                 any(run.test for run in budget),

@@ -7,7 +7,8 @@ import pandas as pd
 
 from tuning.dials import SgdDials
 from tuning.errors import RunError
-from tuning.runs.record import BACKUP_NOTEBOOK, Run, last_run
+from tuning.runs.record import Run
+from tuning.runs.store import last_run
 
 NUMBERS = {
     "train_loss": "training loss",
@@ -72,7 +73,7 @@ def reproduce(run_id: str | None = None) -> Repeat:
 
 
 def _train(recorded: Run) -> Run:
-    if recorded.notebook == BACKUP_NOTEBOOK:
+    if recorded.is_backup:
         from tuning.data import loading
         from tuning.sgd import classifier
 
@@ -80,7 +81,7 @@ def _train(recorded: Run) -> Run:
         sentences = loading.load(dials.DATA, dials.AGREEMENT)
         splits = loading.split(sentences)
         return classifier.train(classifier.features(splits, dials), sentences, splits)
-    from tuning.further.options import dials_from
+    from tuning.further.variations import dials_from
     from tuning.training import fit
 
     return fit.fit(dials_from(recorded.dials))

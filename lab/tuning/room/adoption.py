@@ -13,7 +13,8 @@ from tuning.evidence import experiment_log, worksheet
 from tuning.files import write_whole
 from tuning.room import share
 from tuning.room.share import Shared
-from tuning.runs.record import ADOPTED_FILE, BACKUP_NOTEBOOK, Run, adopted_from, note_finished, readable_runs
+from tuning.runs.record import Run
+from tuning.runs.store import ADOPTED_FILE, adopted_from, note_finished, readable_runs
 
 # The schema allows a run id of 81 characters.
 LONGEST_STEM = 76
@@ -60,7 +61,7 @@ def adopt(text: str) -> Run:
     except OSError as problem:
         raise ShareError(f"{paths.short(run.folder)} cannot be written ({problem.strerror}).") from None
     experiment_log.append(run)
-    shows = run.notebook if run.notebook == BACKUP_NOTEBOOK else "01"
+    shows = run.notebook if run.is_backup else "01"
     print(
         f"Adopted {run.run_id} from {shared.name}. It is in your log, marked as the group's."
         f" The sections of notebook {shows} show it."

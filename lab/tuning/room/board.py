@@ -19,19 +19,19 @@ import pandas as pd
 from tuning import paths
 from tuning.dials import PRESETS, FrozenDials, SgdDials
 from tuning.errors import RunError, ShareError
-from tuning.evidence.experiment_log import number, signed
+from tuning.evidence.log_rows import number, signed
 from tuning.evidence.predictions import prediction_of
 from tuning.room import share
 from tuning.room.clinic import Score
 from tuning.room.share import Gathered, Shared
 from tuning.runs.diagnosis import room_word
-from tuning.runs.record import BACKUP_NOTEBOOK, Run, adopted_from, readable_runs
+from tuning.runs.record import Run
+from tuning.runs.store import adopted_from, readable_runs
 
-BUDGET = 4_800
 COLUMNS = ("Group", "LR preset", "LR value", "Val loss", "Accuracy", "F1-macro", "Gen. gap", "In one word")
 OWN_RATE = "own"
 # The first two may differ between runs that are compared; the others have been turned into data, encoder and precision.
-_NOT_THE_SAME = {"LR_PRESET", "GROUP", "DATA", "AGREEMENT", "MODEL", "PRECISION"}
+MAY_DIFFER = {"LR_PRESET", "GROUP", "DATA", "AGREEMENT", "MODEL", "PRECISION"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,8 +77,8 @@ class Board:
         """Which groups have sent nothing, up to the highest number that was seen; and copies that count once."""
         numbers = {shared.run.dials.get("GROUP") for shared in [*self.one_lab(), *self.backup]} - {None}
         missing = [str(number) for number in range(1, max(numbers, default=0)) if number not in numbers]
-        told = f"\nNo line from GROUP {', '.join(missing)}." if missing else ""
-        return told + (f"\nCame more than once and count once: {self.repeated}." if self.repeated else "")
+        silent = f"\nNo line from GROUP {', '.join(missing)}." if missing else ""
+        return silent + (f"\nCame more than once and count once: {self.repeated}." if self.repeated else "")
 
 
 def collect(source: str = "") -> Board:
@@ -105,23 +105,23 @@ def collect(source: str = "") -> Board:
     path = os.path.expanduser(source.strip('"'))
     # Unlike its twin in pathlib, this is also silent about a text that is no possible name.
     if os.path.exists(path):
-        found, missing = _from_path(Path(path)), f"{paths.short(path)} has no share line and no run in it."
+        gathered, missing = _from_path(Path(path)), f"{paths.short(path)} has no share line and no run in it."
     else:
-        found = share.gather(source)
+        gathered = share.gather(source)
         missing = "SHARED has no share line in it, and there is no file or folder of that name."
-    if found == Gathered():
+    if gathered == Gathered():
         raise ShareError(missing)
-    return sort(found)
+    return sort(gathered)
 
 
 def local_runs() -> Gathered:
     """The runs on this machine, own and adopted, as if they had been shared."""
     runs, damaged = readable_runs()
-    found = Gathered(refused=[(folder, f"cannot be read: {reason}") for folder, reason in damaged])
+    gathered = Gathered(refused=[(folder, f"cannot be read: {reason}") for folder, reason in damaged])
     for run in runs:
         made = prediction_of(run) or {"word": None, "f1": None}
-        found.add(Shared(adopted_from(run) or _local_name(run), run, made["word"], made["f1"]), run.run_id)
-    return found
+        gathered.add(Shared(adopted_from(run) or _local_name(run), run, made["word"], made["f1"]), run.run_id)
+    return gathered
 
 
 def _from_path(path: Path) -> Gathered:
@@ -129,15 +129,15 @@ def _from_path(path: Path) -> Gathered:
     records = sorted(path.glob("*/run.json"))
     if not records:
         return share.gather_files(path)
-    found = Gathered()
+    gathered = Gathered()
     for record in records:
         try:
             run = Run.load(record)
         except RunError as problem:
-            found.refused.append((record.parent.name, f"cannot be read: {problem}"))
+            gathered.refused.append((record.parent.name, f"cannot be read: {problem}"))
         else:
-            found.add(Shared(_local_name(run), run), run.run_id)
-    return found
+            gathered.add(Shared(_local_name(run), run), run.run_id)
+    return gathered
 
 
 def _local_name(run: Run) -> str:
@@ -145,24 +145,24 @@ def _local_name(run: Run) -> str:
     return "here" if group is None else f"group {group}"
 
 
-def sort(found: Gathered) -> Board:
+def sort(gathered: Gathered) -> Board:
     """Separate what can be compared from what cannot."""
-    backup = [shared for shared in found.shared if shared.run.notebook == BACKUP_NOTEBOOK]
-    main = [shared for shared in found.shared if shared.run.notebook != BACKUP_NOTEBOOK]
+    backup = [shared for shared in gathered.shared if shared.run.is_backup]
+    main = [shared for shared in gathered.shared if not shared.run.is_backup]
     if not main:
         # A whole room without the main lab still has a board.
         main, backup = backup, []
     settings = Counter(tuple(_setting(shared.run).items()) for shared in main)
     usual = dict(settings.most_common(1)[0][0]) if settings else {}
     encoders = {shared.run.encoder["revision"]: shared.run.encoder["name"] for shared in main}
-    told = [(shared, _difference(shared.run, usual, encoders)) for shared in main]
+    differences = [(shared, _difference(shared.run, usual, encoders)) for shared in main]
     return Board(
-        sorted([shared for shared, difference in told if not difference], key=_order),
-        [(shared, difference) for shared, difference in told if difference],
+        sorted([shared for shared, difference in differences if not difference], key=_order),
+        [(shared, difference) for shared, difference in differences if difference],
         sorted(backup, key=_order),
-        found.refused,
-        found.scores,
-        len(found.repeated),
+        gathered.refused,
+        gathered.scores,
+        len(gathered.repeated),
     )
 
 
@@ -187,8 +187,8 @@ def summary(board: Board) -> pd.DataFrame:
     """
     rows = []
     for (preset, rate), members in by_rate(board).items():
-        finals = [one.run.final for one in members]
-        words = Counter(room_word(one.run) for one in members)
+        finals = [shared.run.final for shared in members]
+        words = Counter(room_word(shared.run) for shared in members)
         rows.append(
             {
                 "Group": f"{len(members)} run{'s' if len(members) > 1 else ''}",
@@ -268,7 +268,7 @@ def luck(board: Board) -> pd.DataFrame:
     """
     rows = {}
     for (preset, rate), members in by_rate(board).items():
-        scored = [one.run for one in members if one.run.final.get("val_f1_macro") is not None]
+        scored = [shared.run for shared in members if shared.run.final.get("val_f1_macro") is not None]
         finals = [run.final for run in {run.seed: run for run in reversed(scored)}.values()]
         scores = [final["val_f1_macro"] for final in finals]
         widths = [high - low for low, high in filter(None, (final.get("val_f1_macro_interval") for final in finals))]
@@ -287,85 +287,17 @@ def luck(board: Board) -> pd.DataFrame:
 
 def by_preset(board: Board) -> dict[str, list[Shared]]:
     """The comparable runs by preset, presets in the order of the lab, own rates last."""
-    found = {preset: [one for one in board.compared if one.run.preset == preset] for preset in (*PRESETS, OWN_RATE)}
-    return {preset: members for preset, members in found.items() if members}
+    order = (*PRESETS, OWN_RATE)
+    presets = {preset: [shared for shared in board.compared if shared.run.preset == preset] for preset in order}
+    return {preset: members for preset, members in presets.items() if members}
 
 
 def by_rate(board: Board) -> dict[tuple[str, float], list[Shared]]:
     """The comparable runs by preset and learning rate, in the order of the board."""
-    found: dict[tuple[str, float], list[Shared]] = {}
-    for one in board.compared:
-        found.setdefault((one.run.preset, one.run.learning_rate), []).append(one)
-    return found
-
-
-def budget(board: Board, passes: int = BUDGET) -> pd.DataFrame:
-    """The budget round: who spent the sentence-passes how, best validation macro-F1 first.
-
-    A run takes part if it spent more than half of the budget and not more than all of it; others are below, with the
-    reason. Runs on other data or another encoder than most are left out, so are those that differ from their dials or
-    had wrong labels, and those with the default number of sentences and epochs: in the backup lab the morning's runs
-    are over the budget, and nobody meant them for it.
-
-    Parameters
-    ----------
-    board : Board
-    passes : int
-        Training sentences times epochs that each group may spend.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``slip`` is macro-F1 on test minus validation: usually negative for the winner, who was chosen on validation.
-    """
-    usual = Counter(_ground(one.run) for one in board.one_lab()).most_common(1)
-    rows = []
-    for one in board.one_lab():
-        final, test = one.run.final, one.run.test or {}
-        meant = _ground(one.run) == usual[0][0] and not (_by_default(one.run) or one.run.apart)
-        if not meant or final.get("val_f1_macro") is None:
-            continue
-        slip = None if test.get("f1_macro") is None else test["f1_macro"] - final["val_f1_macro"]
-        rows.append(
-            {
-                "Group": one.name,
-                "Spent": spent(one.run),
-                "How": _spending(one.run),
-                "Validation F1": round(final["val_f1_macro"], 3),
-                "Test F1": number(test.get("f1_macro"), 3) or "closed",
-                "Slip": signed(slip, 3),
-                "Verdict": _out(spent(one.run), passes),
-            }
-        )
-    frame = pd.DataFrame(rows, columns=["Group", "Spent", "How", "Validation F1", "Test F1", "Slip", "Verdict"])
-    frame = frame.sort_values(["Verdict", "Validation F1"], ascending=[True, False], ignore_index=True)
-    if len(frame) and not frame.loc[0, "Verdict"]:
-        frame.loc[0, "Verdict"] = "winner on validation"
-    return frame
-
-
-def _out(passes_spent: int, passes: int) -> str:
-    """Why a run takes no part in the budget round; empty if it does."""
-    if passes_spent > passes:
-        return "over the budget"
-    return "" if passes_spent > passes / 2 else "half the budget or less"
-
-
-def spent(run: Run) -> int:
-    """Sentence-passes of a run: training sentences times epochs done."""
-    epochs = run.steps[-1]["epoch"] if run.steps else 0
-    return round(run.data.get("train_used", 0) * epochs)
-
-
-def _ground(run: Run) -> tuple[str, str]:
-    """What a budget is spent on: the data and the encoder."""
-    return run.data["sha256"], run.encoder["revision"]
-
-
-def _by_default(run: Run) -> bool:
-    """Nobody chose how many sentences and epochs this run has."""
-    usual, chosen = _kind(run)().as_dict(), _all_dials(run)
-    return all(chosen[name] == usual[name] for name in ("TRAIN_SUBSET", "EPOCHS"))
+    members: dict[tuple[str, float], list[Shared]] = {}
+    for shared in board.compared:
+        members.setdefault((shared.run.preset, shared.run.learning_rate), []).append(shared)
+    return members
 
 
 def _order(shared: Shared) -> tuple[Any, ...]:
@@ -390,19 +322,19 @@ def _row(shared: Shared) -> dict[str, str]:
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def _kind(run: Run) -> type[FrozenDials] | type[SgdDials]:
-    return SgdDials if run.notebook == BACKUP_NOTEBOOK else FrozenDials
+def dials_class(run: Run) -> type[FrozenDials] | type[SgdDials]:
+    return SgdDials if run.is_backup else FrozenDials
 
 
-def _all_dials(run: Run) -> dict[str, Any]:
+def all_dials(run: Run) -> dict[str, Any]:
     """The dials of a run; a record from before a dial existed was made with its default."""
-    return _kind(run)().as_dict() | run.dials
+    return dials_class(run)().as_dict() | run.dials
 
 
 def _setting(run: Run) -> dict[str, Any]:
     """Everything that must be equal for two runs of one lab to be compared."""
-    found = {name: value for name, value in _all_dials(run).items() if name not in _NOT_THE_SAME}
-    return found | {
+    dials = {name: value for name, value in all_dials(run).items() if name not in MAY_DIFFER}
+    return dials | {
         "data": run.data["sha256"][:8],
         "encoder": run.encoder["revision"],
         "precision": run.machine["precision"],
@@ -421,22 +353,11 @@ def _difference(run: Run, usual: dict[str, Any], encoders: dict[str, str]) -> st
         setting["encoder"], usual["encoder"] = (
             f"{name} {revision[:7]}" if alike else name for name, revision in zip(names, revisions, strict=True)
         )
-    told = [
+    differences = [
         f"{name} {setting.get(name)} (most: {usual.get(name)})"
         for name in setting | usual
         if setting.get(name) != usual.get(name)
     ]
     if run.outcome == "interrupted":
-        told.append("stopped by hand")
-    return ", ".join(told)
-
-
-def _spending(run: Run) -> str:
-    rate = run.preset if run.preset in PRESETS else f"rate {run.learning_rate:g}"
-    usual = _kind(run)().as_dict()
-    named = {*_NOT_THE_SAME, "TRAIN_SUBSET", "EPOCHS", "SCHEDULER"}
-    changed = [
-        f"{name} {value}" for name, value in _all_dials(run).items() if name not in named and value != usual.get(name)
-    ]
-    spending = f"{run.data.get('train_used', 0)} sentences x {run.dials['EPOCHS']} epochs"
-    return ", ".join([spending, rate, run.dials["SCHEDULER"], *changed])
+        differences.append("stopped by hand")
+    return ", ".join(differences)

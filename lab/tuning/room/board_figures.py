@@ -16,7 +16,8 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from tuning.data.labels import LABELS
 from tuning.figures import curves
-from tuning.figures.curves import BLUE, GREEN, GREY, RED, STYLE, Picture, moving_average, new_figure, window_words
+from tuning.figures.smoothing import moving_average, window_words
+from tuning.figures.style import BLUE, GREEN, GREY, RED, STYLE, Picture, new_figure
 from tuning.room.board import OWN_RATE, Board, by_preset, by_rate
 from tuning.room.share import Shared
 from tuning.runs.record import Run

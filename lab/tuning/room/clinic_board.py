@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from tuning.figures.curves import BLUE, GREY, ORANGE, STYLE, Picture, new_figure
+from tuning.figures.style import BLUE, GREY, ORANGE, STYLE, Picture, new_figure
 from tuning.room.clinic import CAUSES, ROUNDS, SURE, Answer, Score
 from tuning.runs.metrics import accuracy_interval
 

@@ -65,32 +65,13 @@ _SOURCES = ("hub", "cache", "folder", "embedded", "scikit-learn", "another place
 _DEVICES = ("cpu", "cuda", "mps", "another device")
 # The dials that travel as a list, in this order; those that came later travel by name.
 _LISTED = (
-    "LR_PRESET",
-    "SCHEDULER",
-    "GROUP",
-    "TRAIN_SUBSET",
-    "MAX_LENGTH",
-    "EPOCHS",
-    "BATCH_SIZE",
-    "WEIGHT_DECAY",
-    "MODEL",
-    "DATA",
-    "AGREEMENT",
-    "PRECISION",
-)
+    "LR_PRESET", "SCHEDULER", "GROUP", "TRAIN_SUBSET", "MAX_LENGTH", "EPOCHS", "BATCH_SIZE", "WEIGHT_DECAY", "MODEL",
+    "DATA", "AGREEMENT", "PRECISION",
+)  # fmt: skip
 _LISTED_BACKUP = (
-    "LR_PRESET",
-    "SCHEDULER",
-    "GROUP",
-    "TRAIN_SUBSET",
-    "EPOCHS",
-    "BATCH_SIZE",
-    "ALPHA",
-    "LABEL_NOISE",
-    "NOISY_VALIDATION",
-    "DATA",
-    "AGREEMENT",
-)
+    "LR_PRESET", "SCHEDULER", "GROUP", "TRAIN_SUBSET", "EPOCHS", "BATCH_SIZE", "ALPHA", "LABEL_NOISE",
+    "NOISY_VALIDATION", "DATA", "AGREEMENT",
+)  # fmt: skip
 VERDICTS = ("too low", "just right", "too high", "overfitting", "collapsed", "diverged", "unclear")
 _PACKAGES = ("python", "torch", "transformers", "scikit-learn", "numpy")
 
@@ -100,20 +81,11 @@ _INTERVALS = ("val_accuracy_interval", "val_f1_macro_interval", "gap_accuracy_in
 # All scores of a part in one list: F1 and number of predictions by label stand behind the sizes.
 _LENGTH = len(_SCORES) + len(_SIZES) + 2 * len(LABELS) + 2 * len(_INTERVALS)
 _EPOCH = (
-    "epoch",
-    "train_loss_running",
-    "train_loss",
-    "train_accuracy",
-    "val_loss",
-    "val_accuracy",
-    "val_f1_macro",
+    "epoch", "train_loss_running", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_f1_macro",
     "seconds",
-)
+)  # fmt: skip
 _TIMING = ("train_seconds", "total_seconds", "tokens", "peak_memory_mb")
 _TEST = ("accuracy", "f1_macro", "loss", "size")
-
-
-# Writing
 
 
 def pack(run: Run) -> dict[str, Any]:
@@ -124,8 +96,9 @@ def pack(run: Run) -> dict[str, Any]:
     dict
         The keys are in a fixed order and can be written as JSON.
     """
-    dials = _travelling_dials(run)
-    listed = _LISTED_BACKUP if run.notebook == BACKUP_NOTEBOOK else _LISTED
+    dials, encoder, data, machine = _travelling_dials(run), run.encoder, run.data, run.machine
+    identity = _place(encoder["name"], _ENCODERS), _place(encoder["source"], _SOURCES)
+    listed = _LISTED_BACKUP if run.is_backup else _LISTED
     later = {
         "D": {name: value for name, value in dials.items() if name not in listed and value != _UNSAID.get(name)},
         "y": _travelling_departures(run),
@@ -138,26 +111,12 @@ def pack(run: Run) -> dict[str, Any]:
         "d": [dials[name] for name in listed],
         "r": run.learning_rate,
         "z": run.seed,
-        "e": [
-            _place(run.encoder["name"], _ENCODERS),
-            _place(run.encoder["source"], _SOURCES),
-            run.encoder["revision"],
-            run.encoder["parameters"],
-        ],
-        "a": [
-            run.data["sha256"],
-            run.data["rows"],
-            run.data.get("train_used", 0),
-            *(run.data["split_sizes"][part] for part in PARTS),
-            *(run.data["label_counts"][label] for label in LABELS),
-        ],
+        "e": [*identity, encoder["revision"], encoder["parameters"]],
+        "a": [data["sha256"], data["rows"], data.get("train_used", 0)]
+        + [data["split_sizes"][part] for part in PARTS]
+        + [data["label_counts"][label] for label in LABELS],
         "v": [run.versions.get(name) for name in _PACKAGES],
-        "m": [
-            run.machine["cores"],
-            run.machine["threads"],
-            _place(run.machine["device"], _DEVICES),
-            run.machine["precision"],
-        ],
+        "m": [machine["cores"], machine["threads"], _place(machine["device"], _DEVICES), machine["precision"]],
         "s": _pack_steps(run),
         "E": [[short(row.get(key)) for key in _EPOCH] for row in run.epochs],
         "M": [run.majority.get("label"), short(run.majority.get("accuracy")), short(run.majority.get("f1_macro"))],
@@ -213,10 +172,10 @@ def _travelling_dials(run: Run) -> dict[str, Any]:
 def _travelling_departures(run: Run) -> list[str]:
     """What the dials do not say, in words that may travel."""
     known = FrozenDials.names() + SgdDials.names()
-    told = [text if _DEPARTURE.fullmatch(text) else ANOTHER_DEPARTURE for text in run.departures]
+    departures = [text if _DEPARTURE.fullmatch(text) else ANOTHER_DEPARTURE for text in run.departures]
     if not set(run.dials) <= set(known):
-        told.append(ANOTHER_DEPARTURE)
-    return list(dict.fromkeys(told))[:MOST_DEPARTURES]
+        departures.append(ANOTHER_DEPARTURE)
+    return list(dict.fromkeys(departures))[:MOST_DEPARTURES]
 
 
 def _pack_steps(run: Run) -> list[Any]:
@@ -260,9 +219,6 @@ def orders() -> dict[str, Any]:
         "scores": _SCORES,
         "predicted": len(_SCORES) + len(_SIZES) + len(LABELS),
     }
-
-
-# Reading
 
 
 def unpack(record: dict[str, Any]) -> Run:
@@ -344,10 +300,10 @@ def _dials(notebook: Any, values: list[Any], later: dict[str, Any]) -> dict[str,
     return dials
 
 
-def _departures(told: list[Any]) -> list[str]:
-    if len(told) > MOST_DEPARTURES:
+def _departures(packed: list[Any]) -> list[str]:
+    if len(packed) > MOST_DEPARTURES:
         raise ValueError("too many departures")
-    return [ANOTHER_DEPARTURE if one == ANOTHER_DEPARTURE else text(one, _DEPARTURE) for one in told]
+    return [words if words == ANOTHER_DEPARTURE else text(words, _DEPARTURE) for words in packed]
 
 
 def _adapter(facts: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -399,30 +355,30 @@ def _unpack_scores(packed: list[Any]) -> dict[str, Any]:
     if len(packed) != _LENGTH:
         raise ValueError("too few or too many scores")
     rest = iter(packed)
-    found: dict[str, Any] = {key: number(next(rest)) for key in _SCORES}
+    scores: dict[str, Any] = {key: number(next(rest)) for key in _SCORES}
     sizes = {key: count(next(rest)) for key in _SIZES}
-    found |= {key: size for key, size in sizes.items() if size is not None}
+    scores |= {key: size for key, size in sizes.items() if size is not None}
     for key, read in (("val_f1", number), ("val_predicted", count)):
         values = {label: read(next(rest)) for label in LABELS}
         if None not in values.values():
-            found[key] = values
+            scores[key] = values
     for key in _INTERVALS:
         ends = [number(next(rest)), number(next(rest))]
-        found[key] = None if None in ends else sorted(ends)
-    return found
+        scores[key] = None if None in ends else sorted(ends)
+    return scores
 
 
-def _final(scores: list[Any], movement: list[Any]) -> dict[str, Any]:
-    found = _unpack_scores(scores)
+def _final(packed: list[Any], movement: list[Any]) -> dict[str, Any]:
+    scores = _unpack_scores(packed)
     moved, *layers = map(number, movement)
     if len(layers) > MOST_LAYERS:
         raise ValueError("too many layers")
-    if found:
-        found["weight_movement"] = moved
+    if scores:
+        scores["weight_movement"] = moved
         if layers:
             names = ["embeddings", *(f"layer {place}" for place in range(1, len(layers)))]
-            found["layer_movement"] = dict(zip(names, layers, strict=True))
-    return found
+            scores["layer_movement"] = dict(zip(names, layers, strict=True))
+    return scores
 
 
 def _test(packed: list[Any] | None) -> dict[str, Any] | None:

@@ -28,7 +28,8 @@ from tuning.room.clinic import Score
 from tuning.room.framing import MOST_LINES, RUN, SCORE
 from tuning.room.run_codec import pack, short, unpack
 from tuning.room.validators import clean_name, file_stem, name, number, parse
-from tuning.runs.record import Run, adopted_from
+from tuning.runs.record import Run
+from tuning.runs.store import adopted_from
 from tuning.runs.symptoms import CALL_WORDS
 
 LONGEST_RECORD = 60_000

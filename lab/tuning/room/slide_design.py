@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuning import paths
 from tuning.errors import DocumentError
-from tuning.figures import curves
+from tuning.figures import style
 
 if TYPE_CHECKING:
     from pptx.presentation import Presentation
@@ -23,32 +23,22 @@ LEFT, ACROSS = 0.75, 11.833
 SMALLEST = 18
 FONT = "Arial"
 INK, WHITE, NAVY, PALE, LINE = "16232E", "FFFFFF", "0B2F4A", "EEF4F8", "C9D6DF"
+_ACCENTS = (style.BLUE, style.ORANGE, style.GREEN, style.RED, "#CC79A7", style.GREY)
 THEME = {
     "dk1": INK,
     "lt1": WHITE,
     "dk2": NAVY,
     "lt2": PALE,
-    **{
-        f"accent{number}": colour.lstrip("#")
-        for number, colour in enumerate(
-            (curves.BLUE, curves.ORANGE, curves.GREEN, curves.RED, "#CC79A7", curves.GREY), start=1
-        )
-    },
-    "hlink": curves.BLUE.lstrip("#"),
-    "folHlink": curves.GREY.lstrip("#"),
+    **{f"accent{number}": colour.lstrip("#") for number, colour in enumerate(_ACCENTS, start=1)},
+    "hlink": style.BLUE.lstrip("#"),
+    "folHlink": style.GREY.lstrip("#"),
 }
 TABLE_STYLE = "{2F6D4C1E-6B57-4A30-9C11-0072B2E69F00}"
 # The layouts that are kept: those that pandoc asks for, and the one of the group results.
 LAYOUTS = (
-    "Title Slide",
-    "Title and Content",
-    "Section Header",
-    "Two Content",
-    "Comparison",
-    "Title Only",
-    "Blank",
+    "Title Slide", "Title and Content", "Section Header", "Two Content", "Comparison", "Title Only", "Blank",
     "Content with Caption",
-)
+)  # fmt: skip
 PANEL = 4.75
 # How far a list stands in, and its mark hangs out, in inches.
 INDENT = 0.4
@@ -110,9 +100,6 @@ def save(presentation: "Presentation", path: Path) -> None:
         raise DocumentError(
             f"{paths.short(path)} cannot be written ({problem.strerror}). If PowerPoint has it open, close it there."
         ) from None
-
-
-# The whole file
 
 
 def _theme(presentation: "Presentation") -> None:
@@ -205,9 +192,6 @@ def _text_styles() -> Any:
         </p:titleStyle><p:bodyStyle>{body}</p:bodyStyle><p:otherStyle><a:lvl1pPr><a:defRPr sz="1800"/></a:lvl1pPr>
         </p:otherStyle></p:txStyles>"""
     )
-
-
-# Layouts
 
 
 def _layout(layout: Any) -> None:
@@ -306,9 +290,6 @@ _ARRANGE = {
 }
 
 
-# Pieces
-
-
 def _element(xml: str) -> Any:
     from pptx.oxml import parse_xml
 
@@ -366,14 +347,8 @@ def _letters(
 
 
 def _background(layout: Any, colour: str) -> None:
-    content = layout._element.cSld
-    content.insert(
-        0,
-        _element(
-            f"""<p:bg {_XML}><p:bgPr><a:solidFill><a:schemeClr val="{colour}"/></a:solidFill><a:effectLst/></p:bgPr>
-            </p:bg>"""
-        ),
-    )
+    fill = f'<a:solidFill><a:schemeClr val="{colour}"/></a:solidFill>'
+    layout._element.cSld.insert(0, _element(f"<p:bg {_XML}><p:bgPr>{fill}<a:effectLst/></p:bgPr></p:bg>"))
 
 
 def _hide_master(layout: Any) -> None:

@@ -16,10 +16,10 @@ import scipy  # and not its parts: scipy.stats is loaded when it is used, which 
 
 from tuning.data.labels import LABELS
 from tuning.errors import RunError
-from tuning.runs.record import Run, load_predictions
+from tuning.runs.record import Run
+from tuning.runs.store import load_predictions
 
-# Training sentences on which training scores are measured.
-CHECK_SIZE = 300
+CHECK_SIZE = 300  # training sentences on which training scores are measured
 BOOTSTRAP_SAMPLES = 2_000
 CONFIDENCE = 0.95
 

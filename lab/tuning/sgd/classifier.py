@@ -29,7 +29,8 @@ from tuning.evidence.predictions import note_start
 from tuning.runs import metrics
 from tuning.runs.diagnosis import diagnose
 from tuning.runs.metrics import CHECK_SIZE
-from tuning.runs.record import Run, finite, new_folder, save_predictions
+from tuning.runs.record import Run, finite
+from tuning.runs.store import new_folder, save_predictions
 from tuning.training import machine
 
 # Log-loss gradients are bounded, so a visible harm needs rates of hundreds on these sentences.

@@ -4,7 +4,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
 
-from tuning.figures.curves import BLUE, GREEN, RED, STYLE, Picture, new_figure
+from tuning.figures.style import BLUE, GREEN, RED, STYLE, Picture, new_figure
 from tuning.sgd.surface import Path as Walk
 from tuning.sgd.surface import TwoWeights
 

@@ -55,11 +55,10 @@ from tuning.runs import metrics
 from tuning.runs.diagnosis import diagnose
 from tuning.runs.energy import Meter
 from tuning.runs.metrics import CHECK_SIZE
-from tuning.runs.record import (
-    Run,
+from tuning.runs.record import Run, finite
+from tuning.runs.store import (
     adopted_from,
     copy_results,
-    finite,
     forget_old_weights,
     last_run,
     make_room_in,

@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 from transformers import TrainerCallback
 
-from tuning.figures import curves
+from tuning.figures import curves, smoothing, style
 from tuning.runs.record import Run
 
 # Steps since the start that are always drawn: the loss moves most, and the room makes its one-word call early.
@@ -37,7 +37,7 @@ HEADROOM = 1.25
 def progress_text(run: Run, step: int, steps: int, seconds: float) -> str:
     """The progress line: bar, step, smoothed loss, time gone and time left."""
     filled = round(BAR * step / max(steps, 1))
-    losses = curves.moving_average(run, steps)
+    losses = smoothing.moving_average(run, steps)
     loss = f"  loss {losses[-1]:.3f}" if len(losses) else ""
     left = seconds / step * (steps - step) if step else 0.0
     scores = f"  val F1 {run.epochs[-1]['val_f1_macro']:.2f}" if run.epochs else ""
@@ -118,7 +118,7 @@ class GrowingCurve:
         self._draw_background()
 
     def _draw_background(self) -> None:
-        with mpl.rc_context(curves.STYLE):
+        with mpl.rc_context(style.STYLE):
             self._canvas.draw()
         self._background = self._canvas.copy_from_bbox(self._figure.bbox)
 
@@ -208,11 +208,11 @@ class LiveCurve(LiveLine):
 
 def state_in_words(run: Run, step: int, steps: int) -> str:
     """How far a run is and what was measured, without a judgement: the live figure for who cannot see it."""
-    average = curves.moving_average(run, steps)
+    average = smoothing.moving_average(run, steps)
     parts = [f"Step {step} of {steps}."]
     if len(average):
         parts.append(
-            f"Training loss, moving average of {curves.window(run, steps)} steps: {curves.in_words(average[-1])}."
+            f"Training loss, moving average of {smoothing.window(run, steps)} steps: {style.in_words(average[-1])}."
         )
     for row in run.epochs:
         scores = {
@@ -221,7 +221,7 @@ def state_in_words(run: Run, step: int, steps: int) -> str:
             "accuracy": row["val_accuracy"],
             "macro-F1": row["val_f1_macro"],
         }
-        values = ", ".join(f"{name} {curves.in_words(value)}" for name, value in scores.items())
+        values = ", ".join(f"{name} {style.in_words(value)}" for name, value in scores.items())
         parts.append(f"After epoch {row['epoch']:g}: {values}.")
     return " ".join(parts)
 
@@ -251,7 +251,7 @@ class ProgressLine(TrainerCallback):
 
     def on_log(self, args, state, control, logs=None, **kwargs) -> None:
         """Move it to the step just done."""
-        losses = curves.moving_average(self.run, state.max_steps)
+        losses = smoothing.moving_average(self.run, state.max_steps)
         if len(losses):
             self._bar.set_postfix(loss=f"{losses[-1]:.3f}", refresh=False)
         self._bar.update(state.global_step - self._bar.n)

@@ -15,7 +15,8 @@ from filelock import Timeout
 from tuning import paths
 from tuning.errors import RunError
 from tuning.files import Lock, write_whole
-from tuning.runs.record import CHECKPOINTS, MARK, Run, finished_runs, last_run
+from tuning.runs.record import Run
+from tuning.runs.store import CHECKPOINTS, MARK, finished_runs, last_run
 
 LOCK = ".lock"
 # Seconds after which a run on another computer counts as dead, on a disk without file locks: no lesson is longer.

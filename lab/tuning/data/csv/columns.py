@@ -29,18 +29,7 @@ def refuse_other_separator(table: Table, name: str) -> None:
 
 
 def columns(table: Table, name: str) -> tuple[int, int]:
-    """Find the columns of the sentences and of the labels.
-
-    Parameters
-    ----------
-    table : Table
-    name : str
-        The file's name, for messages.
-
-    Returns
-    -------
-    sentence, label : int
-        Their places.
+    """Find the places of the columns of the sentences and of the labels; `name` is the file's, for messages.
 
     Raises
     ------

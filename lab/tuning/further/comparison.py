@@ -1,0 +1,129 @@
+"""Run 1 and its variations held against each other, in a table and in writing."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from tuning.dials import FrozenDials, FurtherDials
+from tuning.evidence import experiment_log, log_rows
+from tuning.files import write_whole
+from tuning.runs import energy, metrics
+from tuning.runs.record import Run
+from tuning.runs.store import COMPARISON_FILE, note_result
+
+if TYPE_CHECKING:
+    pass
+from tuning.further.options import QUESTIONS, TITLES
+
+
+def summary(run_1: Run, others: Mapping[str, Run], setup: FurtherDials) -> pd.DataFrame:
+    """Run 1 and its variations, a row each: what was changed, scores, and what it took.
+
+    Parameters
+    ----------
+    run_1 : Run
+    others : mapping of str to Run
+        By title.
+    setup : FurtherDials
+        With the assumptions about price and power.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Seconds, energy and money are those of the whole run, evaluations included.
+    """
+    rows = {}
+    for title, run in {"Run 1": run_1, **_changed_runs(run_1, others)}.items():
+        took = energy.footprint(run, setup.WATTS, setup.PRICE_PER_HOUR)
+        source = "measured" if took.measured else f"at {setup.WATTS:g} W"
+        low, high = run.final.get("val_f1_macro_interval") or (None, None)
+        rows[title] = {
+            "changed": changed(run_1, run),
+            "macro-F1": log_rows.number(run.final.get("val_f1_macro"), 3),
+            "95% interval": "" if low is None else f"{low:.2f} to {high:.2f}",
+            "val loss": log_rows.number(run.final.get("val_loss"), 3),
+            "verdict": run.diagnosis.get("verdict", ""),
+            "seconds": log_rows.number(took.seconds, 0),
+            "energy": f"{log_rows.number(took.watt_hours, 2)} Wh {source}",
+            f"money (at {setup.PRICE_PER_HOUR:g} an hour)": log_rows.number(took.money, 4),
+            "run": run.run_id,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _changed_runs(run_1: Run, others: Mapping[str, Run]) -> dict[str, Run]:
+    return {title: run for title, run in others.items() if run is not run_1}
+
+
+def changed(run_1: Run, run: Run) -> str:
+    """The dials in which a run differs from Run 1, in words."""
+    if run.is_backup:
+        return "another model: word counts, SGD"
+    before, after = (FrozenDials().as_dict() | each.dials for each in (run_1, run))
+    changes = [f"{name} = {after[name]}" for name in FrozenDials.names() if after[name] != before[name]]
+    return ", ".join(changes) or "nothing"
+
+
+def compared(run_1: Run, others: Mapping[str, Run], setup: FurtherDials, of: str) -> str:
+    """Each variation held against Run 1, sentence by sentence, in words; the log's rows say the same.
+
+    Parameters
+    ----------
+    run_1 : Run
+    others : mapping of str to Run
+        By title: Run 2, Run 3 and so on.
+    setup : FurtherDials
+        With the assumptions about energy and cost, which the log takes over.
+    of : str
+        What they belong to, for the log's notes: ``option A``.
+
+    Raises
+    ------
+    RunError
+        If predictions are not here, or were made on different sentences.
+    """
+    lines = []
+    experiment_log.amend(run_1, "", setup.WATTS, setup.PRICE_PER_HOUR)
+    for number, (title, run) in enumerate(_changed_runs(run_1, others).items(), start=2):
+        difference = metrics.compare(run_1, run, ("Run 1", title))
+        note = f"Run {number} of {of}; Run 1 is {run_1.run_id}. {difference.sentence}"
+        experiment_log.amend(run, note, setup.WATTS, setup.PRICE_PER_HOUR)
+        lines.append(str(difference))
+    return "\n".join(lines) or "There is nothing to compare with Run 1."
+
+
+def _numbered(number: int, title: str) -> str:
+    return title if title == f"Run {number}" else f"Run {number}, {title}"
+
+
+def for_worksheet(setup: FurtherDials, run_1: Run, others: Mapping[str, Run]) -> str:
+    """Text for Part D of the worksheet; what you expected and what you would do next is yours to write.
+
+    It is kept in the folder of the last of these runs, as ``comparison.md``, and in the notes of the log.
+
+    Parameters
+    ----------
+    setup : FurtherDials
+    run_1 : Run
+    others : mapping of str to Run
+        By title.
+    """
+    pairs = _changed_runs(run_1, others)
+    named = enumerate(pairs.items(), start=2)
+    what = "; ".join(
+        f"{_numbered(number, title)}: {changed(run_1, run)} ({run.run_id})" for number, (title, run) in named
+    )
+    text = "\n".join(
+        [
+            "For Part D of your worksheet (add what you expected, and what you would do next):",
+            f"Option: {setup.OPTION}, {TITLES[setup.OPTION]}",
+            f"The question it answers: {QUESTIONS[setup.OPTION]}",
+            f"What I changed, from Run 1 ({run_1.run_id}): {what or 'nothing'}. The sentences were the same.",
+            f"What happened: {compared(run_1, others, setup, f'option {setup.OPTION}')}",
+        ]
+    )
+    kept = list(pairs.values())[-1] if pairs else run_1
+    write_whole(kept.folder / COMPARISON_FILE, text + "\n")
+    note_result(kept.folder)
+    return text

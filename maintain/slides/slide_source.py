@@ -1,0 +1,227 @@
+"""The source of the slides, ``slides/workshop.md``: its slides with their times, as pandoc reads them."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maintain import day_blocks, markdown_blocks
+from maintain.day_blocks import Slot, clock
+from tuning import paths
+from tuning.errors import DocumentError
+from tuning.notebook.activities import Activity
+
+if TYPE_CHECKING:
+    pass
+
+FOLDER = paths.ROOT / "slides"
+SOURCE = FOLDER / "workshop.md"
+_READ = "markdown-implicit_figures"
+
+
+@dataclasses.dataclass
+class Page:
+    """One slide as the source has it.
+
+    Attributes
+    ----------
+    title : str
+    slot : Slot
+        The part of the day that it belongs to.
+    minutes : int
+    begins : int
+        Minutes since midnight.
+    widths : tuple of float
+        Shares of the columns of its tables; empty to let them fit.
+    alt : list of str
+        Descriptions of its pictures.
+    reveal : bool
+        Whether it gives the answers to Activity 1.
+    takeaway : str
+        The sentence in the band at the foot of the slide; empty for none.
+    cards : bool
+        Whether each of its paragraphs stands on a card, with its bold words as the heading.
+    under : str
+        What stands below the title of a half of the day.
+    """
+
+    title: str
+    slot: Slot
+    minutes: int = 0
+    begins: int = 0
+    widths: tuple[float, ...] = ()
+    alt: list[str] = dataclasses.field(default_factory=list)
+    reveal: bool = False
+    takeaway: str = ""
+    cards: bool = False
+    under: str = ""
+
+
+def source_text() -> str:
+    try:
+        return markdown_blocks.filled(SOURCE.read_text(encoding="utf-8"), SOURCE)
+    except OSError as problem:
+        raise DocumentError(f"{paths.short(SOURCE)} cannot be read ({problem.strerror}).") from None
+
+
+def parsed(text: str) -> dict[str, Any]:
+    try:
+        import pypandoc
+    except ImportError:
+        raise DocumentError("Pandoc is not installed here. Run: pip install pypandoc-binary") from None
+    tree = json.loads(pypandoc.convert_text(text, "json", format=_READ))
+    _drop_comments(tree["blocks"])
+    return tree
+
+
+def _drop_comments(blocks: list[Any]) -> None:
+    """Take comments out: pandoc would begin a new slide after each."""
+    blocks[:] = [block for block in blocks if block["t"] != "RawBlock"]
+    for block in blocks:
+        if block["t"] == "Div":
+            _drop_comments(block["c"][1])
+
+
+def pages() -> list[Page]:
+    """The slides of the source, in order, with their times.
+
+    Raises
+    ------
+    DocumentError
+        If their minutes do not fit the day.
+    """
+    return plan(parsed(source_text()), {})
+
+
+def plan(tree: dict[str, Any], words: dict[str, str]) -> list[Page]:
+    """Find the slides in pandoc's tree, give each its time, and move the pictures' descriptions out of the text.
+
+    Parameters
+    ----------
+    tree : dict
+        Pandoc's syntax tree; its notes get the time of their slide.
+    words : dict of str to str
+        What a drawn picture says, by file name; it follows the description in the source.
+
+    Returns
+    -------
+    list of Page
+
+    Raises
+    ------
+    DocumentError
+        If a slide names no slot of the day, has no notes, or minutes do not add up.
+    """
+    slots = {slot.activity.name if slot.activity else slot.title: slot for slot in day_blocks.day()}
+    meta = tree["meta"]
+    attributes = {key: _plain(meta.pop(key)["c"]) for key in ("slot", "minutes") if key in meta}
+    pages = [_page(_plain(meta["title"]["c"]), attributes, slots, None)]
+    notes = [meta["notes"]["c"]]
+    kept = []
+    for block in tree["blocks"]:
+        if block["t"] == "Div" and "takeaway" in block["c"][0][1]:
+            pages[-1].takeaway = " ".join(_plain(part["c"]) for part in block["c"][1])
+            continue
+        kept.append(block)
+        if block["t"] == "Header" and block["c"][0] <= 2:
+            _, (_, _, pairs), inlines = block["c"]
+            pages.append(_page(_plain(inlines), dict(pairs), slots, pages[-1].slot))
+            notes.append([])
+        elif block["t"] == "Div" and "notes" in block["c"][0][1]:
+            notes[-1] = block["c"][1]
+        else:
+            for image in _images(block):
+                _, alt, (target, _) = image["c"]
+                pages[-1].alt.append(f"{_plain(alt)}. {words.get(Path(target).name, '')}".strip())
+                image["c"][1] = []
+    tree["blocks"] = kept
+    _give_minutes(pages)
+    for page, paragraphs in zip(pages, notes, strict=True):
+        if not paragraphs:
+            raise DocumentError(f"{paths.short(SOURCE)}: the slide “{page.title}” has no notes.")
+        paragraphs[:0] = _times(page, opens=page is next(other for other in pages if other.slot is page.slot))
+    return pages
+
+
+def _page(title: str, attributes: dict[str, str], slots: dict[str, Slot], before: Slot | None) -> Page:
+    name = attributes.get("slot")
+    if name is not None and name not in slots:
+        raise DocumentError(f"{paths.short(SOURCE)}: the slide “{title}” names the slot {name}, which the day has not.")
+    slot = slots[name] if name is not None else before
+    if slot is None:
+        raise DocumentError(f"{paths.short(SOURCE)}: the first slide names no slot of the day.")
+    try:
+        widths = tuple(float(width) for width in attributes.get("widths", "").split(",") if width)
+        minutes = int(attributes.get("minutes", 0))
+    except ValueError:
+        raise DocumentError(f"{paths.short(SOURCE)}: “{title}” has minutes or widths that are no numbers.") from None
+    return Page(
+        title,
+        slot,
+        minutes,
+        widths=widths,
+        reveal="reveal" in attributes,
+        cards="cards" in attributes,
+        under=attributes.get("under", ""),
+    )
+
+
+def _give_minutes(pages: list[Page]) -> None:
+    """Let the one slide of each slot without minutes take what is left, and set when each begins."""
+    for slot in dict.fromkeys(page.slot for page in pages):
+        members = [page for page in pages if page.slot is slot]
+        left = slot.minutes - sum(page.minutes for page in members)
+        free = [page for page in members if not page.minutes]
+        if left < len(free) or (left and not free) or len(free) > 1:
+            raise DocumentError(
+                f"{paths.short(SOURCE)}: the slides of “{slot.title}” take {slot.minutes - left} minutes and"
+                f" {len(free)} of them have none; the day gives {slot.minutes}. Exactly one slide takes the rest."
+            )
+        for page in free:
+            page.minutes = left
+        now = slot.start
+        for page in members:
+            page.begins, now = now, now + page.minutes
+
+
+def _times(page: Page, opens: bool) -> list[dict[str, Any]]:
+    """The first paragraph of the notes: when, for how long and, where an activity opens, what it is for."""
+    many = "minute" if page.minutes == 1 else "minutes"
+    lines = [f"{clock(page.begins)}, {page.minutes} {many}. {page.slot.title}, {span(page.slot)}."]
+    if opens and page.slot.activity:
+        lines.append(f"They will be able to: {' '.join(page.slot.activity.objectives)}")
+        lines.append(_tasks(page.slot.activity, page.slot.start))
+    return [{"t": "Para", "c": [{"t": "Str", "c": line}]} for line in lines]
+
+
+def _tasks(activity: Activity, start: int) -> str:
+    tasks = []
+    for task in activity.tasks:
+        tasks.append(f"{clock(start)} {task.name}")
+        start += task.minutes
+    return "Clock: " + "; ".join(tasks) + "."
+
+
+def span(slot: Slot) -> str:
+    return f"{clock(slot.start)} to {clock(slot.end)}"
+
+
+def _images(block: Any) -> list[dict[str, Any]]:
+    if isinstance(block, dict):
+        return [block] if block.get("t") == "Image" else _images(block.get("c"))
+    return [image for part in block for image in _images(part)] if isinstance(block, list) else []
+
+
+def _plain(inlines: Any) -> str:
+    """The text of pandoc's inlines."""
+    if isinstance(inlines, list):
+        return "".join(_plain(part) for part in inlines)
+    if not isinstance(inlines, dict):
+        return ""
+    if inlines["t"] in ("Space", "SoftBreak"):
+        return " "
+    if inlines["t"] in ("Str", "MetaString"):
+        return inlines["c"]
+    if inlines["t"] == "Quoted":
+        return f"“{_plain(inlines['c'][1])}”"
+    return inlines["c"][-1] if inlines["t"] == "Code" else _plain(inlines.get("c", []))
