@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from transformers import PretrainedConfig, PreTrainedModel
 
+from tuning.training.arguments import inner_width
 from tuning.training.speed import embedding_rows
 
 if TYPE_CHECKING:
-    from tuning.training.fit import Tokens
+    from tuning.encoder.tokens import Tokens
 
 BACKWARD = 2
 # AdamW reads the weight, its gradient and two moving averages, and writes all but the gradient; four bytes each.
@@ -39,8 +40,7 @@ class Shape:
     @classmethod
     def of(cls, config: PretrainedConfig) -> "Shape":
         """Read it from a BERT-like configuration."""
-        inner = getattr(config, "intermediate_size", None) or getattr(config, "hidden_dim", 4 * config.hidden_size)
-        return cls(config.num_hidden_layers, config.hidden_size, inner)
+        return cls(config.num_hidden_layers, config.hidden_size, inner_width(config))
 
 
 def forward_operations(shape: Shape, lengths: Sequence[int], labels: int = 3) -> int:

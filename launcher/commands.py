@@ -81,6 +81,13 @@ def test_command(options: argparse.Namespace) -> int:
     return call([str(python), "-m", "pytest", *marks[options.extent], *several, *options.unknown], folder=ROOT)
 
 
+def site_command(options: argparse.Namespace) -> int:
+    """Build the site, with what only maintainers install."""
+    python = ensure(MAIN)
+    ensure(TEST)
+    return call_module(python, "maintain.site", options.typed)
+
+
 def run_options(parser: argparse.ArgumentParser) -> None:
     """Describe the options of ``run``, which ``tuning.notebook.headless`` gets as they were typed."""
     add = parser.add_argument
@@ -239,6 +246,13 @@ COMMANDS = {
         "glossary take one page each.",
         ["handouts"],
         module_command("maintain.handouts"),
+    ),
+    "site": Command(
+        "build the documents as a site for the web (for maintainers)",
+        "Makes pages of README, TROUBLESHOOTING, activities and handouts, with one navigation and a search, in site/. "
+        "Pages for coaches, which hold the answers, come with --coach only.",
+        ["site", "site --coach --out /tmp/pages"],
+        site_command,
     ),
     "slides": Command(
         "build the slides of the day from slides/workshop.md (for maintainers)",

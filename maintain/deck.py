@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maintain import deck_pictures
+from maintain.slides import deck_pictures
 from maintain.slides.slide_finish import finish
 from maintain.slides.slide_source import FOLDER, SOURCE, parsed, plan, source_text
 from tuning import paths

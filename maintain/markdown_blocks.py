@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from maintain import day_blocks, house_blocks, run_blocks
+from maintain.repository import move_to
 from tuning import paths
 from tuning.command import one_line_errors
 from tuning.dials import PRESETS, Dials, SgdDials
@@ -162,7 +163,10 @@ def main(argv: list[str] | None = None) -> int:
     """Command line of ``workshop.py documents``."""
     parser = argparse.ArgumentParser(prog="workshop.py documents", description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a block is out of date")
+    parser.add_argument("--repo", metavar="OWNER/NAME", help="first name another repository in every link and clone")
     options = parser.parse_args(argv)
+    for path in move_to(options.repo) if options.repo else ():
+        print(f"{paths.short(path)}: names {options.repo}")
     changed = stale()
     for path, text in changed.items():
         if not options.check:

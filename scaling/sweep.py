@@ -190,18 +190,14 @@ def _space(engine: str, dials: Dials, scratch: str) -> tuple[Any, dict[str, Any]
 
 def _search_trainer(dials: Dials, data: Data, splits: Splits, scratch: str) -> Any:
     """The Trainer of the lab, which makes each trial of a search a recorded run."""
-    from transformers import DataCollatorWithPadding, TrainingArguments
+    from tuning.training.arguments import training_arguments
+    from tuning.training.recording import Recording
+    from tuning.training.trainer import TRAINERS, build_trainer, prepare
 
-    from tuning.training import fit
-    from tuning.training.evaluation import compute_metrics
-    from tuning.training.speed import tricks
+    setup = prepare(dials, splits=splits)
+    encoder, tokens, precision = setup.encoder, setup.tokens, setup.precision
 
-    encoder = encoders.find(dials.MODEL)
-    tokenizer = encoders.tokenizer(encoder)
-    tokens = fit.tokenise_splits(splits, tokenizer, dials)
-    precision = fit.precision_for(dials, encoders.build(encoder, dials.seed)[0])
-
-    class Recorded(tricks.TRAINERS[dials.SPEED]):
+    class Recorded(TRAINERS[dials.SPEED]):
         """One recorded run for each trial."""
 
         def train(self, resume_from_checkpoint: Any = None, trial: Any = None, **others: Any) -> Any:
@@ -210,24 +206,18 @@ def _search_trainer(dials: Dials, data: Data, splits: Splits, scratch: str) -> A
             for name, value in chosen.items():
                 setattr(self.args, name, value)
             own = dataclasses.replace(dials, LR_PRESET=chosen["learning_rate"], WEIGHT_DECAY=chosen["weight_decay"])
-            recording = fit.Recording(own, data, splits, encoder, precision, "script")
+            recording = Recording(own, data, splits, encoder, precision, "script")
             self.model = self.call_model_init(trial)
             self.add_callback(recording.recorder)
             try:
-                with recording.keep(self, dataclasses.replace(tokens, dials=own)):
+                with recording.record_training(self, dataclasses.replace(tokens, dials=own)):
                     return super().train(trial=trial, **others)
             finally:
                 self.remove_callback(recording.recorder)
 
-    arguments = fit.settings(dials, RATES[0]) | fit.plumbing(dials, precision)
-    return Recorded(
-        model_init=lambda: encoders.build(encoder, dials.seed)[0],
-        args=TrainingArguments(**arguments | {"output_dir": scratch, "save_strategy": "no"}),
-        train_dataset=tokens.train,
-        eval_dataset=tokens.evaluation(),
-        processing_class=tokenizer,
-        data_collator=DataCollatorWithPadding(tokenizer),
-        compute_metrics=compute_metrics,
+    args = training_arguments(dials, RATES[0], precision, output_dir=scratch, save_strategy="no")
+    return build_trainer(
+        *(setup, args, Recorded), model=None, model_init=lambda: encoders.build(encoder, dials.seed)[0]
     )
 
 

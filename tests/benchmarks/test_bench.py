@@ -9,13 +9,15 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import baselines, bench, roofline
+from benchmarks import baselines, bench, growth, plan, report, roofline, worker
+from benchmarks.clock import Clock
 from tuning import paths
 from tuning.data import loading as sentences
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
+from tuning.encoder.tokens import tokenise_splits
 from tuning.errors import RunError
-from tuning.training import fit
+from tuning.training.arguments import training_arguments
 from tuning.training.speed.batching import LengthGroupedTrainer
 
 MACHINE = {
@@ -50,33 +52,33 @@ def test_operations_are_those_that_torch_counts(tiny_distilbert):
 @pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
 def test_the_fitted_exponent_is_the_true_one(power):
     sizes = np.array([200, 400, 800, 1600])
-    assert bench.exponent(sizes, 0.03 * sizes**power) == pytest.approx(power, abs=1e-9)
+    assert growth.exponent(sizes, 0.03 * sizes**power) == pytest.approx(power, abs=1e-9)
 
 
 def test_growth_in_tokens_is_fitted_beyond_the_longest_sentence():
     points = {"tokens": {16: 1.0, 32: 2.0, 64: 4.0, 96: 4.0, 128: 4.0}, "epochs": {1: 3.0, 2: 6.0}}
-    fits = bench.exponents(points, longest=60)
+    fits = growth.exponents(points, longest=60)
     assert fits == {"tokens": pytest.approx(0, abs=1e-9), "epochs": pytest.approx(1)}
 
 
 def test_a_part_inside_a_part_is_counted_once():
-    clock = baselines.Clock()
+    clock = Clock()
     with clock.part("evaluation"), clock.part("evaluation"), clock.part("checkpoint"):
         pass
     assert list(clock.seconds) == ["evaluation"]
 
 
 def test_the_plan_interleaves_its_repeats():
-    contest = {*bench.CONTENDERS, "limit"}
-    names = [(task.model, task.name) for task in bench.plan()]
+    contest = {*plan.CONTENDERS, "limit"}
+    names = [(task.model, task.name) for task in plan.plan()]
     first = [name for name in names if name[1] in contest]
     assert names[: len(first)] == first
     for part in (first, [name for name in names[len(first) :] if not name[1].startswith("growth")]):
-        once = part[: len(part) // bench.REPEATS]
-        assert part == once * bench.REPEATS
+        once = part[: len(part) // plan.REPEATS]
+        assert part == once * plan.REPEATS
         assert len(set(once)) == len(once)
-    assert len({task.key for task in bench.plan()}) == len(bench.plan())
-    assert all(task.contender in baselines.CONTENDERS for task in [*bench.plan(), *bench.quick_plan()])
+    assert len({task.key for task in plan.plan()}) == len(plan.plan())
+    assert all(task.contender in worker.CONTENDERS for task in [*plan.plan(), *plan.quick_plan()])
 
 
 @pytest.mark.parametrize(
@@ -84,13 +86,13 @@ def test_the_plan_interleaves_its_repeats():
 )
 def test_the_report_says_how_often_was_measured(kept, told):
     found = [row for row in rows() if row["repeat"] <= (kept or 3)]
-    assert f"Contenders and limit were measured {told.removeprefix('measured ')}" in bench.report(
+    assert f"Contenders and limit were measured {told.removeprefix('measured ')}" in report.report(
         found if kept else found[:-1]
     )
 
 
 def test_every_task_has_dials_that_can_be_set():
-    for task in [*bench.plan(), *bench.quick_plan()]:
+    for task in [*plan.plan(), *plan.quick_plan()]:
         dials = Dials.from_settings(dict(task.dials))
         assert dials.seed == task.repeat
         assert dials.BATCH_SIZE == 8
@@ -102,10 +104,10 @@ def test_all_ways_train_on_the_same_sentences_and_ours_and_the_bare_loop_on_the_
     dials = Dials(MODEL=str(tiny_distilbert), TRAIN_SUBSET=52, MAX_LENGTH=24, GROUP=3)
     model, tokenizer = encoders.build(encoders.find(dials.MODEL), dials.seed)
     _, splits = baselines.material(dials, validation=24)
-    tokens = fit.tokenise_splits(splits, tokenizer, dials)
+    tokens = tokenise_splits(splits, tokenizer, dials)
     trainer = LengthGroupedTrainer(
         model=model,
-        args=fit.arguments(dials, 1e-4, "fp32"),
+        args=training_arguments(dials, 1e-4, "fp32"),
         train_dataset=tokens.train,
         eval_dataset=tokens.evaluation(),
         data_collator=DataCollatorWithPadding(tokenizer),
@@ -117,7 +119,7 @@ def test_all_ways_train_on_the_same_sentences_and_ours_and_the_bare_loop_on_the_
         both = list(zip(ours, bare, strict=True))
         assert len(both) == 7
         assert all(torch.equal(one[name], other[name]) for one, other in both for name in other)
-    padded = baselines._padded(sentences.subset(splits.train, dials.TRAIN_SUBSET), tokenizer, dials)
+    padded = baselines.padded(sentences.subset(splits.train, dials.TRAIN_SUBSET), tokenizer, dials)
     assert {len(row) for row in padded["input_ids"]} == {24}
     kept = [
         [token for token, seen in zip(row, mask, strict=True) if seen]
@@ -130,8 +132,8 @@ def rows(**changed) -> list[dict]:
     """Results as the children give them, with round numbers."""
     seconds = {"common-adamw": 400.0, "common-fused": 200.0, "ours-fp32": 50.0, "bare-fp32": 48.0}
     found = []
-    for task in bench.plan():
-        if task.name in seconds and task.model == bench.EMBEDDED:
+    for task in plan.plan():
+        if task.name in seconds and task.model == plan.EMBEDDED:
             result = {
                 "seconds": seconds[task.name] + task.repeat - 2,
                 "parts": {"evaluation": 5.0},
@@ -144,7 +146,7 @@ def rows(**changed) -> list[dict]:
                 "machine": MACHINE,
             }
             found.append(dataclasses.asdict(task) | {"result": result | changed})
-        elif task.name == "limit" and task.model == bench.EMBEDDED:
+        elif task.name == "limit" and task.model == plan.EMBEDDED:
             result = {"limits": {"fp32": 30.0, "bf16": 10.0}, "operations": 3e12, "bytes": 2e11, "machine": MACHINE}
             result |= {"products_per_second": {"fp32": 1.3e11, "bf16": 4e11}, "bytes_per_second": 1e10}
             found.append(dataclasses.asdict(task) | {"result": result})
@@ -152,7 +154,7 @@ def rows(**changed) -> list[dict]:
 
 
 def test_the_table_says_what_was_measured():
-    text = bench.report(rows())
+    text = report.report(rows())
     line = next(line for line in text.splitlines() if line.startswith("| ours, fp32"))
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[1:] == ["50.0 s", "8.00x", "4.00x", "1.04x", "60%", "0.620 (0.610 to 0.630)", "1,500 MB"]
@@ -162,7 +164,7 @@ def test_the_table_says_what_was_measured():
 
 
 def test_a_diverged_contender_does_not_break_the_table():
-    assert "not a number" in bench.report(rows(val_loss=None))
+    assert "not a number" in report.report(rows(val_loss=None))
 
 
 def test_the_document_keeps_what_stands_outside_the_marks(tmp_path):
@@ -181,7 +183,7 @@ def test_the_document_keeps_what_stands_outside_the_marks(tmp_path):
 
 
 def test_a_bench_that_was_cut_off_goes_on(tmp_path, monkeypatch):
-    file, tasks, done = tmp_path / bench.RESULTS, bench.quick_plan()[:3], []
+    file, tasks, done = tmp_path / bench.RESULTS, plan.quick_plan()[:3], []
 
     def quickly(task):
         if len(done) == 2:
@@ -206,12 +208,12 @@ def test_growth_is_drawn_with_its_exponents(tmp_path):
     made = [
         dataclasses.asdict(task)
         | {"result": {"seconds": 3.0 + 2.0 * int(dict(task.dials)["EPOCHS"]), "parts": {"evaluation": 3.0}}}
-        for task in bench.plan()
+        for task in plan.plan()
         if task.name == "growth-epochs"
     ]
-    found = bench.growth(made)
+    found = growth.training_times(made)
     assert found == {"epochs": {1: 2.0, 2: 4.0, 4: 8.0, 8: 16.0}}
-    shown = bench.picture(found, longest=60)
+    shown = growth.picture(found, longest=60)
     shown.save(tmp_path / "growth.png")
     assert "epochs: exponent 1.00" in shown.words
     assert (tmp_path / "growth.png").stat().st_size > 5000
@@ -228,7 +230,7 @@ def test_the_document_of_the_project_has_its_marks():
 @pytest.mark.slow
 def test_a_contender_runs_in_a_process_of_its_own(monkeypatch, tiny_distilbert):
     monkeypatch.setattr(bench, "model_folder", lambda: tiny_distilbert)
-    task = bench._trained("ours-fp32", bench.DISTILBERT_SIZE, 1, 24, TRAIN_SUBSET=24, EPOCHS=1, MAX_LENGTH=16)
+    task = plan.training_task("ours-fp32", plan.DISTILBERT_SIZE, 1, 24, TRAIN_SUBSET=24, EPOCHS=1, MAX_LENGTH=16)
     found = bench.measure(task)["result"]
     assert found["precision"] == "fp32"
     assert found["memory_mb"] > 100
@@ -246,8 +248,8 @@ def test_the_earlier_lab_is_measured_with_its_own_code(monkeypatch, tmp_path):
 
     monkeypatch.setattr(bench, "previous_code", lambda: old.parent)
     monkeypatch.setattr(bench.subprocess, "run", start)
-    bench.measure(bench._trained("previous-fp32", bench.EMBEDDED, 1))
-    bench.measure(bench._trained("ours-fp32", bench.EMBEDDED, 1))
+    bench.measure(plan.training_task("previous-fp32", plan.EMBEDDED, 1))
+    bench.measure(plan.training_task("ours-fp32", plan.EMBEDDED, 1))
     (command, earlier), (same_command, now) = started
     assert command[2:3] + same_command[2:3] == [bench.PREVIOUS_MODULE, bench.MODULE]
     assert command[3:] == same_command[3:]

@@ -46,10 +46,10 @@ def test_the_work_grows_as_the_dials_say(embedded):
 
 def test_tokens_are_counted_as_training_counts_them(embedded):
     from tuning.data.loading import load, split
-    from tuning.training import fit
+    from tuning.encoder.tokens import tokenise_splits
 
     chosen = dials(TRAIN_SUBSET=120, MAX_LENGTH=20)
-    tokens = fit.tokenise_splits(split(load()), encoders.tokenizer(embedded), chosen)
+    tokens = tokenise_splits(split(load()), encoders.tokenizer(embedded), chosen)
     found = estimate.work(chosen, embedded)
     assert found.tokens == 2 * sum(map(len, tokens.train["input_ids"]))
     read = sum(map(len, tokens.validation["input_ids"])) + sum(map(len, tokens.train_check["input_ids"]))
@@ -59,13 +59,14 @@ def test_tokens_are_counted_as_training_counts_them(embedded):
 def test_a_large_validation_part_is_scored_in_part_after_each_epoch_and_counted_so(embedded, monkeypatch):
     from tuning.data import splits as cuts
     from tuning.data.loading import load, split
+    from tuning.encoder.tokens import tokenise_splits
     from tuning.training import fit
 
     for module in (estimate, fit, cuts):
         monkeypatch.setattr(module, "MOST_AFTER_EPOCH", 60)
     parts = split(load())
     chosen = dials(TRAIN_SUBSET=120, MAX_LENGTH=20)
-    tokens, again = (fit.tokenise_splits(parts, encoders.tokenizer(embedded), chosen) for _ in range(2))
+    tokens, again = (tokenise_splits(parts, encoders.tokenizer(embedded), chosen) for _ in range(2))
     assert (len(tokens.validation_check), len(tokens.validation)) == (60, len(parts.validation))
     assert tokens.evaluation()["validation"]["id"] == again.validation_check["id"], "the same sentences every time"
     shares = [np.bincount(part["labels"]) / len(part) for part in (tokens.validation_check, tokens.validation)]

@@ -18,7 +18,8 @@ from tuning import paths
 from tuning.data import download, loading
 from tuning.dials import Dials
 from tuning.encoder import fetch
-from tuning.training import fit
+from tuning.encoder import finding as encoders
+from tuning.training.recording import start_run
 
 # How many annotators agreed decides which of the nested files holds a sentence.
 SIZES = {"50": 90, "66": 75, "75": 60, "all": 45}
@@ -155,14 +156,14 @@ def test_a_cut_archive_is_continued(stored, monkeypatch):
 
 def test_the_record_says_which_sentences_were_used(stored, monkeypatch, tiny_distilbert):
     dials = Dials(DATA="phrasebank", MODEL=str(tiny_distilbert))
-    encoder = fit.encoders.find(dials.MODEL)
+    encoder = encoders.find(dials.MODEL)
     recorded = []
     with serving(stored, "503") as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         for mood in ("503", "well"):
             server.mood = mood
             found = loading.load(dials.DATA)
-            run, _ = fit.start_run(dials, found, loading.split(found), encoder, "fp32")
+            run, _ = start_run(dials, found, loading.split(found), encoder, "fp32")
             recorded.append((run.dials["DATA"], Path(run.data["path"]).name, run.data["rows"]))
     assert recorded[0][:2] == ("bundled", "financial_sentiment.csv")
     assert recorded[1] == ("phrasebank", "FinancialPhraseBank-v1.0.zip", SIZES["all"])

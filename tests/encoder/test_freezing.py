@@ -8,6 +8,8 @@ from tuning.data import loading as sentences
 from tuning.dials import TRAINED_PARTS, FrozenDials
 from tuning.encoder import finding as encoders
 from tuning.encoder import freezing
+from tuning.encoder.run_models import untrained
+from tuning.encoder.tokens import tokenise
 from tuning.errors import EncoderError, RunError
 from tuning.runs.store import last_run
 from tuning.training import fit
@@ -27,7 +29,7 @@ def splits() -> sentences.Splits:
 
 
 def batch_of(tokenizer, splits, size: int = 8):
-    tokens = fit.tokenise(splits.train.head(size), tokenizer, 32, by_length=False)
+    tokens = tokenise(splits.train.head(size), tokenizer, 32, by_length=False)
     return DataCollatorWithPadding(tokenizer)(tokens.select_columns(["input_ids", "attention_mask", "labels"])[:])
 
 
@@ -110,8 +112,8 @@ def test_features_are_computed_once_and_read_in_the_right_order(splits, monkeypa
     monkeypatch.setattr(linear_probe, "split", lambda data: splits)
     monkeypatch.setattr(fit, "split", lambda data: splits)
     run_1 = fit.fit(FrozenDials(MODEL="embedded", TRAIN_SUBSET=90, EPOCHS=1, PRECISION="fp32"), quiet=True)
-    model, tokenizer = fit.untrained(run_1)
-    tokens = fit.tokenise(splits.validation, tokenizer, 96, by_length=False)
+    model, tokenizer = untrained(run_1)
+    tokens = tokenise(splits.validation, tokenizer, 96, by_length=False)
     together = linear_probe.features(model, tokens, tokenizer, "fp32")
     for row in (0, 17, 39):
         one = linear_probe.features(model, tokens.select([row]), tokenizer, "fp32")

@@ -26,10 +26,12 @@ from transformers import (
 
 from tuning.encoder import finding as encoders
 from tuning.encoder import freezing
+from tuning.encoder.tokens import tokenise
+from tuning.encoder.weight_movement import weight_movement
 from tuning.errors import DialError, EncoderError
 from tuning.further import linear_probe
 from tuning.lessons.microscope import Microscope
-from tuning.training import fit
+from tuning.training.scoring import label_probabilities, predict
 from tuning.training.speed import embedding_rows
 
 WORDS = 400
@@ -110,17 +112,17 @@ def test_a_folder_of_a_usual_kind_works_in_every_section(folder_of, kind):
     encoder = encoders.find(str(folder))
     model, tokenizer = encoders.build(encoder, 1)
     assert model.config.num_labels == 3
-    tokens = fit.tokenise(SENTENCES, tokenizer, 24, by_length=False)
+    tokens = tokenise(SENTENCES, tokenizer, 24, by_length=False)
     lens = Microscope(model, tokens, tokenizer)
     assert lens.gradient() == pytest.approx((lens.loss(1e-2) - lens.loss(-1e-2)) / 2e-2, abs=1e-2)
-    before = fit.predict(model, tokens, tokenizer, "fp32")
+    before = predict(model, tokens, tokenizer, "fp32")
     with embedding_rows.only_used_rows(model, [tokens]):
-        assert fit.predict(model, tokens, tokenizer, "fp32") == pytest.approx(before, abs=1e-5)
+        assert predict(model, tokens, tokenizer, "fp32") == pytest.approx(before, abs=1e-5)
     assert linear_probe.features(model, tokens, tokenizer, "fp32").std(axis=0).max() > 0
     assert 0 < freezing.shares(encoder, freezing.LAST_BLOCK)[0] < 1
     with torch.no_grad():
         model.get_input_embeddings().weight.mul_(1.1)
-    assert {"all", "embeddings", "layer 1"} <= fit.movement(model, encoder).keys()
+    assert {"all", "embeddings", "layer 1"} <= weight_movement(model, encoder).keys()
 
 
 def test_a_trained_head_for_other_labels_is_replaced_by_a_fresh_one(folder_of):
@@ -134,10 +136,10 @@ def test_a_trained_head_for_other_labels_is_replaced_by_a_fresh_one(folder_of):
 def test_max_length_is_refused_above_the_positions_that_there_are(folder_of, kind, most):
     model, tokenizer = build(folder_of(*WORKING[kind]))
     long = SENTENCES.assign(sentence="profit " * 200)
-    fit.predict(model, fit.tokenise(long, tokenizer, most, by_length=False), tokenizer, "fp32")
+    predict(model, tokenise(long, tokenizer, most, by_length=False), tokenizer, "fp32")
     with pytest.raises(DialError, match=rf"MAX_LENGTH = {most + 1} is more than .* Set it to {most} or less"):
-        fit.tokenise(long, tokenizer, most + 1, by_length=False)
-    assert len(fit.read(model, long["sentence"].tolist(), tokenizer)) == len(long)
+        tokenise(long, tokenizer, most + 1, by_length=False)
+    assert len(label_probabilities(model, long["sentence"].tolist(), tokenizer)) == len(long)
 
 
 BART = BartConfig(

@@ -27,7 +27,7 @@ from tuning.evidence.markdown_tables import bare
 from tuning.room import board, share
 from tuning.runs.record import Run, check, finite
 from tuning.sgd import classifier
-from tuning.training import fit
+from tuning.training.scoring import label_probabilities
 
 FEW, MANY = 12, 2_000
 # The folder of a test is made once for all examples; each writes its file anew.
@@ -228,7 +228,7 @@ def test_odd_sentences_of_ones_own_are_scored(tiny_distilbert):
 
     model, tokenizer = encoders.build(encoders.find(str(tiny_distilbert)), 1)
     texts = [text for texts in SPECIAL.values() for text in texts] + ["", " ", "word " * 5_000]
-    table = fit.read(model, texts, tokenizer)
+    table = label_probabilities(model, texts, tokenizer)
     assert table.shape == (len(texts), 3)
     assert table.sum(axis=1).sub(1).abs().max() < 1e-5
 

@@ -30,7 +30,7 @@ from tuning.evidence import worksheet, worksheet_export
 from tuning.notebook.session import notebook_file
 from tuning.room import share
 from tuning.runs.record import Run
-from tuning.training import fit
+from tuning.training.arguments import fixed_arguments
 
 SOURCES = [*launcher_files(), *sorted((paths.LAB / "tuning").rglob("*.py"))]
 TOKENS = {
@@ -280,7 +280,7 @@ def test_telemetry_is_off_wherever_the_package_is_imported():
         text=True,
     )
     assert done.stdout.strip() == "['1']"
-    assert fit.plumbing(Dials(), "fp32")["report_to"] == "none"
+    assert fixed_arguments(Dials(), "fp32")["report_to"] == "none"
 
 
 def test_a_share_line_holds_no_sentence_no_path_and_no_user(make_run, monkeypatch, tmp_path):

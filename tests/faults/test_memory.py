@@ -16,6 +16,7 @@ from tuning.errors import RunError, WorkshopError
 from tuning.notebook import headless, machine_checks
 from tuning.notebook.session import notebook_file
 from tuning.training import fit, machine
+from tuning.training.speed.fast_trainer import FastTrainer
 
 GB = 10**9
 LIMIT = 2 * GB
@@ -106,7 +107,7 @@ def test_a_containers_limit_is_read_in_both_forms(tmp_path, monkeypatch, version
 
 
 def test_training_says_before_its_first_step_that_it_may_not_fit(tiny_distilbert, monkeypatch, capsys):
-    monkeypatch.setattr(fit.machine, "free_memory", lambda: 1_000_000.0)
+    monkeypatch.setattr(machine, "free_memory", lambda: 1_000_000.0)
     small = {"TRAIN_SUBSET": 24, "EPOCHS": 1, "MAX_LENGTH": 16, "PRECISION": "fp32"}
     fit.fit(Dials(MODEL=str(tiny_distilbert), **small), quiet=True)
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "too little memory" in line]
@@ -125,7 +126,7 @@ def test_memory_that_runs_out_while_training_is_one_line(tiny_distilbert, monkey
     def fail(*args, **more):
         raise problem
 
-    monkeypatch.setattr(fit.tricks.FastTrainer, "training_step", fail)
+    monkeypatch.setattr(FastTrainer, "training_step", fail)
     small = {"TRAIN_SUBSET": 24, "EPOCHS": 1, "MAX_LENGTH": 16, "PRECISION": "fp32"}
     with pytest.raises(RunError, match="memory of this machine is full, so training stopped") as caught:
         fit.fit(Dials(MODEL=str(tiny_distilbert), **small), quiet=True)
@@ -136,7 +137,7 @@ def test_another_error_of_the_trainer_stays_what_it_is(tiny_distilbert, monkeypa
     def fail(*args, **more):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(fit.tricks.FastTrainer, "training_step", fail)
+    monkeypatch.setattr(FastTrainer, "training_step", fail)
     with pytest.raises(RuntimeError, match="a bug"):
         fit.fit(Dials(MODEL=str(tiny_distilbert), TRAIN_SUBSET=24, EPOCHS=1, PRECISION="fp32"), quiet=True)
 

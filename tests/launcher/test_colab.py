@@ -17,9 +17,10 @@ import pytest
 from helpers.machines import Session, copy_of_the_workshop
 from helpers.wheels import make_wheel
 
+from maintain.repository import HOST, repository
 from tuning.notebook.session import notebook_file
 
-ADDRESS = "https://github.com/Corndel/AI6-W6.git"
+ADDRESS = f"{HOST}{repository()}.git"
 PRESENT = {"tiny_old": "1.0", "tiny_new": "3.0", "tiny_busy": "1.0"}
 WANTED = {"tiny_old": "2.0", "tiny_new": "2.0", "tiny_busy": "2.0", "tiny_missing": "2.0"}
 
@@ -130,4 +131,19 @@ def test_where_the_files_do_not_come_git_says_why(colab, session):
     colab.remote.rename(colab.remote.with_name("gone"))
     said = session.run("place")
     assert said.startswith("fatal: ")
+    assert "No module named 'workshop'" in said
+
+
+def test_another_repository_is_named_in_one_line(colab, session):
+    """The address leads somewhere, and the notebooks' files are not there."""
+    empty = colab.remote.with_name("another")
+    subprocess.run(["git", "init", "--quiet", "--initial-branch=main", str(empty)], check=True)
+    (empty / "README.md").write_text("Another repository\n", encoding="utf-8")
+    author = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", "-C", str(empty), "add", "."], check=True)
+    subprocess.run(["git", "-C", str(empty), *author, "commit", "--quiet", "-m", "First"], check=True)
+    colab.remote.rename(colab.remote.with_name("gone"))
+    empty.rename(colab.remote)
+    said = session.run("place")
+    assert said.startswith("AI6-W6 has no workshop.py")
     assert "No module named 'workshop'" in said

@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
 
 from tuning.data.labels import LABELS
 from tuning.errors import RunError
-from tuning.runs import metrics
+from tuning.runs import metrics, paired_comparison
 from tuning.runs.metrics import Scores
 from tuning.runs.store import save_predictions
 
@@ -157,7 +157,7 @@ def test_the_majority_class_is_scored_like_a_model(truth, label, accuracy, f1):
 def test_the_trainers_metrics_are_the_same_scores():
     from transformers import EvalPrediction
 
-    from tuning.training.evaluation import compute_metrics
+    from tuning.training.scoring import compute_metrics
 
     logits, truth = predictions(0, 120)
     found = compute_metrics(EvalPrediction(predictions=logits, label_ids=truth))
@@ -192,9 +192,9 @@ def macro_f1(truth: np.ndarray, said: np.ndarray) -> float:
 def test_the_difference_of_f1_is_scikit_learns():
     drawn = np.random.default_rng(0).multinomial(400, law(0.7, 0.8, 0.4).ravel()).reshape(3, 3, 3)
     truth, first, second = answers_of(drawn)
-    counts = metrics.joint_counts(truth, first, second)
+    counts = paired_comparison.joint_counts(truth, first, second)
     assert (counts == drawn).all()
-    found = [float(one) for one in metrics._both_f1(counts)]
+    found = [float(one) for one in paired_comparison._both_f1(counts)]
     assert found == pytest.approx([macro_f1(truth, first), macro_f1(truth, second)])
 
 
@@ -212,7 +212,7 @@ def test_the_paired_interval_agrees_with_scipys_bootstrap():
         n_resamples=800,
         rng=np.random.default_rng(2),
     ).confidence_interval
-    assert metrics.difference_interval(counts) == pytest.approx((by_scipy.low, by_scipy.high), abs=0.01)
+    assert paired_comparison.difference_interval(counts) == pytest.approx((by_scipy.low, by_scipy.high), abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -226,11 +226,11 @@ def test_the_paired_interval_holds_the_truth_in_95_of_100_cases(size, accuracies
     chances = law(*accuracies)
     draw = np.random.default_rng(3)
     # Counts as large as these are the law itself.
-    first, second = metrics._both_f1(chances * 1e9)
+    first, second = paired_comparison._both_f1(chances * 1e9)
     held = 0
     for seed in range(1_000):
         counts = draw.multinomial(size, chances.ravel()).reshape(3, 3, 3)
-        low, high = metrics.difference_interval(counts, seed)
+        low, high = paired_comparison.difference_interval(counts, seed)
         held += low <= second - first <= high
     assert 930 <= held <= 970
 
@@ -249,8 +249,8 @@ def test_the_paired_interval_holds_the_truth_in_95_of_100_cases(size, accuracies
     ],
 )
 def test_mcnemars_test_is_exact(only_first, only_second, p):
-    assert metrics.mcnemar(only_first, only_second) == pytest.approx(p)
-    assert metrics.mcnemar(only_second, only_first) == pytest.approx(p)
+    assert paired_comparison.mcnemar(only_first, only_second) == pytest.approx(p)
+    assert paired_comparison.mcnemar(only_second, only_first) == pytest.approx(p)
 
 
 def test_mcnemars_test_cries_wolf_no_more_often_than_promised():
@@ -260,7 +260,7 @@ def test_mcnemars_test_cries_wolf_no_more_often_than_promised():
     for _ in range(1_000):
         truth, first, second = answers_of(draw.multinomial(250, chances.ravel()).reshape(3, 3, 3))
         right = first == truth, second == truth
-        alarms += metrics.mcnemar(int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())) < 0.05
+        alarms += paired_comparison.mcnemar(int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())) < 0.05
     assert alarms <= 60
 
 
@@ -287,7 +287,7 @@ def test_two_runs_are_compared_sentence_by_sentence(two_runs):
     truth = [0, 1, 1, 2, 2, 0, 1, 2] * 25
     first = [1, 1, 1, 1, 2, 0, 1, 2] * 25
     second = [0, 1, 1, 2, 2, 0, 0, 2] * 25
-    found = metrics.compare(*two_runs(truth, first, second), names=("Run 1", "Run 2"))
+    found = paired_comparison.compare(*two_runs(truth, first, second), names=("Run 1", "Run 2"))
     assert found.f1 == pytest.approx((macro_f1(truth, first), macro_f1(truth, second)))
     assert (found.size, found.only_first, found.only_second) == (200, 25, 50)
     assert found.shown
@@ -302,7 +302,7 @@ def test_a_small_difference_is_not_shown_and_turns_round_with_the_runs(two_runs)
     first = truth[:110] + [1] * 10
     second = truth[:108] + [1] * 12
     one, other = two_runs(truth, first, second)
-    there, back = metrics.compare(one, other), metrics.compare(other, one)
+    there, back = paired_comparison.compare(one, other), paired_comparison.compare(other, one)
     assert not there.shown
     assert "B is worse than A by" in there.sentence
     assert there.sentence.endswith("not shown.")
@@ -312,7 +312,7 @@ def test_a_small_difference_is_not_shown_and_turns_round_with_the_runs(two_runs)
 
 def test_equal_answers_are_no_difference(two_runs):
     truth = [0, 1, 2] * 20
-    found = metrics.compare(*two_runs(truth, truth, truth))
+    found = paired_comparison.compare(*two_runs(truth, truth, truth))
     assert found.sentence == "A and B have the same sentences right: no difference."
     assert found.p == 1
 
@@ -322,7 +322,7 @@ def test_a_diverged_run_can_be_compared(two_runs):
     one, other = two_runs(truth, truth, truth)
     ids, labels = [f"s{row}" for row in range(60)], [LABELS[label] for label in truth]
     save_predictions(other.folder, ids, labels, np.full((60, 3), np.nan))
-    assert "B is worse than A" in metrics.compare(one, other).sentence
+    assert "B is worse than A" in paired_comparison.compare(one, other).sentence
 
 
 @pytest.mark.parametrize("change", ["ids", "labels", "fewer"])
@@ -334,7 +334,7 @@ def test_runs_on_different_sentences_are_refused(two_runs, change):
     kept = 30 if change == "fewer" else 60
     save_predictions(other.folder, ids[:kept], labels[:kept], np.eye(3)[truth][:kept])
     with pytest.raises(RunError, match="run-1 and run-2 were validated on different sentences"):
-        metrics.compare(one, other)
+        paired_comparison.compare(one, other)
 
 
 def test_the_confidence_of_mistakes_counts_wrong_answers_alone():

@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 from tuning.dials import Dials
+from tuning.encoder.tokens import tokenise_splits
 from tuning.training import fit, processes
+from tuning.training.arguments import training_arguments
 from tuning.training.speed.batching import LengthGroupedTrainer
 
 ROOT = Path(fit.__file__).parents[3]
@@ -76,10 +78,10 @@ def test_two_shares_make_up_the_doubled_batch(still_encoder, monkeypatch):
 
     dials = Dials(MODEL=str(still_encoder), TRAIN_SUBSET=48, MAX_LENGTH=24)
     model, tokenizer = finding.build(finding.find(dials.MODEL), 1)
-    tokens = fit.tokenise_splits(loading.split(loading.load()), tokenizer, dials)
+    tokens = tokenise_splits(loading.split(loading.load()), tokenizer, dials)
 
     def trainer(batch_size: int) -> LengthGroupedTrainer:
-        args = fit.arguments(Dials(BATCH_SIZE=batch_size), 1e-4, "fp32")
+        args = training_arguments(Dials(BATCH_SIZE=batch_size), 1e-4, "fp32")
         return LengthGroupedTrainer(
             model=model,
             args=args,

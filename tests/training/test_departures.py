@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 import torch
 from transformers import (
-    DataCollatorWithPadding,
     EarlyStoppingCallback,
     ProgressCallback,
     Trainer,
@@ -16,6 +15,7 @@ from transformers import (
 from tuning.data import loading as sentences
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
+from tuning.encoder.tokens import tokenise_splits
 from tuning.errors import RunError
 from tuning.evidence import worksheet
 from tuning.notebook.progress import Desk
@@ -23,9 +23,11 @@ from tuning.room import board, share
 from tuning.room.run_codec import ANOTHER_DEPARTURE
 from tuning.runs.record import Run
 from tuning.runs.store import last_run
-from tuning.training import departures, fit
-from tuning.training.evaluation import compute_metrics
-from tuning.training.speed.tricks import FastTrainer
+from tuning.training import departures
+from tuning.training.arguments import dial_arguments, fixed_arguments
+from tuning.training.recording import Recording
+from tuning.training.speed.fast_trainer import FastTrainer
+from tuning.training.trainer import fixed_parts
 
 
 @pytest.fixture
@@ -38,21 +40,18 @@ def prepare(few, tiny_distilbert):
         dials = Dials(MODEL=str(tiny_distilbert), DATA=str(few), TRAIN_SUBSET=24, PRECISION="fp32")
         encoder = encoders.find(dials.MODEL)
         model, tokenizer = encoders.build(encoder, dials.seed)
-        tokens = fit.tokenise_splits(splits, tokenizer, dials)
-        recording = fit.Recording(dials, data, splits, encoder, "fp32")
-        promised = fit.settings(dials, recording.run.learning_rate)
-        plumbing = fit.plumbing(dials, "fp32", recording.folder)
+        tokens = tokenise_splits(splits, tokenizer, dials)
+        recording = Recording(dials, data, splits, encoder, "fp32")
+        promised = dial_arguments(dials, recording.run.learning_rate)
+        fixed = fixed_arguments(dials, "fp32", recording.folder)
         usual = {
             "model": model,
             "train_dataset": tokens.train,
             "eval_dataset": tokens.evaluation(),
-            "processing_class": tokenizer,
-            "data_collator": DataCollatorWithPadding(tokenizer),
-            "compute_metrics": compute_metrics,
         }
         callbacks = [recording.recorder, *parts.pop("callbacks", [])]
-        args = TrainingArguments(**promised | plumbing | (arguments or {}))
-        return recording, kind(args=args, callbacks=callbacks, **usual | parts), tokens
+        args = TrainingArguments(**promised | fixed | (arguments or {}))
+        return recording, kind(args=args, callbacks=callbacks, **usual | fixed_parts(tokenizer) | parts), tokens
 
     return make
 
@@ -130,7 +129,7 @@ def test_an_argument_that_a_dial_turns_is_refused(prepare, arguments):
 
 def test_micro_batches_are_accepted_where_their_loss_stays_a_mean(prepare):
     class Mean(FastTrainer):
-        __module__ = "tuning.training.speed.tricks"
+        __module__ = "tuning.training.speed.fast_trainer"
         loss_is_scaled_for_ga = False
 
     found = departures_of(*prepare({"gradient_accumulation_steps": 4}, kind=Mean))
@@ -187,7 +186,7 @@ def test_a_departure_survives_the_journey_to_the_board(make_run, value):
 @pytest.mark.slow
 def test_a_run_that_differs_stands_apart_everywhere(prepare, make_run, keep_run, capsys):
     recording, trainer, tokens = prepare({"optim": "sgd"})
-    with recording.keep(trainer, tokens):
+    with recording.record_training(trainer, tokens):
         trainer.train(resume_from_checkpoint=recording.checkpoint)
     told = "optim: adamw_torch_fused, sgd"
     assert f"This run differs from the dials: {told}." in capsys.readouterr().out

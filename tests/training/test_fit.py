@@ -11,19 +11,25 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from transformers import DataCollatorWithPadding, TrainerCallback
+from transformers import TrainerCallback
 
 from tuning.data import loading as sentences
 from tuning.dials import Dials, SgdDials
 from tuning.encoder import finding as encoders
+from tuning.encoder.run_models import trained
+from tuning.encoder.tokens import tokenise_splits
+from tuning.encoder.weight_movement import weight_movement
 from tuning.errors import RunError
 from tuning.evidence.experiment_log import read_log
+from tuning.lessons.held_out_test import closed_test, open_test
 from tuning.runs.record import Run
 from tuning.runs.store import last_run, load_predictions
 from tuning.sgd import classifier
-from tuning.training import fit
-from tuning.training.evaluation import compute_metrics
-from tuning.training.speed import tricks
+from tuning.training import fit, scoring
+from tuning.training import trainer as trainers
+from tuning.training.arguments import training_arguments
+from tuning.training.recording import Recording, start_run
+from tuning.training.scoring import label_probabilities, predict, score_model
 from tuning.training.speed.batching import SimilarLengths
 
 LAB = Path(fit.__file__).parents[2]
@@ -44,27 +50,16 @@ def prepare(splits, *more: TrainerCallback, **dials):
     """Everything of the notebook up to the train cell; `more` are further callbacks."""
     dials = Dials(**(FEW | dials))
     data, splits = sentences.load(), small(splits)
-    encoder = encoders.find(dials.MODEL)
-    model, tokenizer = encoders.build(encoder, dials.seed)
-    tokens = fit.tokenise_splits(splits, tokenizer, dials)
-    recording = fit.Recording(dials, data, splits, encoder, dials.PRECISION)
-    args = fit.arguments(dials, recording.run.learning_rate, dials.PRECISION, recording.folder)
-    trainer = tricks.TRAINERS[dials.SPEED](
-        model=model,
-        args=args,
-        train_dataset=tokens.train,
-        eval_dataset=tokens.evaluation(),
-        processing_class=tokenizer,
-        data_collator=DataCollatorWithPadding(tokenizer),
-        compute_metrics=compute_metrics,
-        callbacks=[recording.recorder, *more],
-    )
-    return recording, trainer, tokens
+    setup = trainers.prepare(dials, splits=splits)
+    recording = Recording(dials, data, splits, setup.encoder, dials.PRECISION)
+    args = training_arguments(dials, recording.run.learning_rate, dials.PRECISION, recording.folder)
+    trainer = trainers.build_trainer(setup, args, callbacks=[recording.recorder, *more])
+    return recording, trainer, setup.tokens
 
 
 def train(splits, *more: TrainerCallback, **dials) -> Run:
     recording, trainer, tokens = prepare(splits, *more, **dials)
-    with recording.keep(trainer, tokens) as run:
+    with recording.record_training(trainer, tokens) as run:
         trainer.train(resume_from_checkpoint=recording.checkpoint)
     return run
 
@@ -76,7 +71,7 @@ def trained_once(splits, tmp_path_factory) -> tuple:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKSHOP_RUNS", str(folder))
         recording, trainer, tokens = prepare(splits)
-        with recording.keep(trainer, tokens) as run:
+        with recording.record_training(trainer, tokens) as run:
             trainer.train()
     return folder, run, recording, trainer, tokens
 
@@ -96,7 +91,7 @@ def weights_of(folder: Path) -> str:
 def test_wrong_labels_are_those_of_the_backup_lab_and_stay_out_of_validation(splits):
     tokenizer = encoders.tokenizer(encoders.find("embedded"))
     clean, noisy = (
-        fit.tokenise_splits(small(splits), tokenizer, Dials(**FEW | {"LABEL_NOISE": share})) for share in (0, 0.25)
+        tokenise_splits(small(splits), tokenizer, Dials(**FEW | {"LABEL_NOISE": share})) for share in (0, 0.25)
     )
     backup = classifier.features(splits, SgdDials(TRAIN_SUBSET=48, LABEL_NOISE=0.25))
     assert noisy.train["labels"] == backup.train_labels.tolist()
@@ -109,7 +104,7 @@ def test_wrong_labels_are_those_of_the_backup_lab_and_stay_out_of_validation(spl
 
 def test_wrong_labels_are_recorded_and_make_another_run(splits):
     data, encoder = sentences.load(), encoders.find("embedded")
-    begun = [fit.start_run(Dials(**FEW | {"LABEL_NOISE": share}), data, splits, encoder, "fp32") for share in (0, 0.3)]
+    begun = [start_run(Dials(**FEW | {"LABEL_NOISE": share}), data, splits, encoder, "fp32") for share in (0, 0.3)]
     assert [run.dials["LABEL_NOISE"] for run, _ in begun] == [0, 0.3]
     assert [run.apart for run, _ in begun] == [[], ["30% of training labels wrong"]]
     assert begun[0][1] != begun[1][1]
@@ -141,7 +136,7 @@ def test_predictions_carry_the_recorded_scores(once):
     truth = frame["label"].map(sentences.LABELS.index).to_numpy()
     logits = frame[list(sentences.LABELS)].to_numpy()
     assert np.mean(logits.argmax(axis=1) == truth) == pytest.approx(run.final["val_accuracy"])
-    reread = fit.measure(*fit.trained(run)[:1], tokens, fit.trained(run)[1], "fp32")[0]
+    reread = score_model(*trained(run)[:1], tokens, trained(run)[1], "fp32")[0]
     assert reread["val_loss"] == pytest.approx(run.final["val_loss"], abs=1e-6)
 
 
@@ -184,7 +179,7 @@ def test_nan_stops_the_run_at_once_and_later_cells_still_work(splits):
     assert run.steps[-1] == {**run.steps[-1], "step": 5, "loss": None}
     assert run.diagnosis["verdict"] == "diverged"
     assert run.final["val_loss"] is None
-    probabilities = fit.read(*fit.trained(run)[:1], ["Profit rose."], fit.trained(run)[1])
+    probabilities = label_probabilities(*trained(run)[:1], ["Profit rose."], trained(run)[1])
     assert probabilities.isna().all(axis=None)
 
 
@@ -209,10 +204,10 @@ def test_the_stop_button_keeps_what_was_recorded(splits, capsys):
 def test_a_second_training_on_a_used_model_is_refused(once, splits):
     _, recording, trainer, tokens = once
     assert trainer.optimizer is None  # its memory is given back
-    with pytest.raises(RunError, match="finished and recorded"), recording.keep(trainer, tokens):
+    with pytest.raises(RunError, match="finished and recorded"), recording.record_training(trainer, tokens):
         pass
     fresh, _, _ = prepare(splits)
-    with pytest.raises(RunError, match="trained already"), fresh.keep(trainer, tokens):
+    with pytest.raises(RunError, match="trained already"), fresh.record_training(trainer, tokens):
         pass
 
 
@@ -221,7 +216,7 @@ def test_dials_changed_after_tokenising_are_refused(splits):
     _, _, other = prepare(splits, MAX_LENGTH=32)
     with (
         pytest.raises(RunError, match="changed after the sentences were tokenised"),
-        recording.keep(trainer, other),
+        recording.record_training(trainer, other),
     ):
         pass
 
@@ -231,7 +226,7 @@ def test_arguments_changed_by_hand_are_refused(splits):
     trainer.args.weight_decay = 0.5
     with (
         pytest.raises(RunError, match=r"weight_decay = 0.5 \(dials: 0.01\)"),
-        recording.keep(trainer, tokens),
+        recording.record_training(trainer, tokens),
     ):
         pass
 
@@ -272,12 +267,12 @@ def test_forgetting_is_none_for_an_untouched_encoder_and_large_for_a_scrambled_o
     before = forgetting.similarities(model, tokenizer, pairs)
     assert forgetting.rank_correlation(before, before) == pytest.approx(1)
     assert before[:10].mean() > before[-10:].mean() + 0.3
-    assert fit.movement(model, encoders.find("embedded"))["all"] == 0
+    assert weight_movement(model, encoders.find("embedded"))["all"] == 0
     with torch.no_grad():
         for weight in model.base_model.parameters():
             weight += 1.0 * weight.std() * torch.randn_like(weight)
     assert forgetting.rank_correlation(before, forgetting.similarities(model, tokenizer, pairs)) < 0.9
-    assert fit.movement(model, encoders.find("embedded"))["all"] > 0.1
+    assert weight_movement(model, encoders.find("embedded"))["all"] > 0.1
 
 
 def script(*options: str, out: Path, runs: Path) -> subprocess.CompletedProcess:
@@ -340,15 +335,14 @@ def test_a_dial_that_is_misspelt_is_refused_with_the_right_name(capsys, option, 
 @pytest.mark.slow
 def test_nothing_is_evaluated_twice_and_the_scores_are_those_of_asking_again(splits, monkeypatch):
     recording, trainer, tokens = prepare(splits, EPOCHS=1)
-    before, _ = fit.measure(trainer.model, tokens, trainer.processing_class, "fp32")
+    before, _ = score_model(trainer.model, tokens, trainer.processing_class, "fp32")
     asked = []
-    predict = fit.predict
-    monkeypatch.setattr(fit, "predict", lambda *given: asked.append(given) or predict(*given))
-    with recording.keep(trainer, tokens) as run:
+    monkeypatch.setattr(scoring, "predict", lambda *given: asked.append(given) or predict(*given))
+    with recording.record_training(trainer, tokens) as run:
         trainer.train()
     assert asked == []
     assert run.baseline == before
-    after, logits = fit.measure(trainer.model, tokens, trainer.processing_class, "fp32")
+    after, logits = score_model(trainer.model, tokens, trainer.processing_class, "fp32")
     assert len(asked) == 2
     assert {name: run.final[name] for name in after} == after
     assert load_predictions(run)[list(sentences.LABELS)].to_numpy() == pytest.approx(logits, abs=1e-5)
@@ -368,7 +362,7 @@ def test_sentences_longer_than_the_limit_are_counted(words, cut):
     frame["id"] = range(30)
     frame.loc[:5, "sentence"] = " ".join(["profit"] * words)
     parts = sentences.Splits(frame[:24], frame[24:], frame[:0])
-    tokens = fit.tokenise_splits(parts, encoders.tokenizer(encoders.find("embedded")), Dials(**FEW))
+    tokens = tokenise_splits(parts, encoders.tokenizer(encoders.find("embedded")), Dials(**FEW))
     assert tokens.cut == cut
     assert [notice.startswith("6 of 30 are cut at 96 tokens") for notice in tokens.notices] == [True] * bool(cut)
 
@@ -376,10 +370,10 @@ def test_sentences_longer_than_the_limit_are_counted(words, cut):
 def test_the_test_part_of_the_named_run_is_opened_once_and_reaches_the_log(tiny_distilbert, few, capsys):
     few_dials = {"MODEL": str(tiny_distilbert), "DATA": str(few), "TRAIN_SUBSET": 24, "EPOCHS": 1, "PRECISION": "fp32"}
     first, last = (fit.fit(Dials(**few_dials, GROUP=group), quiet=True) for group in (1, 2))
-    assert f'OPEN_TEST = "{last.run_id}"' in fit.closed_test()
-    shown = fit.open_test(last_run(first.run_id))
+    assert f'OPEN_TEST = "{last.run_id}"' in closed_test()
+    shown = open_test(last_run(first.run_id))
     opened = Run.load(first.folder).test
-    assert fit.open_test(last_run(first.run_id)).equals(shown)
+    assert open_test(last_run(first.run_id)).equals(shown)
     assert Run.load(first.folder).test == opened
     assert last_run().test is None
     rows = read_log().set_index("Run ID")

@@ -8,13 +8,18 @@ import pandas as pd
 import pytest
 
 from tuning import paths
-from tuning.data.loading import Data
+from tuning.data.loading import Data, Splits
 from tuning.dials import Dials
+from tuning.encoder import finding as encoders
+from tuning.encoder.run_models import trained
+from tuning.encoder.tokens import tokenise_splits
 from tuning.errors import DialError, RunError
 from tuning.notebook import headless, notebook_settings
+from tuning.runs.diagnosis import diagnose
 from tuning.runs.record import Run
 from tuning.runs.store import last_run
 from tuning.training import fit, resume
+from tuning.training.recorder import Recorder
 from tuning.training.speed import embedding_rows
 
 MB = 1_000_000
@@ -31,7 +36,7 @@ def small(tiny_distilbert, monkeypatch) -> dict:
 
     def short(data: Data):
         parts = whole(data)
-        return fit.Splits(parts.train, parts.validation.head(40), parts.test)
+        return Splits(parts.train, parts.validation.head(40), parts.test)
 
     monkeypatch.setattr(fit, "split", short)
     return {"MODEL": str(tiny_distilbert), "TRAIN_SUBSET": 48, "EPOCHS": 3, "PRECISION": "fp32", "LR_PRESET": 1e-3}
@@ -47,7 +52,7 @@ def killed_after(monkeypatch, small) -> Callable[[int], Path]:
                 raise Killed
 
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(fit.Recorder, "on_step_begin", die)
+            patch.setattr(Recorder, "on_step_begin", die)
             fit.fit(Dials(**small | dials), quiet=True)
         return next(paths.runs().glob(f"*/{resume.CHECKPOINTS}")).parent
 
@@ -94,7 +99,7 @@ def test_the_script_takes_fresh_as_an_option(monkeypatch, make_run):
     monkeypatch.setattr(
         fit,
         "fit",
-        lambda dials: asked.append(dials) or make_run(diagnosis=fit.diagnose(make_run()).as_dict()),
+        lambda dials: asked.append(dials) or make_run(diagnosis=diagnose(make_run()).as_dict()),
     )
     assert fit.main(["--set", "EPOCHS=3"]) == fit.main(["--set", "EPOCHS=3", "--fresh"]) == 0
     assert [dials.FRESH for dials in asked] == [False, True]
@@ -232,7 +237,7 @@ def test_the_need_counts_two_checkpoints_and_the_trained_weights(disk, trained, 
 
 def test_without_room_for_checkpoints_a_run_trains_without_and_says_so(disk, small, monkeypatch, capsys):
     saved = []
-    monkeypatch.setattr(fit.Recorder, "on_save", lambda *args, **kwargs: saved.append(args))
+    monkeypatch.setattr(Recorder, "on_save", lambda *args, **kwargs: saved.append(args))
     disk.free = 54.2 * MB
     run = fit.fit(Dials(**small), quiet=True)
     assert capsys.readouterr().out.startswith("There is no room for checkpoints: they need 55 MB")
@@ -266,15 +271,15 @@ def test_a_disk_that_fills_up_during_training_costs_the_checkpoints_and_the_weig
     assert [line.partition(":")[0].partition(",")[0] for line in lines] == ["The disk is full by now"] * 2
     assert last_run().run_id == run.run_id
     with pytest.raises(RunError, match="no longer on disk"):
-        fit.trained(run)
+        trained(run)
 
 
 def test_real_checkpoints_are_as_large_as_was_reckoned(killed_after, small):
     folder = killed_after(2)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     splits, dials = fit.split(fit.load()), Dials(**small)
-    model, tokenizer = fit.encoders.build(fit.encoders.find(small["MODEL"]), 1)
-    unused = embedding_rows.unused_weights(model, fit.tokenise_splits(splits, tokenizer, dials).seen())
+    model, tokenizer = encoders.build(encoders.find(small["MODEL"]), 1)
+    unused = embedding_rows.unused_weights(model, tokenise_splits(splits, tokenizer, dials).seen())
     reckoned = resume.COPIES * (model.num_parameters() - unused) * resume.BYTES_PER_WEIGHT
     assert 0.95 * reckoned < size < reckoned + resume.SPARE_BYTES / 10
 

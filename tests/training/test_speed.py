@@ -16,8 +16,13 @@ from transformers import (
 from tuning.data.loading import load, split
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
-from tuning.training.fit import tokenise_splits
+from tuning.encoder.tokens import tokenise_splits
 from tuning.training.speed import tricks
+from tuning.training.speed.blocks import BertLayer, TransformerBlock
+from tuning.training.speed.dropout import keep_mask, scale_of
+from tuning.training.speed.fast_trainer import clip_in
+from tuning.training.speed.tricks import speed_up
+from tuning.training.trainer import TRAINERS
 
 DIALS = Dials(MODEL="embedded", TRAIN_SUBSET=24, MAX_LENGTH=32)
 SMALL = {"vocab_size": 120, "num_labels": 3}
@@ -77,7 +82,7 @@ def test_a_block_as_one_function_gives_the_same_loss_and_gradients(kind, precisi
     without_dropout(model)
     usual, gradients = loss_and_gradients(model, batch, precision)
     changed = tricks._patch(model, precision)
-    assert sum(isinstance(module, tricks.BertLayer | tricks.TransformerBlock) for module in changed) == 2
+    assert sum(isinstance(module, BertLayer | TransformerBlock) for module in changed) == 2
     ours, same = loss_and_gradients(model, batch, precision)
     assert ours == pytest.approx(usual, rel=near)
     assert distance(gradients, same) < near
@@ -89,7 +94,7 @@ def test_the_embedded_encoder_gives_the_same_loss_and_gradients(embedded):
     without_dropout(model)
     usual, gradients = loss_and_gradients(model, batch)
     table = model.get_input_embeddings()
-    with tricks.tricks(model, tokens.seen(), "fast", "fp32"):
+    with speed_up(model, tokens.seen(), "fast", "fp32"):
         ours, same = loss_and_gradients(model, batch)
     assert ours == pytest.approx(usual, rel=1e-5)
     word = next(name for name in gradients if name.endswith("word_embeddings.weight"))
@@ -123,7 +128,7 @@ def test_losses_with_dropout_are_the_same_in_distribution(kind):
 
 def test_masks_keep_the_right_share_and_the_same_seed_the_same_elements():
     torch.manual_seed(3)
-    mask = tricks.kept((1000, 1001), 0.1)
+    mask = keep_mask((1000, 1001), 0.1)
     assert mask.shape == (1000, 1001)
     # Five standard errors of a share of 0.9 among a million.
     assert mask.float().mean().item() == pytest.approx(0.9, abs=5 * 0.0003)
@@ -132,8 +137,8 @@ def test_masks_keep_the_right_share_and_the_same_seed_the_same_elements():
     assert quarter.mean(0).numpy() == pytest.approx(np.full(4, 0.9), abs=5 * 0.0006)
     assert np.abs(np.corrcoef(quarter.numpy().T) - np.eye(4)).max() < 5 * 0.002
     torch.manual_seed(3)
-    assert torch.equal(mask, tricks.kept((1000, 1001), 0.1))
-    assert tricks.scale_of(0.1) == pytest.approx(1 / 0.9, rel=1e-5)
+    assert torch.equal(mask, keep_mask((1000, 1001), 0.1))
+    assert scale_of(0.1) == pytest.approx(1 / 0.9, rel=1e-5)
 
 
 @pytest.mark.parametrize("size", [1e-3, 1e3, float("nan")])
@@ -146,7 +151,7 @@ def test_clipping_inside_the_optimiser_moves_weights_as_clipping_before_it(size)
             for weight in weights:
                 weight.grad = size * torch.randn_like(weight)
             clip = torch.nn.utils.clip_grad_norm_
-            norm = tricks.clip_in(optimiser, weights, 1.0) if inside else clip(weights, 1.0)
+            norm = clip_in(optimiser, weights, 1.0) if inside else clip(weights, 1.0)
             optimiser.step()
         return torch.cat([weight.detach().flatten() for weight in weights]), norm.item()
 
@@ -157,15 +162,15 @@ def test_clipping_inside_the_optimiser_moves_weights_as_clipping_before_it(size)
 
 def test_plain_changes_nothing():
     model, _ = small("bert")
-    with tricks.tricks(model, [], "plain", "fp32"):
+    with speed_up(model, [], "plain", "fp32"):
         assert all("forward" not in vars(module) for module in model.modules())
-    assert tricks.TRAINERS["plain"] is Trainer
+    assert TRAINERS["plain"] is Trainer
     assert tricks.left_out(model, [], "plain") == 0
 
 
 def test_what_was_changed_is_put_back_even_after_the_stop_button(embedded):
     model, tokens, _ = embedded
-    with pytest.raises(KeyboardInterrupt), tricks.tricks(model, tokens.seen(), "fast", "bf16"):
+    with pytest.raises(KeyboardInterrupt), speed_up(model, tokens.seen(), "fast", "bf16"):
         assert any("forward" in vars(module) for module in model.modules())
         raise KeyboardInterrupt
     assert all("forward" not in vars(module) for module in model.modules())

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from datasets import Dataset
-from transformers import BatchEncoding, DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
 from tuning.cost.speed import Speed
 from tuning.data.loading import load, split, subset
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
+from tuning.encoder.tokens import batch_of, tokenise, tokenise_splits
 from tuning.training import machine
-from tuning.training.fit import EVAL_BATCH, NUMBER_FORMATS, precision_for, predict, tokenise, tokenise_splits
-from tuning.training.speed import tricks
+from tuning.training.arguments import EVAL_BATCH, autocast, precision_for
+from tuning.training.scoring import predict
+from tuning.training.speed.fast_trainer import clip_in
+from tuning.training.speed.tricks import speed_up
 
 if TYPE_CHECKING:
     from tuning.encoder.finding import Encoder
@@ -60,15 +63,15 @@ def measure(dials: Dials, encoder: "Encoder") -> Speed:
     precision = precision_for(dials, model)
     seen = [tokens, *tokenise_splits(splits, tokenizer, dials).seen()]
     rounds: list[list[float]] = []
-    with tricks.tricks(model, seen, dials.SPEED, precision):
+    with speed_up(model, seen, dials.SPEED, precision):
         step = _step_of(model, dials, precision)
         work: list[Callable[[], object]] = [partial(step, batch.to(device)) for batch in batches]
         work.append(partial(predict, model, reading, tokenizer, precision))
-        for one in work:  # the first time warms up
-            one()
+        for task in work:  # the first time warms up
+            task()
         end = time.perf_counter() + SECONDS
         while time.perf_counter() < end or len(rounds) < FEWEST_ROUNDS:
-            rounds.append([_timed(one, device) for one in work])
+            rounds.append([_timed(task, device) for task in work])
     torch.set_rng_state(state)
     *usual, larger, read = np.median(rounds, axis=0)
     mean, mean_size = float(np.mean(usual)), float(np.mean(sizes[:-1]))
@@ -88,31 +91,28 @@ def _material(
     dials: Dials, tokens: Dataset, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[list[BatchEncoding], list[int], Dataset]:
     """Training batches from short to long and a larger one, their tokens, and a batch to evaluate."""
-    collate = DataCollatorWithPadding(tokenizer)
 
     def cut(place: float, size: int) -> Dataset:
         start = round(place * max(len(tokens) - size, 0))
         return tokens.select(range(start, min(start + size, len(tokens))))
 
     cuts = [cut(place, dials.BATCH_SIZE) for place in PLACES] + [cut(0.5, LARGER * dials.BATCH_SIZE)]
-    columns = ["input_ids", "attention_mask", "labels"]
-    batches = [collate(part.select_columns(columns)[:]) for part in cuts]
+    batches = [batch_of(part, tokenizer) for part in cuts]
     return batches, [sum(map(len, part["input_ids"])) for part in cuts], cut(0.5, EVAL_BATCH)
 
 
 def _step_of(model: PreTrainedModel, dials: Dials, precision: str) -> Callable:
     """One training step as the Trainer makes it: forward, backward, gradients clipped, AdamW."""
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-6, weight_decay=dials.WEIGHT_DECAY, fused=True)
-    dtype = NUMBER_FORMATS.get(precision, torch.float32)
     fast = dials.SPEED == "fast" and model.device.type == "cpu"
 
     def step(batch) -> None:
         model.train()
-        with torch.autocast(model.device.type, dtype=dtype, enabled=precision != "fp32"):
+        with autocast(model, precision):
             loss = model(**batch).loss
         loss.backward()
         if fast:
-            tricks.clip_in(optimiser, model.parameters(), 1.0)
+            clip_in(optimiser, model.parameters(), 1.0)
         else:
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()

@@ -8,7 +8,7 @@ import pandas as pd
 from tuning.dials import FrozenDials, FurtherDials
 from tuning.evidence import experiment_log, log_rows
 from tuning.files import write_whole
-from tuning.runs import energy, metrics
+from tuning.runs import energy, paired_comparison
 from tuning.runs.record import Run
 from tuning.runs.store import COMPARISON_FILE, note_result
 
@@ -86,7 +86,7 @@ def compared(run_1: Run, others: Mapping[str, Run], setup: FurtherDials, of: str
     lines = []
     experiment_log.amend(run_1, "", setup.WATTS, setup.PRICE_PER_HOUR)
     for number, (title, run) in enumerate(_changed_runs(run_1, others).items(), start=2):
-        difference = metrics.compare(run_1, run, ("Run 1", title))
+        difference = paired_comparison.compare(run_1, run, ("Run 1", title))
         note = f"Run {number} of {of}; Run 1 is {run_1.run_id}. {difference.sentence}"
         experiment_log.amend(run, note, setup.WATTS, setup.PRICE_PER_HOUR)
         lines.append(str(difference))

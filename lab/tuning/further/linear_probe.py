@@ -15,17 +15,20 @@ from datasets import Dataset
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tuning.data.loading import load, split, subset
 from tuning.dials import EVERYTHING
 from tuning.encoder import finding as encoders
 from tuning.encoder import freezing
 from tuning.encoder.pooling_head import BertMeanPoolingForSequenceClassification, mean_of_tokens
+from tuning.encoder.run_models import encoder_of
+from tuning.encoder.tokens import batch_of, tokenise, tokenise_splits
 from tuning.further.variations import dials_from
 from tuning.runs import metrics
 from tuning.runs.record import Run
-from tuning.training.fit import EVAL_BATCH, NUMBER_FORMATS, encoder_of, tokenise, tokenise_splits
+from tuning.training.arguments import autocast
+from tuning.training.scoring import evaluation_batches
 from tuning.training.speed import embedding_rows
 
 MOST_ROUNDS = 2_000
@@ -73,18 +76,12 @@ def features(model: PreTrainedModel, tokens: Dataset, tokenizer: PreTrainedToken
     numpy.ndarray of shape (sentences, width), float32
         In evaluation mode, in the order of `tokens`.
     """
-    model.eval()
-    collate = DataCollatorWithPadding(tokenizer)
-    kept = tokens.select_columns(["input_ids", "attention_mask"])
-    lengths = np.array([len(row) for row in tokens["input_ids"]])
-    order = np.argsort(lengths, kind="stable")
-    dtype = NUMBER_FORMATS.get(precision, torch.float32)
+    order = np.argsort([len(row) for row in tokens["input_ids"]], kind="stable")
     # GPT-2 and its kin, whose head is called score, read from left to right: their first token knows no sentence.
     pools = isinstance(model, BertMeanPoolingForSequenceClassification) or hasattr(model, "score")
     vectors = []
-    for start in range(0, len(order), EVAL_BATCH):
-        batch = collate(kept[order[start : start + EVAL_BATCH].tolist()]).to(model.device)
-        with torch.autocast(model.device.type, dtype=dtype, enabled=precision != "fp32"):
+    for batch in evaluation_batches(model, tokens.select(order), tokenizer):
+        with autocast(model, precision):
             hidden = model.base_model(**batch).last_hidden_state
         vectors.append((mean_of_tokens(hidden, batch["attention_mask"]) if pools else hidden[:, 0]).float().cpu())
     return torch.cat(vectors).numpy()[np.argsort(order)]
@@ -150,7 +147,7 @@ def trade(run_1: Run, runs: Mapping[str, Run], head: LinearHead) -> pd.DataFrame
         model, tokenizer = encoders.build(encoder, run.seed)
         freezing.freeze(model, encoder, trained)
         tokens = tokenise(subset(splits.train, dials.BATCH_SIZE), tokenizer, dials.MAX_LENGTH, by_length=False)
-        batch = DataCollatorWithPadding(tokenizer)(tokens.select_columns(["input_ids", "attention_mask", "labels"])[:])
+        batch = batch_of(tokens, tokenizer)
         rows[trained] = {
             "parameters": f"{freezing.learning_parameters(model):,}",
             "memory (MB)": round(freezing.memory(model, batch, embedding_rows.unused_weights(model, seen)).total),

@@ -13,26 +13,16 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import numpy as np
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import (
-    DataCollatorWithPadding,
-    PrinterCallback,
-    ProgressCallback,
-    TrainerCallback,
-    TrainingArguments,
-    set_seed,
-)
+from transformers import TrainerCallback
 
 from tuning.cost import estimate
-from tuning.data.loading import load, split
 from tuning.dials import Dials
-from tuning.encoder import finding as encoders
 from tuning.figures.style import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, legend_below, new_figure
 from tuning.further import variations
 from tuning.runs import reference
 from tuning.runs.record import Run
 from tuning.runs.store import readable_runs
-from tuning.training.fit import plumbing, precision_for, settings, tokenise_splits
-from tuning.training.speed import tricks
+from tuning.training.trainer import TRAINERS, train_unrecorded
 
 if TYPE_CHECKING:
     from tuning.encoder.finding import Encoder
@@ -111,11 +101,11 @@ def smooth(losses: np.ndarray) -> np.ndarray:
     -------
     numpy.ndarray of shape (steps,)
     """
-    average, found = 0.0, []
+    average, corrected = 0.0, []
     for step, loss in enumerate(losses, start=1):
         average += NEW_SHARE * (loss - average)
-        found.append(average / (1 - (1 - NEW_SHARE) ** step))
-    return np.array(found)
+        corrected.append(average / (1 - (1 - NEW_SHARE) ** step))
+    return np.array(corrected)
 
 
 class _Listener(TrainerCallback):
@@ -170,36 +160,24 @@ def sweep(dials: Dials, steps: int = STEPS, encoder: "Encoder | None" = None) ->
     Sweep
         Shorter than `steps` where the loss exploded on the way.
     """
-    encoder = encoder or encoders.find(dials.MODEL)
-    model, tokenizer = encoders.build(encoder, dials.seed)
-    tokens = tokenise_splits(split(load(dials.DATA, dials.AGREEMENT)), tokenizer, dials)
-    precision = precision_for(dials, model)
-    once = {"lr_scheduler_type": "constant", "warmup_steps": 0, "max_steps": steps}
-    once |= {"eval_strategy": "no", "save_strategy": "no"}
     listener = _Listener()
-    usual = tricks.TRAINERS[dials.SPEED]
-    trainer = type("SweepTrainer", (_Growing, usual), {})(
-        model=model,
-        args=TrainingArguments(**settings(dials, LOWEST_RATE) | plumbing(dials, precision) | once),
-        train_dataset=tokens.train,
-        processing_class=tokenizer,
-        data_collator=DataCollatorWithPadding(tokenizer),
+    train_unrecorded(
+        *(dials, encoder, LOWEST_RATE),
+        kind=type("SweepTrainer", (_Growing, TRAINERS[dials.SPEED]), {}),
         callbacks=[listener],
+        lr_scheduler_type="constant",
+        warmup_steps=0,
+        max_steps=steps,
     )
-    for noisy in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(noisy)
-    set_seed(dials.seed)
-    with tricks.tricks(model, tokens.seen(), dials.SPEED, precision):
-        trainer.train()
     return Sweep(np.array(listener.rates), np.array(listener.losses))
 
 
-def picture(found: Sweep, own: float) -> Picture:
+def picture(swept: Sweep, own: float) -> Picture:
     """Loss against rate, the suggested range, and the rate of Run 1.
 
     Parameters
     ----------
-    found : Sweep
+    swept : Sweep
     own : float
         Rate of Run 1.
 
@@ -207,12 +185,12 @@ def picture(found: Sweep, own: float) -> Picture:
     -------
     Picture
     """
-    low, high = found.suggested
+    low, high = swept.suggested
     with mpl.rc_context(STYLE):
         figure, axes = new_figure((9.5, 4.4))
-        axes.plot(found.rates, found.losses, color=BLUE, alpha=0.3, linewidth=1, label="loss of each batch")
+        axes.plot(swept.rates, swept.losses, color=BLUE, alpha=0.3, linewidth=1, label="loss of each batch")
         axes.plot(
-            found.rates, found.smoothed, color=BLUE, linewidth=2.5, label=f"moving average over about {SPAN} steps"
+            swept.rates, swept.smoothed, color=BLUE, linewidth=2.5, label=f"moving average over about {SPAN} steps"
         )
         axes.axvspan(low, high, color=GREEN, alpha=0.2, label="suggested range")
         axes.axvline(own, color=ORANGE, linestyle="--", linewidth=2, label="rate of Run 1")
@@ -224,17 +202,17 @@ def picture(found: Sweep, own: float) -> Picture:
         axes.legend(loc="lower left")
     return Picture(
         figure,
-        f"Loss while the rate grows from {found.rates[0]:.0e} to {found.rates[-1]:.0e}: lowest at {found.lowest:.1e},"
-        f" steepest fall at {found.steepest:.1e}. Suggested range {low:.1e} to {high:.1e}; Run 1 used {own:.1e}.",
+        f"Loss while the rate grows from {swept.rates[0]:.0e} to {swept.rates[-1]:.0e}: lowest at {swept.lowest:.1e},"
+        f" steepest fall at {swept.steepest:.1e}. Suggested range {low:.1e} to {high:.1e}; Run 1 used {own:.1e}.",
     )
 
 
-def tested(found: Sweep, run_1: Run, runs: Mapping[str, Run]) -> Picture:
+def tested(swept: Sweep, run_1: Run, runs: Mapping[str, Run]) -> Picture:
     """What whole runs at several rates reached, with the suggested range behind them.
 
     Parameters
     ----------
-    found : Sweep
+    swept : Sweep
     run_1 : Run
     runs : mapping of str to Run
         The test of the suggestion.
@@ -255,7 +233,7 @@ def tested(found: Sweep, run_1: Run, runs: Mapping[str, Run]) -> Picture:
     )
     with mpl.rc_context(STYLE):
         figure, axes = new_figure((9.5, 4.4))
-        axes.axvspan(*found.suggested, color=GREEN, alpha=0.2, label="suggested range")
+        axes.axvspan(*swept.suggested, color=GREEN, alpha=0.2, label="suggested range")
         for name, several, colour, marker in groups:
             points = [
                 (run.learning_rate, run.final["val_f1_macro"])
@@ -272,5 +250,7 @@ def tested(found: Sweep, run_1: Run, runs: Mapping[str, Run]) -> Picture:
         axes.set_ylabel("macro-F1 on validation")
         legend_below(figure, axes)
     best = max((run_1, *runs.values()), key=lambda run: run.final.get("val_f1_macro") or 0)
-    told = "; ".join(f"{run.learning_rate:.1e}: {run.final['val_f1_macro']:.3f}" for run in (run_1, *runs.values()))
-    return Picture(figure, f"Macro-F1 of whole runs by learning rate. {told}. The best used {best.learning_rate:.1e}.")
+    reached = "; ".join(f"{run.learning_rate:.1e}: {run.final['val_f1_macro']:.3f}" for run in (run_1, *runs.values()))
+    return Picture(
+        figure, f"Macro-F1 of whole runs by learning rate. {reached}. The best used {best.learning_rate:.1e}."
+    )

@@ -10,20 +10,17 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from transformers import DataCollatorWithPadding, PrinterCallback, ProgressCallback, TrainingArguments, set_seed
 
 from tuning import paths
 from tuning.cost import estimate
-from tuning.data.loading import load, split
 from tuning.dials import Dials
-from tuning.encoder import finding as encoders
 from tuning.figures.style import BLUE, GREY, ORANGE, STYLE, Picture, legend_below, new_figure
 from tuning.files import write_whole
 from tuning.further import variations
 from tuning.runs import metrics
 from tuning.runs.record import Run
-from tuning.training.fit import plumbing, precision_for, predict, settings, tokenise_splits
-from tuning.training.speed import tricks
+from tuning.training.scoring import predict
+from tuning.training.trainer import train_unrecorded
 
 if TYPE_CHECKING:
     from tuning.encoder.finding import Encoder
@@ -48,24 +45,9 @@ def trial(dials: Dials, encoder: "Encoder") -> float:
     float
         Between 0 and 1.
     """
-    model, tokenizer = encoders.build(encoder, dials.seed)
-    tokens = tokenise_splits(split(load(dials.DATA, dials.AGREEMENT)), tokenizer, dials)
-    precision = precision_for(dials, model)
-    quick = {"eval_strategy": "no", "save_strategy": "no"}
-    trainer = tricks.TRAINERS[dials.SPEED](
-        model=model,
-        args=TrainingArguments(**settings(dials, encoder.rate(dials.LR_PRESET)) | plumbing(dials, precision) | quick),
-        train_dataset=tokens.train,
-        processing_class=tokenizer,
-        data_collator=DataCollatorWithPadding(tokenizer),
-    )
-    for noisy in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(noisy)
-    set_seed(dials.seed)
-    with tricks.tricks(model, tokens.seen(), dials.SPEED, precision):
-        trainer.train()
-    logits = predict(model, tokens.validation, tokenizer, precision)
-    return metrics.score(logits, tokens.validation["labels"]).f1_macro
+    setup = train_unrecorded(dials, encoder, encoder.rate(dials.LR_PRESET))
+    logits = predict(setup.model, setup.tokens.validation, setup.tokenizer, setup.precision)
+    return metrics.score(logits, setup.tokens.validation["labels"]).f1_macro
 
 
 def trials(run_1: Run) -> dict[tuple[str, str], Dials]:
@@ -201,10 +183,10 @@ def verdict(frame: pd.DataFrame) -> str:
     """
     reach = frame[frame["dial"] != "base"].groupby("dial")["effect"].apply(lambda effect: float(np.abs(effect).max()))
     others = reach.drop("seed").sort_values(ascending=False)
-    told = ", ".join(f"{dial} {points:.1f}" for dial, points in others.items())
+    ranking = ", ".join(f"{dial} {points:.1f}" for dial, points in others.items())
     within = [dial for dial, points in others.items() if points <= reach["seed"]]
     luck = f" No further than luck: {', '.join(within)}." if within else ""
     return (
-        f"Largest change of macro-F1 in points when one dial is turned: {told};"
+        f"Largest change of macro-F1 in points when one dial is turned: {ranking};"
         f" the seed alone {reach['seed']:.1f}.{luck}"
     )

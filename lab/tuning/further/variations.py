@@ -75,10 +75,10 @@ def _varied(run_1: Run, changes: Mapping[str, Any], encoder: "Encoder") -> Dials
 
 
 def encoder_of(run: Run) -> "Encoder":
-    """The encoder that a run started from; see :func:`tuning.training.fit.encoder_of`."""
-    from tuning.training import fit
+    """The encoder that a run started from; see :func:`tuning.encoder.run_models.encoder_of`."""
+    from tuning.encoder import run_models
 
-    return fit.encoder_of(run)
+    return run_models.encoder_of(run)
 
 
 def find_or_train(dials: Dials, title: str, encoder: "Encoder", notebook: str = "script") -> Run:

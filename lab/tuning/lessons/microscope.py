@@ -7,7 +7,9 @@ a copy of it, with the gradients and moving averages of all its weights, would n
 
 import torch
 from datasets import Dataset
-from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from tuning.encoder.tokens import batch_of
 
 
 class Microscope:
@@ -17,7 +19,7 @@ class Microscope:
     ----------
     model : transformers.PreTrainedModel
     tokens : datasets.Dataset
-        Training sentences as :func:`tuning.training.fit.tokenise` gives them; the first `batch_size` are the batch.
+        Training sentences as `tuning.encoder.tokens.tokenise` gives them; the first `batch_size` are the batch.
     tokenizer : transformers.PreTrainedTokenizerBase
     batch_size : int
 
@@ -33,8 +35,7 @@ class Microscope:
         self, model: PreTrainedModel, tokens: Dataset, tokenizer: PreTrainedTokenizerBase, batch_size: int = 8
     ) -> None:
         self._model = model.eval()
-        kept = tokens.select_columns(["input_ids", "attention_mask", "labels"])
-        self._batch = DataCollatorWithPadding(tokenizer)(kept[:batch_size]).to(model.device)
+        self._batch = batch_of(tokens, tokenizer, slice(batch_size)).to(model.device)
         inside = f"{model.base_model_prefix}."
         names = [name for name, weight in model.named_parameters() if not name.startswith(inside) and weight.ndim == 2]
         self._weight = model.get_parameter(names[-1])

@@ -17,7 +17,7 @@ from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
 from tuning.dials import EVERYTHING, Dials
 from tuning.errors import RunError
-from tuning.training.speed import tricks
+from tuning.training.trainer import TRAINERS
 
 NONE = "none"
 LONGEST_VALUE = 40
@@ -145,34 +145,34 @@ def _refuse(changed: dict[str, tuple[Any, Any]], trainer: Trainer, dialled: Coll
 
 def _of_parts(trainer: Trainer, dials: Dials) -> list[str]:
     """What differs beside the arguments: loss, collator, optimizers, model, callbacks."""
-    told = []
-    kind = tricks.TRAINERS[dials.SPEED]
+    departed = []
+    kind = TRAINERS[dials.SPEED]
     if type(trainer) is not kind and not (isinstance(trainer, kind) and _is_ours(trainer)):
-        told.append(departure("trainer", kind.__name__, type(trainer).__name__))
+        departed.append(departure("trainer", kind.__name__, type(trainer).__name__))
     if trainer.compute_loss_func is not None:
-        told.append(departure("compute_loss_func", NONE, _name(trainer.compute_loss_func)))
+        departed.append(departure("compute_loss_func", NONE, _name(trainer.compute_loss_func)))
     if _collator(trainer.data_collator) != (usual := _collator(DataCollatorWithPadding(trainer.processing_class))):
-        told.append(departure("data_collator", usual, _collator(trainer.data_collator)))
+        departed.append(departure("data_collator", usual, _collator(trainer.data_collator)))
     for name in ("optimizer", "lr_scheduler", "optimizer_cls_and_kwargs"):
         if (given := getattr(trainer, name)) is not None:
-            told.append(departure(name, NONE, _name(given[0] if isinstance(given, tuple) else given)))
+            departed.append(departure(name, NONE, _name(given[0] if isinstance(given, tuple) else given)))
     deciding = [type(callback).__name__ for callback in trainer.callback_handler.callbacks if _decides(callback)]
-    told += [departure("callbacks", NONE, name) for name in deciding]
-    return told + _of_model(trainer.model, dials.trained == EVERYTHING)
+    departed += [departure("callbacks", NONE, name) for name in deciding]
+    return departed + _of_model(trainer.model, dials.trained == EVERYTHING)
 
 
 def _of_model(model: Any, whole: bool) -> list[str]:
-    told = []
+    departed = []
     built = getattr(model, "built_as", None)
     if built != repr(model):
-        told.append(departure("model", "as built by the workshop", "changed" if built else type(model).__name__))
+        departed.append(departure("model", "as built by the workshop", "changed" if built else type(model).__name__))
     kind = getattr(model.config, "problem_type", None)
     if kind not in (None, "single_label_classification"):
-        told.append(departure("problem_type", "single_label_classification", kind))
+        departed.append(departure("problem_type", "single_label_classification", kind))
     still = sum(weight.numel() for weight in model.parameters() if not weight.requires_grad)
     if whole and still:
-        told.append(departure("weights that stand still", 0, still))
-    return told
+        departed.append(departure("weights that stand still", 0, still))
+    return departed
 
 
 def _is_ours(part: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import errno
 import importlib.metadata
 import json
 import os
@@ -9,12 +10,17 @@ import platform
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from tuning import paths
 from tuning.files import write_whole
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from tuning.encoder.tokens import Tokens
 
 PACKAGES = (
     "torch",
@@ -32,6 +38,14 @@ PROBE_SECONDS = 0.5
 # Options of glibc's mallopt, as malloc.h numbers them, and the size in bytes below which a block is kept.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGEST_BLOCK = 2**30
+# Numbers that a block keeps for the backward pass, per token and unit of its width.
+NUMBERS_KEPT = 17
+OUT_OF_DISK = ("No space left", "PytorchStreamWriter failed", "unexpected pos", "iostream error")
+OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
+SMALLER = (
+    'Close other notebooks, turn BATCH_SIZE or MAX_LENGTH down, set MODEL = "embedded", or take the backup lab'
+    " (notebook 02)."
+)
 
 
 def versions() -> dict[str, str]:
@@ -147,6 +161,46 @@ def _left_in_container() -> list[float]:
                 most = int((folder / limit).read_text())
                 found.append(float(most - int((folder / used).read_text()) + int(details.get(given_back, 0))))
     return found
+
+
+def what_ran_out(problem: BaseException) -> str:
+    """Say it in a line where training failed because memory or disk was full; empty where it failed otherwise."""
+    text = str(problem)
+    if isinstance(problem, MemoryError) or any(words in text for words in OUT_OF_MEMORY):
+        return f"The memory of this machine is full, so training stopped. {SMALLER}"
+    if getattr(problem, "errno", None) == errno.ENOSPC or any(words in text for words in OUT_OF_DISK):
+        return (
+            "The disk became full while this run was written. Free some space, then run the notebook again from the"
+            ' section "Dials": it goes on after the last whole epoch.'
+        )
+    return ""
+
+
+def room_in_memory(model: "PreTrainedModel", tokens: "Tokens") -> str:
+    """Look, before the first step, whether training will fit into the memory that is free.
+
+    Counted are the gradients, AdamW's two moving averages, and what a batch of the longest sentences keeps for the
+    backward pass: some 17 numbers per token, layer and unit of width (Korthikanti et al. 2022, Reducing Activation
+    Recomputation in Large Transformer Models, section 4.1).
+
+    Returns
+    -------
+    str
+        What to tell the learner if it will not; empty otherwise.
+    """
+    if model.device.type != "cpu":
+        return ""
+    longest = max(map(len, tokens.train["input_ids"]))
+    config = model.config
+    kept = NUMBERS_KEPT * longest * tokens.dials.BATCH_SIZE * config.hidden_size * config.num_hidden_layers
+    needed = 4 * (3 * model.num_parameters() + kept)
+    free = free_memory()
+    if free >= needed:
+        return ""
+    return (
+        f"There may be too little memory: training needs about {needed / 1e9:.1f} GB more, {free / 1e9:.1f} GB is free."
+        f" If the kernel dies, that is why. {SMALLER}"
+    )
 
 
 def peak_memory_mb() -> float | None:

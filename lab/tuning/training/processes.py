@@ -38,12 +38,11 @@ def agree(value: Value | None) -> Value:
         return value
     import torch
     from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
 
     # The Trainer finds the group of processes that is made here and uses it.
     PartialState(cpu=not torch.cuda.is_available())
-    told = [value]
-    torch.distributed.broadcast_object_list(told, src=0)
-    return told[0]
+    return broadcast_object_list([value])[0]
 
 
 def leave() -> None:

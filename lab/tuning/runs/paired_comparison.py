@@ -1,0 +1,187 @@
+"""Two recorded runs held against each other, sentence by sentence: is the second model better, or was it luck?"""
+
+import dataclasses
+
+import numpy as np
+import scipy  # and not its parts: scipy.stats is loaded when it is used, which keeps the first cell quick
+
+from tuning.data.labels import LABELS
+from tuning.errors import RunError
+from tuning.runs.metrics import BOOTSTRAP_SAMPLES, CONFIDENCE, f1_per_label
+from tuning.runs.record import Run
+from tuning.runs.store import load_predictions
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Two trained models on the same validation sentences.
+
+    It says which of two *models* is better here. Which of two *settings* is better needs several seeds of each.
+
+    Attributes
+    ----------
+    names : tuple of str
+        What the two are called, first and second.
+    f1 : tuple of float
+        Macro-F1 of each, 0 to 1.
+    interval : tuple of float
+        95% interval of second minus first, by :func:`difference_interval`.
+    only_first, only_second : int
+        Sentences that one model alone has right.
+    p : float
+        McNemar's exact p-value, by :func:`mcnemar`.
+    size : int
+        Sentences compared.
+    """
+
+    names: tuple[str, str]
+    f1: tuple[float, float]
+    interval: tuple[float, float]
+    only_first: int
+    only_second: int
+    p: float
+    size: int
+
+    @property
+    def difference(self) -> float:
+        """Macro-F1 of the second model minus that of the first."""
+        return self.f1[1] - self.f1[0]
+
+    @property
+    def shown(self) -> bool:
+        """Whether the interval leaves out zero."""
+        return self.interval[0] > 0 or self.interval[1] < 0
+
+    @property
+    def sentence(self) -> str:
+        """The result in one plain sentence, in points: hundredths of macro-F1."""
+        first, second = self.names
+        if self.only_first == self.only_second == self.difference == 0:
+            return f"{first} and {second} have the same sentences right: no difference."
+        word = "worse" if self.difference < 0 else "better"
+        low, high = (100 * end for end in self.interval)
+        verdict = "shown" if self.shown else "not shown"
+        return (
+            f"{second} is {word} than {first} by {100 * abs(self.difference):.1f} points of macro-F1;"
+            f" between {low:.1f} and {high:.1f}: {verdict}."
+        )
+
+    def __str__(self) -> str:
+        first, second = self.names
+        p = f"p = {self.p:.3f}" if self.p >= 0.001 else "p < 0.001"
+        return (
+            f"{self.sentence} Of {self.size} sentences, {first} alone has {self.only_first} right and {second} alone"
+            f" {self.only_second} (McNemar's exact test: {p})."
+        )
+
+
+def compare(run_a: Run, run_b: Run, names: tuple[str, str] = ("A", "B")) -> Comparison:
+    """Is the second run's model better than the first's, on the same validation sentences?
+
+    Parameters
+    ----------
+    run_a, run_b : Run
+        With their ``predictions.csv``; the order of the sentences may differ.
+    names : tuple of str
+        What to call them in the sentence.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    RunError
+        If a run's predictions are not here, or the two were validated on other sentences or labels.
+    """
+    first, second = (load_predictions(run).set_index("id") for run in (run_a, run_b))
+    same = first.index.symmetric_difference(second.index).empty
+    if not same or not first["label"].equals(second["label"].reindex(first.index)):
+        raise RunError(
+            f"{run_a.run_id} and {run_b.run_id} were validated on different sentences or labels, so they cannot be"
+            " compared. Choose two runs with the same DATA."
+        )
+    second = second.reindex(first.index)
+    truth = np.array([LABELS.index(label) for label in first["label"]])
+    predicted = [frame[list(LABELS)].to_numpy().argmax(axis=1) for frame in (first, second)]
+    counts = joint_counts(truth, *predicted)
+    only_first = int(((predicted[0] == truth) & (predicted[1] != truth)).sum())
+    only_second = int(((predicted[1] == truth) & (predicted[0] != truth)).sum())
+    return Comparison(
+        names=names,
+        f1=tuple(float(f1) for f1 in _both_f1(counts)),
+        interval=difference_interval(counts),
+        only_first=only_first,
+        only_second=only_second,
+        p=mcnemar(only_first, only_second),
+        size=len(truth),
+    )
+
+
+def joint_counts(truth: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Count sentences by true label and by what each of two models says.
+
+    Parameters
+    ----------
+    truth, first, second : numpy.ndarray of shape (sentences,), integer
+        Label indices.
+
+    Returns
+    -------
+    numpy.ndarray of shape (labels, labels, labels), integer
+        By truth, first model, second model.
+    """
+    size = len(LABELS)
+    cells = (np.asarray(truth) * size + first) * size + second
+    return np.bincount(cells, minlength=size**3).reshape(size, size, size)
+
+
+def _both_f1(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Macro-F1 of both models from joint counts of shape (..., labels, labels, labels)."""
+    return f1_per_label(counts.sum(axis=-1)).mean(axis=-1), f1_per_label(counts.sum(axis=-2)).mean(axis=-1)
+
+
+def difference_interval(counts: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """95% interval of the difference in macro-F1 of two models: paired percentile bootstrap over sentences.
+
+    Sentences are drawn again with replacement, each with both models' answers, so that what makes a sentence hard for
+    both cancels (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). Drawing sentences is the
+    same as drawing the counts of their kinds from a multinomial distribution, which is a hundred times faster.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray of shape (labels, labels, labels)
+        As :func:`joint_counts` gives them.
+    seed : int
+        Seed of the resampling, so that the same predictions give the same interval.
+
+    Returns
+    -------
+    tuple of float
+        Ends of the interval of second minus first.
+    """
+    size = int(counts.sum())
+    drawn = np.random.default_rng(seed).multinomial(size, counts.ravel() / size, size=BOOTSTRAP_SAMPLES)
+    first, second = _both_f1(drawn.reshape(-1, *counts.shape))
+    low, high = np.quantile(second - first, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """McNemar's exact test: could two equally accurate models disagree so unevenly by luck?
+
+    Only the sentences that exactly one model has right count; with equal models each is a fair coin (McNemar 1947,
+    Psychometrika 12, 153-157).
+
+    Parameters
+    ----------
+    only_first, only_second : int
+        Sentences that one model alone has right.
+
+    Returns
+    -------
+    float
+        Two-sided p-value; 1 where the models never disagree.
+    """
+    disagree = only_first + only_second
+    return float(scipy.stats.binomtest(only_first, disagree, 0.5).pvalue) if disagree else 1.0
