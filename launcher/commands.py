@@ -238,7 +238,7 @@ COMMANDS = {
         "Fills every block between the marks 'figures: NAME begin' and 'figures: NAME end' in the Markdown documents: "
         "dials, rates, minutes, the reference runs. With --check it only says which are out of date.",
         ["documents", "documents --check"],
-        module_command("maintain.markdown_blocks"),
+        module_command("maintain.documents.markdown_blocks"),
     ),
     "handouts": Command(
         "write the handouts as pages to print",
@@ -259,7 +259,7 @@ COMMANDS = {
         "Writes slides/workshop.pptx, which PowerPoint can edit, the empty group-results slides and their design, and "
         "prints the PDF from the PowerPoint through LibreOffice.",
         ["slides", "slides --no-pdf"],
-        module_command("maintain.deck"),
+        module_command("maintain.slides.deck"),
     ),
     "bench": Command(
         "measure this lab beside common practice and the limit of the machine (for maintainers)",

@@ -19,7 +19,7 @@ from markdown_it import MarkdownIt
 
 from launcher import commands as launcher_commands
 from launcher.pip import PIP_CAUSES
-from maintain import day_blocks, markdown_blocks
+from maintain.documents import day_blocks, markdown_blocks
 from tuning import paths
 from tuning.dials import PRESETS, Dials, FurtherDials, SgdDials
 from tuning.encoder.finding import RATES

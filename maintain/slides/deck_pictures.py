@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from maintain import curve_figures, run_blocks
+from maintain import curve_figures
+from maintain.documents import run_blocks
 from tuning.data import loading
 from tuning.dials import PRESETS, SgdDials
 from tuning.figures import curves, smoothing, style

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maintain import day_blocks, markdown_blocks
-from maintain.day_blocks import Slot, clock
+from maintain.documents import day_blocks, markdown_blocks
+from maintain.documents.day_blocks import Slot, clock
 from tuning import paths
 from tuning.errors import DocumentError
 from tuning.notebook.activities import Activity

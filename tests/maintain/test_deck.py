@@ -11,8 +11,8 @@ from helpers.programs import program
 from matplotlib.text import Text
 from PIL import Image, ImageChops
 
-from maintain import day_blocks, deck, markdown_blocks
-from maintain.slides import deck_pictures, slide_finish, slide_source, table_fit
+from maintain.documents import day_blocks, markdown_blocks
+from maintain.slides import deck, deck_pictures, slide_finish, slide_source, table_fit
 from tuning.errors import DocumentError
 from tuning.notebook import activities
 from tuning.room import budget_round, slide_design

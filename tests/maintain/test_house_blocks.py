@@ -4,7 +4,7 @@ import graphlib
 
 import pytest
 
-from maintain import house_blocks
+from maintain.documents import house_blocks
 from tuning import paths
 from tuning.errors import DocumentError
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from maintain import day_blocks, house_blocks, run_blocks
+from maintain.documents import day_blocks, house_blocks, run_blocks
 from maintain.repository import move_to
 from tuning import paths
 from tuning.command import one_line_errors

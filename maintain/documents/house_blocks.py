@@ -133,7 +133,8 @@ def _stop(room: str | None, name: str) -> str:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name
     ]
     if len(stops) != 1:
-        raise DocumentError(f"maintain/house_blocks.py: {len(stops)} definitions of {name} in {room or 'the package'}.")
+        where = room or "the package"
+        raise DocumentError(f"maintain/documents/house_blocks.py: {len(stops)} definitions of {name} in {where}.")
     ((file, node),) = stops
     return f"`{paths.short(file)}`, `{name}`: {_summary(node)}"
 
