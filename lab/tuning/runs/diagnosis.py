@@ -235,7 +235,7 @@ def _rough(facts: Facts) -> str:
     answered = facts.answered
     if answered["jumped"] is not False:
         return (
-            f"Over {facts.window} steps on end the middle one of the losses was {facts.level:.2f}; the first was near"
+            f"For {facts.window} steps in a row the median loss was {facts.level:.2f}; the first was near"
             f" {facts.start:.2f}."
         )
     if answered["turned up"] is not False and answered["training rose"] is not False:
