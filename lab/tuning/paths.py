@@ -1,6 +1,7 @@
 """Where things lie, wherever a notebook or a command was started."""
 
 import os
+import tomllib
 from pathlib import Path
 
 LAB = Path(__file__).resolve().parent.parent
@@ -48,3 +49,12 @@ def short(path: Path | str) -> str:
         if path.is_relative_to(base):
             return prefix + path.relative_to(base).as_posix()
     return path.as_posix()
+
+
+def version() -> str:
+    """Version of the workshop, as ``pyproject.toml`` says; "unknown" where only the folder ``lab/`` was copied."""
+    try:
+        text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return "unknown"
+    return tomllib.loads(text)["project"]["version"]

@@ -48,7 +48,8 @@ def finish(presentation: "Presentation", pages: list[Page]) -> None:
             _take_away(shown, page.takeaway)
         if shown.slide_layout.name not in _COVERS:
             opens = shown.slide_layout.name == "Comparison"
-            _foot(shown, f"Workshop 6W · {pages[0].title}" if opens else f"{page.slot.title} · {span(page.slot)}")
+            foot = f"Workshop 6W · {pages[0].title}" if opens else f"{page.slot.title} · {span(page.slot)}"
+            _foot(shown, f"{foot} · version {paths.version()}" if page is pages[-1] else foot)
         for properties in shown._element.iter("{http://schemas.openxmlformats.org/drawingml/2006/main}rPr"):
             properties.set("lang", "en-GB")
     presentation.core_properties.title = f"{pages[0].title}, Workshop 6W"

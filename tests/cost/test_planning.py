@@ -7,7 +7,7 @@ import pytest
 
 from tuning.cost import estimate, planning
 from tuning.cost.planning import LearningCurve, estimate_and_actual, learning_curve, plan
-from tuning.cost.speed import Speed
+from tuning.cost.workload import Speed
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders
 from tuning.errors import RunError

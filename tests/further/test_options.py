@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tuning.cost import estimate
-from tuning.cost.speed import Speed
+from tuning.cost.workload import Speed
 from tuning.data.labels import LABELS
 from tuning.data.loading import load
 from tuning.dials import TRAINED_PARTS, Dials, FrozenDials, FurtherDials

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tuning.cost.speed import Speed, Work
+from tuning.cost.workload import Speed, Work
 from tuning.data.loading import load, split, subset
 from tuning.data.splits import MOST_AFTER_EPOCH, scored
 from tuning.dials import EVERYTHING, Dials

@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset
 from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
-from tuning.cost.speed import Speed
+from tuning.cost.workload import Speed
 from tuning.data.loading import load, split, subset
 from tuning.dials import Dials
 from tuning.encoder import finding as encoders

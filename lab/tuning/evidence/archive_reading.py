@@ -59,7 +59,8 @@ def unpack(file: Path, folder: Path) -> dict[str, float]:
     damaged = KeepsakeError(f"{file.name} is damaged. Download or upload it again.")
     try:
         archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, struct.error):
+    # A RuntimeError: a form of zip that the library does not read.
+    except (zipfile.BadZipFile, EOFError, RuntimeError, ValueError, struct.error):
         raise damaged from None
     with archive:
         if len(archive.infolist()) != _number_noted(file):

@@ -49,8 +49,8 @@ SMALLER = (
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide a run's numbers, read without importing them."""
-    found = {"python": platform.python_version()}
+    """Versions of the workshop, of Python and of what decides a run's numbers, read without importing it."""
+    found = {"workshop": paths.version(), "python": platform.python_version()}
     for name in PACKAGES:
         try:
             found[name] = importlib.metadata.version(name)
