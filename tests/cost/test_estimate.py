@@ -59,10 +59,10 @@ def test_tokens_are_counted_as_training_counts_them(embedded):
 def test_a_large_validation_part_is_scored_in_part_after_each_epoch_and_counted_so(embedded, monkeypatch):
     from tuning.data import splits as cuts
     from tuning.data.loading import load, split
+    from tuning.encoder import tokens as encoder_tokens
     from tuning.encoder.tokens import tokenise_splits
-    from tuning.training import fit
 
-    for module in (estimate, fit, cuts):
+    for module in (estimate, encoder_tokens, cuts):
         monkeypatch.setattr(module, "MOST_AFTER_EPOCH", 60)
     parts = split(load())
     chosen = dials(TRAIN_SUBSET=120, MAX_LENGTH=20)
