@@ -259,7 +259,7 @@ def check_no_token(*places: Path, text: str) -> None:
 def test_the_backup_lab_needs_no_network_at_all():
     """Not even a loopback that leads anywhere: the kernel of the system has no way out."""
     program = (
-        "from tuning import data; from tuning.sgd import classifier as sgd; "
+        "from tuning.data import loading as data; from tuning.sgd import classifier as sgd; "
         "from tuning.dials import SgdDials; d = data.load(); s = data.split(d);"
         "print(sgd.train(sgd.features(s, SgdDials(EPOCHS=1)), d, s).outcome)"
     )

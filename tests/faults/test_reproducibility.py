@@ -16,7 +16,7 @@ MAIN = ("MODEL=embedded", "TRAIN_SUBSET=64", "EPOCHS=2", "PRECISION=fp32")
 # long run the differences grow as every small difference does, so two machines agree in what they show, not in bits.
 TOLERANCE_LOSS = 5e-3
 BACKUP = (
-    "from tuning import data; from tuning.sgd import classifier as sgd; "
+    "from tuning.data import loading as data; from tuning.sgd import classifier as sgd; "
     "from tuning.dials import SgdDials; d = data.load(); s = data.split(d);"
     "sgd.train(sgd.features(s, SgdDials()), d, s)"
 )

@@ -263,3 +263,10 @@ def test_the_command_measures_this_machine_though_the_home_folder_is_locked():
         r"SEND THIS LINE: READY, \d \[WARN\]; DistilBERT is (not )?here.*; a run takes .+; version \w+; Python 3\.\d+"
     )
     assert re.fullmatch(parts, last)
+
+
+def test_the_first_cell_waits_for_no_large_library():
+    code = "import sys; from tuning.notebook import preflight, session; print(*sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(paths.LAB)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert not {"pandas", "matplotlib", "sklearn", "torch", "transformers", "datasets"} & set(done.stdout.split())

@@ -23,7 +23,7 @@ def small_notebook() -> nbformat.NotebookNode:
     return new_notebook(
         cells=[
             new_code_cell(
-                "from tuning import data as sentences\nfrom tuning.notebook import session\n"
+                "from tuning.data import loading as sentences\nfrom tuning.notebook import session\n"
                 "import numpy.linalg\nbegan = 1"
             ),
             new_markdown_cell("# A title\n\nSome words.\n\n## Dials\n\nMore words."),

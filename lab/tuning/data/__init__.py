@@ -1,7 +1,4 @@
-"""Sentences and their labels: loaded, checked, split, and brought to this machine."""
+"""Sentences and their labels: loaded, checked, split, and brought to this machine.
 
-from tuning.data.labels import LABELS
-from tuning.data.loading import load
-from tuning.data.splits import split
-
-__all__ = ["LABELS", "load", "split"]
+Nothing is imported here: the first cell of a notebook needs only `download`, and must not wait for pandas.
+"""
