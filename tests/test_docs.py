@@ -1,6 +1,7 @@
 """All documents read together: what they point at exists, they agree, and no figure is of unknown origin."""
 
 import ast
+import importlib
 import json
 import re
 import shlex
@@ -189,6 +190,24 @@ def test_cells_are_named_by_ids_that_exist(name):
     groups = re.findall(r"\bcells?\s((?:`[\w-]+`(?:,| and)? ?)+)", text(name))
     named = {cell for group in groups for cell in re.findall(r"`([\w-]+)`", group)}
     assert named <= there, f"{name}: {named - there}"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_calls_that_documents_show_can_be_made(name):
+    """Names in Python blocks can be imported; a sentence shows no call but the one that the field knows."""
+    for block in re.findall(r"^```python\n(.*?)^```", text(name), re.M | re.S):
+        tree, bound = ast.parse(block), {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                for alias in node.names:
+                    owner = importlib.import_module(node.module)
+                    if not hasattr(owner, alias.name):
+                        importlib.import_module(f"{node.module}.{alias.name}")
+                    bound[alias.asname or alias.name] = getattr(owner, alias.name)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in bound:
+                assert hasattr(bound[node.value.id], node.attr), f"{node.value.id}.{node.attr}"
+    assert set(re.findall(r"`([A-Za-z_]+\.[a-z_]+)\([^`]*`", text(name))) <= {"trainer.train"}
 
 
 def test_a_cell_that_documents_name_shows_its_name():
