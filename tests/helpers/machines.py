@@ -1,9 +1,11 @@
 """Machines other than this one: a copy of the workshop elsewhere, and a kernel in which single cells run."""
 
 import contextlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Self
 
 import nbformat
 from nbclient import NotebookClient
@@ -31,16 +33,19 @@ class Session:
     notebook : pathlib.Path
     folder : pathlib.Path
         The kernel's first current folder.
+    **variables
+        Of the kernel, beside those of this process.
     """
 
-    def __init__(self, notebook: Path, folder: Path) -> None:
+    def __init__(self, notebook: Path, folder: Path, **variables: str) -> None:
         self.notebook = nbformat.read(notebook, as_version=4)
         self.folder = folder
+        self.variables = variables
         self.client = NotebookClient(self.notebook, kernel_name="python3", timeout=600)
 
-    def __enter__(self) -> "Session":
+    def __enter__(self) -> Self:
         self.client.create_kernel_manager()
-        self.client.start_new_kernel(cwd=str(self.folder))
+        self.client.start_new_kernel(env=os.environ | self.variables, cwd=str(self.folder))
         self.client.start_new_kernel_client()
         return self
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+from helpers.machines import Session
 from nbclient.exceptions import CellExecutionError
 
 from tuning import paths
@@ -135,23 +135,12 @@ def test_a_broken_csv_gives_one_line_in_the_notebook_and_from_the_command(tmp_pa
     assert outputs(failed)["load-data"].strip() == line
 
 
-class Kernel:
+class Kernel(Session):
     """A live kernel that runs single cells of the notebook, in any order."""
 
     def __init__(self, runs: Path) -> None:
-        self.notebook = nbformat.read(NOTEBOOK, as_version=4)
-        self.client = NotebookClient(self.notebook, kernel_name="python3", timeout=600)
+        super().__init__(NOTEBOOK, paths.LAB, WORKSHOP_RUNS=str(runs), PYTHONPATH=str(paths.LAB))
         self.cells = {cell["id"]: index for index, cell in enumerate(self.notebook.cells)}
-        self.environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(paths.LAB)}
-
-    def __enter__(self) -> "Kernel":
-        self.client.create_kernel_manager()
-        self.client.start_new_kernel(env=self.environment, cwd=str(paths.LAB))
-        self.client.start_new_kernel_client()
-        return self
-
-    def __exit__(self, *problem) -> None:
-        self.client._cleanup_kernel()
 
     def run(self, cell_id: str) -> tuple[bool, str]:
         """Run one cell; whether it succeeded, and all the text it put out."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
-from nbclient import NotebookClient
+from helpers.machines import Session
 
 from tuning import paths
 from tuning.dials import FurtherDials
@@ -62,22 +62,11 @@ def kernel(runs) -> Iterator["Live"]:
         yield live
 
 
-class Live:
+class Live(Session):
     """A live kernel in which the whole notebook is run again and again, each time with another option."""
 
     def __init__(self, runs: Path) -> None:
-        self.notebook = nbformat.read(NOTEBOOK, as_version=4)
-        self.client = NotebookClient(self.notebook, kernel_name="python3", timeout=600)
-        self.environment = os.environ | {"WORKSHOP_RUNS": str(runs), "PYTHONPATH": str(paths.LAB)}
-
-    def __enter__(self) -> "Live":
-        self.client.create_kernel_manager()
-        self.client.start_new_kernel(env=self.environment, cwd=str(paths.LAB))
-        self.client.start_new_kernel_client()
-        return self
-
-    def __exit__(self, *problem) -> None:
-        self.client._cleanup_kernel()
+        super().__init__(NOTEBOOK, paths.LAB, WORKSHOP_RUNS=str(runs), PYTHONPATH=str(paths.LAB))
 
     def run(self, **settings: object) -> list:
         """Run all cells with some settings in place of the parameters cell's; the executed cells."""
@@ -156,7 +145,7 @@ def test_option_b_freezes_more_and_more(kernel):
 
 
 def folders_of(kernel: Live) -> list[Path]:
-    return [path.parent for path in sorted(Path(kernel.environment["WORKSHOP_RUNS"]).glob("2*/run.json"))]
+    return [path.parent for path in sorted(Path(kernel.variables["WORKSHOP_RUNS"]).glob("2*/run.json"))]
 
 
 @pytest.mark.slow
@@ -202,7 +191,7 @@ def test_option_f_sweeps_tests_and_turns_each_dial(kernel):
     assert "trial 1 of" in text["effects"]
     assert "the seed alone" in text["effects"]
     assert len(pictures(cells)) == 3
-    assert (Path(kernel.environment["WORKSHOP_RUNS"]) / "dial_effects.csv").is_file()
+    assert (Path(kernel.variables["WORKSHOP_RUNS"]) / "dial_effects.csv").is_file()
 
 
 @pytest.mark.slow
