@@ -90,8 +90,8 @@ def hand_over(run: Run) -> Picture:
         card = write_card(run, words=words)
     except OSError as problem:
         raise RunError(
-            f"{paths.short(paths.share())}: the page cannot be written there ({problem.strerror}). Close it in other"
-            " programs, and run this again."
+            f"{paths.short(paths.share())}: the page cannot be written there ({problem.strerror}). If a program has it"
+            " open, close it there."
         ) from None
     print(f"For a manager: {' and '.join(map(paths.short, written))}.")
     print(f"Model card: {paths.short(card)}." if card else "No model card: this run keeps no weights.")
