@@ -97,16 +97,16 @@ def _failures(run: Run) -> list[str]:
     answers = _answers(run)
     if answers is None:
         return ["What it said about single sentences is not known here, so nobody can say where it fails."]
-    lines, wrong = [], answers[answers["said"] != answers["label"]]
-    for label, of_label in answers.groupby("label"):
-        right = (of_label["said"] == label).mean()
-        lines.append(f"Of {len(of_label)} {label} sentences it finds {of_hundred(right)}.")
+    wrong = answers[answers["said"] != answers["label"]]
+    right = (answers["said"] == answers["label"]).groupby(answers["label"]).mean()
+    shares = [f"{of_hundred(share)} {label} sentences" for label, share in right.items()]
+    recognised = f"It recognises {', '.join(shares[:-1])} and {shares[-1]}."
     if wrong.empty:
-        return [" ".join(lines), "It made no mistake on these sentences; there will be some on others."]
+        return [recognised, "It made no mistake on these sentences; there will be some on others."]
     (label, said), count = wrong.groupby(["label", "said"]).size().pipe(lambda sizes: (sizes.idxmax(), sizes.max()))
     surely = int((wrong["confidence"] >= SURE).sum())
     lines = [
-        " ".join(lines),
+        recognised,
         f"Its most frequent mistake is to call a {label} sentence {said} ({count} of {len(wrong)} mistakes). In"
         f" {surely} of its {len(wrong)} mistakes it was at least {SURE:.0%} sure of itself.",
     ]
@@ -133,10 +133,11 @@ def _example(run: Run, wrong: pd.DataFrame) -> str:
     if data is None or data.sha256 != run.data["sha256"]:
         return ""
     worst = wrong.loc[wrong["confidence"].idxmax()]
+    confidence = "over 99%" if worst["confidence"] > 0.99 else f"{worst['confidence']:.0%}"
     text = data.frame.loc[data.frame["id"] == worst["id"], "sentence"].item()
     return (
         f"Its surest mistake: \N{LEFT DOUBLE QUOTATION MARK}{text}\N{RIGHT DOUBLE QUOTATION MARK} It says"
-        f" {worst['said']} ({worst['confidence']:.0%} sure); the right answer is {worst['label']}."
+        f" {worst['said']} ({confidence} sure); the right answer is {worst['label']}."
     )
 
 
