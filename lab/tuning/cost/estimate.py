@@ -44,23 +44,12 @@ STEP_SHARE = 0.4
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """What some work is expected to take, with the assumptions that the figures stand on.
-
-    Attributes
-    ----------
-    seconds : float
-    source : str
-        Where the speed comes from.
-    watts : float
-        Assumed power of the machine while it trains.
-    price_per_hour : float
-        Assumed price, in any currency.
-    """
+    """What some work is expected to take, with the assumptions that the figures stand on."""
 
     seconds: float
-    source: str
-    watts: float = WATTS
-    price_per_hour: float = PRICE_PER_HOUR
+    source: str  # Where the speed comes from.
+    watts: float = WATTS  # Assumed power of the machine while it trains.
+    price_per_hour: float = PRICE_PER_HOUR  # Assumed price, in any currency.
 
     @property
     def watt_hours(self) -> float:

@@ -46,26 +46,14 @@ class WrongContent(HubError):
 
 @dataclasses.dataclass(frozen=True)
 class File:
-    """A file of a repository.
-
-    Attributes
-    ----------
-    name : str
-    size : int or None
-        Bytes, where they are known beforehand.
-    sha256 : str or None
-        Hash of the content, where it is known beforehand.
-    holds : tuple of (str, value)
-        What a JSON file without a known hash must hold to be taken for the right one.
-    beside : tuple of str
-        What else it may hold, whatever the value.
-    """
+    """A file of a repository."""
 
     name: str
-    size: int | None
-    sha256: str | None
+    size: int | None  # Bytes, where they are known beforehand.
+    sha256: str | None  # Hash of the content, where it is known beforehand.
+    # What a JSON file without a known hash must hold to be taken for the right one.
     holds: tuple[tuple[str, Any], ...] = ()
-    beside: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()  # What else it may hold, whatever the value.
 
     def is_in(self, path: Path) -> bool:
         """Whether the file at `path` is there and is this one."""

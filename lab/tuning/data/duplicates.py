@@ -8,21 +8,11 @@ import pandas as pd
 
 @dataclasses.dataclass(frozen=True)
 class Duplicates:
-    """Which rows of a data set repeat one another, after folding case and blanks.
+    """Which rows of a data set repeat one another, after folding case and blanks."""
 
-    Attributes
-    ----------
-    copies : list of tuple of int
-        Positions of each sentence that appears more than once with one label.
-    contradictions : list of tuple of int
-        Positions of each sentence that appears with two labels or three.
-    leaks : list of tuple of int
-        Positions of each sentence that appears in more than one part of the data.
-    """
-
-    copies: list[tuple[int, ...]]
-    contradictions: list[tuple[int, ...]]
-    leaks: list[tuple[int, ...]]
+    copies: list[tuple[int, ...]]  # Positions of each sentence that appears more than once with one label.
+    contradictions: list[tuple[int, ...]]  # Positions of each sentence that appears with two labels or three.
+    leaks: list[tuple[int, ...]]  # Positions of each sentence that appears in more than one part of the data.
 
     @property
     def repeats(self) -> int:

@@ -31,21 +31,11 @@ COPIES_OF_A_LEARNER = 3
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-    """What training holds in memory, in MB (10^6 bytes), the program itself left out.
+    """What training holds in memory, in MB (10^6 bytes), the program itself left out."""
 
-    Attributes
-    ----------
-    weights : float
-        All weights, learning or not.
-    learning : float
-        Gradient and AdamW's two running means of each weight that learns.
-    kept : float
-        What one batch leaves behind in the forward pass because the backward pass will need it.
-    """
-
-    weights: float
-    learning: float
-    kept: float
+    weights: float  # All weights, learning or not.
+    learning: float  # Gradient and AdamW's two running means of each weight that learns.
+    kept: float  # What one batch leaves behind in the forward pass because the backward pass will need it.
 
     @property
     def total(self) -> float:

@@ -10,19 +10,13 @@ BORDER = r"\|"
 
 @dataclasses.dataclass
 class Table:
-    """A Markdown table inside a text: where its rows are.
+    """A Markdown table inside a text: where its rows are."""
 
-    Attributes
-    ----------
-    first, end : int
-        Line of the first row below the heading, and the line after the last row.
-    rows : list of list of str
-        Cells of each row as they stand, blanks included, as many as the heading has; what a row has too many stands in
-        its last cell.
-    """
-
+    # Line of the first row below the heading, and the line after the last row.
     first: int
     end: int
+    # Cells of each row as they stand, blanks included, as many as the heading has; what a row has too many stands in
+    # its last cell.
     rows: list[list[str]]
 
 

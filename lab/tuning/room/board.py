@@ -36,30 +36,14 @@ MAY_DIFFER = {"LR_PRESET", "GROUP", "DATA", "AGREEMENT", "MODEL", "PRECISION"}
 
 @dataclasses.dataclass(frozen=True)
 class Board:
-    """The runs of a room, sorted.
+    """The runs of a room, sorted."""
 
-    Attributes
-    ----------
-    compared : list of Shared
-        Runs of one lab that differ in learning rate and seed alone, by preset, then by name.
-    apart : list of tuple
-        A run of the same lab that is not comparable, and what is different.
-    backup : list of Shared
-        Runs of the backup lab, where the main lab has runs too.
-    refused : list of tuple of str
-        Where a bad line began, and the reason.
-    scores : list of Score
-        Answers in the clinic, one per visitor.
-    repeated : int
-        Copies of lines that were there already.
-    """
-
-    compared: list[Shared]
-    apart: list[tuple[Shared, str]]
-    backup: list[Shared]
-    refused: list[tuple[str, str]]
-    scores: list[Score]
-    repeated: int = 0
+    compared: list[Shared]  # Runs of one lab that differ in learning rate and seed alone, by preset, then by name.
+    apart: list[tuple[Shared, str]]  # A run of the same lab that is not comparable, and what is different.
+    backup: list[Shared]  # Runs of the backup lab, where the main lab has runs too.
+    refused: list[tuple[str, str]]  # Where a bad line began, and the reason.
+    scores: list[Score]  # Answers in the clinic, one per visitor.
+    repeated: int = 0  # Copies of lines that were there already.
 
     def one_lab(self) -> list[Shared]:
         """All runs of the lab that is compared, comparable or not."""

@@ -43,28 +43,16 @@ class Diagnosis:
 
 @dataclasses.dataclass(frozen=True)
 class Convergence:
-    """What the convergence check found.
+    """What the convergence check found."""
 
-    Attributes
-    ----------
-    state : str
-        ``converged``, ``still falling``, ``rising``, ``stalled``, ``collapsed`` or ``cannot tell``; see `OUTCOMES`.
-    reason : str
-        One sentence with the numbers.
-    delta : float or None
-        Change of the evaluation-mode training loss between the last two epochs, in nats.
-    slope, slope_error : float or None
-        Change of the step loss per 100 steps over the second half of the run, and its standard error.
-    epoch_seconds : float or None
-        What one more epoch would take, from the mean of the epochs so far.
-    """
-
+    # ``converged``, ``still falling``, ``rising``, ``stalled``, ``collapsed`` or ``cannot tell``; see `OUTCOMES`.
     state: str
-    reason: str
-    delta: float | None
+    reason: str  # One sentence with the numbers.
+    delta: float | None  # Change of the evaluation-mode training loss between the last two epochs, in nats.
+    # Change of the step loss per 100 steps over the second half of the run, and its standard error.
     slope: float | None
     slope_error: float | None
-    epoch_seconds: float | None
+    epoch_seconds: float | None  # What one more epoch would take, from the mean of the epochs so far.
 
     def epoch_cost(self, price_per_hour: float) -> float | None:
         """Money for one more epoch at a machine's price per hour, in the price's currency."""

@@ -32,25 +32,13 @@ METERS = {
 
 @dataclasses.dataclass(frozen=True)
 class Footprint:
-    """What a finished run took.
+    """What a finished run took."""
 
-    Attributes
-    ----------
-    seconds : float or None
-        Of the whole run, evaluations included.
-    watt_hours : float or None
-    measured : bool
-        Whether the energy was measured; else it is `watts` times the time.
-    money : float or None
-        In the currency of the price.
-    watts, price_per_hour : float
-        The assumptions.
-    """
-
-    seconds: float | None
+    seconds: float | None  # Of the whole run, evaluations included.
     watt_hours: float | None
-    measured: bool
-    money: float | None
+    measured: bool  # Whether the energy was measured; else it is `watts` times the time.
+    money: float | None  # In the currency of the price.
+    # The assumptions.
     watts: float
     price_per_hour: float
 

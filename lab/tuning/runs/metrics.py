@@ -24,34 +24,18 @@ CONFIDENCE = 0.95
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """How a set of predictions did on one part of the data.
+    """How a set of predictions did on one part of the data."""
 
-    Attributes
-    ----------
-    size : int
-        Sentences scored.
-    correct : int
-        Sentences whose most likely label is right.
-    accuracy, f1_macro : float
-        Between 0 and 1.
-    loss : float
-        Mean cross-entropy in nats; NaN where the logits are not finite.
-    f1 : dict of str to float
-        F1 of each label.
-    predicted : dict of str to int
-        How often each label was predicted.
-    mistake_confidence : float or None
-        Mean probability of the label that was predicted, over the sentences on which it is wrong; None where the
-        model makes no mistake, or its logits are not finite.
-    """
-
-    size: int
-    correct: int
+    size: int  # Sentences scored.
+    correct: int  # Sentences whose most likely label is right.
+    # Between 0 and 1.
     accuracy: float
     f1_macro: float
-    loss: float
-    f1: dict[str, float]
-    predicted: dict[str, int]
+    loss: float  # Mean cross-entropy in nats; NaN where the logits are not finite.
+    f1: dict[str, float]  # F1 of each label.
+    predicted: dict[str, int]  # How often each label was predicted.
+    # Mean probability of the label that was predicted, over the sentences on which it is wrong; None where the model
+    # makes no mistake, or its logits are not finite.
     mistake_confidence: float | None = None
 
 

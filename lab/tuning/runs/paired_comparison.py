@@ -17,30 +17,16 @@ class Comparison:
     """Two trained models on the same validation sentences.
 
     It says which of two *models* is better here. Which of two *settings* is better needs several seeds of each.
-
-    Attributes
-    ----------
-    names : tuple of str
-        What the two are called, first and second.
-    f1 : tuple of float
-        Macro-F1 of each, 0 to 1.
-    interval : tuple of float
-        95% interval of second minus first, by :func:`difference_interval`.
-    only_first, only_second : int
-        Sentences that one model alone has right.
-    p : float
-        McNemar's exact p-value, by :func:`mcnemar`.
-    size : int
-        Sentences compared.
     """
 
-    names: tuple[str, str]
-    f1: tuple[float, float]
-    interval: tuple[float, float]
+    names: tuple[str, str]  # What the two are called, first and second.
+    f1: tuple[float, float]  # Macro-F1 of each, 0 to 1.
+    interval: tuple[float, float]  # 95% interval of second minus first, by :func:`difference_interval`.
+    # Sentences that one model alone has right.
     only_first: int
     only_second: int
-    p: float
-    size: int
+    p: float  # McNemar's exact p-value, by :func:`mcnemar`.
+    size: int  # Sentences compared.
 
     @property
     def difference(self) -> float:
