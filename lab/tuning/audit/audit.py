@@ -63,10 +63,6 @@ def audit(data: Data, on_step: Callable[[str], None] = lambda step: None) -> Aud
         A checked data set.
     on_step : callable
         Called with a few words at the beginning of each of `STEPS`.
-
-    Returns
-    -------
-    Audit
     """
     steps = iter(STEPS)
 

@@ -154,17 +154,12 @@ def estimate(
 
     Parameters
     ----------
-    dials : Dials
     speed : Speed, optional
         By default what is known, else a probe of a few seconds.
     encoder : Encoder, optional
         The one at hand by default.
     watts, price_per_hour : float
         Assumptions.
-
-    Returns
-    -------
-    Estimate
     """
     encoder = encoder or at_hand(dials.MODEL)
     speed = speed or known(dials, encoder) or probe(dials, encoder)
@@ -178,8 +173,6 @@ def for_part(speed: Speed, dials: Dials, encoder: "Encoder") -> Speed:
     ----------
     speed : Speed
         Where everything learns.
-    dials : Dials
-    encoder : Encoder
 
     Returns
     -------
@@ -203,10 +196,6 @@ def known(dials: Dials, encoder: "Encoder | None" = None) -> Speed | None:
     dials : Dials
         Runs with another batch size or number format do not count.
     encoder : Encoder, optional
-
-    Returns
-    -------
-    Speed or None
     """
     encoder = encoder or at_hand(dials.MODEL)
     remembered = _remembered().get(_key(dials, encoder))
@@ -281,10 +270,6 @@ def probe(dials: Dials, encoder: "Encoder | None" = None) -> Speed:
     dials : Dials
         Their encoder, data, batch size, length and number format are used.
     encoder : Encoder, optional
-
-    Returns
-    -------
-    Speed
     """
     from tuning.cost import speed_probe
 

@@ -93,7 +93,6 @@ def learning_curve(encoder: "Encoder", rate: float) -> LearningCurve:
 
     Parameters
     ----------
-    encoder : Encoder
     rate : float
         Learning rate of what is planned.
 
@@ -187,10 +186,6 @@ def plan(
     encoder : Encoder, optional
         The one at hand by default.
 
-    Returns
-    -------
-    Plan
-
     Raises
     ------
     RunError
@@ -260,7 +255,6 @@ def estimate_and_actual(made: Plan, run: Run) -> pd.DataFrame:
 
     Parameters
     ----------
-    made : Plan
     run : Run
         Trained with the plan's dials.
 

@@ -39,11 +39,6 @@ WRITES_AT_END = 2
 def measure(dials: Dials, encoder: "Encoder") -> Speed:
     """Train for a few seconds on real batches, on a model that is then thrown away.
 
-    Parameters
-    ----------
-    dials : Dials
-    encoder : Encoder
-
     Returns
     -------
     Speed

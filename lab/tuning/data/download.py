@@ -99,7 +99,6 @@ def fetch(
 
     Parameters
     ----------
-    repository : Repository
     folder : pathlib.Path
         Where to; made if need be. A part file that an earlier try left there is continued.
     deadline : float
@@ -145,10 +144,6 @@ def fetch(
 
 def ask(repository: Repository) -> Callable[[float], str | None]:
     """Ask for the head of a repository's first file, in the background.
-
-    Parameters
-    ----------
-    repository : Repository
 
     Returns
     -------

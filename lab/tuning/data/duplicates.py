@@ -32,10 +32,6 @@ def duplicates(frame: pd.DataFrame) -> Duplicates:
     ----------
     frame : pandas.DataFrame
         ``sentence``, ``label`` and ``split`` (None where there are no parts).
-
-    Returns
-    -------
-    Duplicates
     """
     keys = folded_sentences(frame["sentence"]).reset_index(drop=True)
     repeated = keys[keys.duplicated(keep=False)]

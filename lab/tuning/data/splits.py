@@ -42,10 +42,6 @@ def split(data: Data, seed: int = SPLIT_SEED) -> Splits:
         A checked data set.
     seed : int
         Seed of the cut.
-
-    Returns
-    -------
-    Splits
     """
     frame = data.frame.assign(split=part_of_each(data, seed))
     return Splits(*(frame[frame["split"] == part].reset_index(drop=True) for part in PARTS))
@@ -138,15 +134,10 @@ def training_part(splits: Splits, size: int, noise: float = 0.0) -> pd.DataFrame
 
     Parameters
     ----------
-    splits : Splits
     size : int
         How many sentences; 0 for all.
     noise : float
         Share of their labels that are wrong; other parts keep theirs.
-
-    Returns
-    -------
-    pandas.DataFrame
     """
     return flip_labels(subset(splits.train, size), noise)
 

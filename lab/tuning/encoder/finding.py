@@ -110,10 +110,6 @@ def find(model: str = "distilbert", on_progress: download.Progress | None = None
     on_progress : callable, optional
         Called with bytes done and bytes in all while something is downloaded; a bar of text by default.
 
-    Returns
-    -------
-    Encoder
-
     Raises
     ------
     EncoderError
@@ -142,7 +138,6 @@ def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedToke
 
     Parameters
     ----------
-    encoder : Encoder
     seed : int
         Decides the head's random start.
 

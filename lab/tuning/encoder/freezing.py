@@ -58,7 +58,6 @@ def freeze(model: PreTrainedModel, encoder: "Encoder", trained: str) -> "Encoder
     ----------
     model : transformers.PreTrainedModel
         Its weights that stand still are marked, so that no gradient is computed for them.
-    encoder : Encoder
     trained : str
         One of ``tuning.dials.TRAINED_PARTS``.
 
@@ -98,7 +97,6 @@ def shares(encoder: "Encoder", trained: str) -> tuple[float, float]:
 
     Parameters
     ----------
-    encoder : Encoder
     trained : str
         One of ``tuning.dials.TRAINED_PARTS`` but ``everything``.
 
@@ -131,15 +129,10 @@ def memory(model: PreTrainedModel, batch: BatchEncoding, unused: int = 0) -> Mem
 
     Parameters
     ----------
-    model : transformers.PreTrainedModel
     batch : transformers.BatchEncoding
         With labels.
     unused : int
         Weights of the embedding table that training leaves out, see `tuning.training.speed.embedding_rows`.
-
-    Returns
-    -------
-    Memory
     """
     own = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
     kept: dict[int, int] = {}

@@ -58,7 +58,6 @@ def tokenise(frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length
     ----------
     frame : pandas.DataFrame
         ``id``, ``sentence`` and ``label``.
-    tokenizer : transformers.PreTrainedTokenizerBase
     max_length : int
         Tokens kept of each sentence.
     by_length : bool
@@ -127,7 +126,6 @@ def batch_of(
     ----------
     tokens : datasets.Dataset
         As :func:`tokenise` gives it.
-    tokenizer : transformers.PreTrainedTokenizerBase
     rows : slice or sequence of int
         All by default.
     labels : bool

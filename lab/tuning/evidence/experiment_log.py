@@ -39,10 +39,6 @@ def log_file() -> Path:
 def append(run: Run) -> None:
     """Add a run to the experiment log, once; a note that stands in its row already is kept.
 
-    Parameters
-    ----------
-    run : Run
-
     Raises
     ------
     RunError

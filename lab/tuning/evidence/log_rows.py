@@ -70,7 +70,6 @@ def log_values(run: Run, watts: float = WATTS, price_per_hour: float = PRICE_PER
 
     Parameters
     ----------
-    run : Run
     watts, price_per_hour : float
         What energy and cost assume.
     """

@@ -54,10 +54,6 @@ def find_blocks(text: str) -> list[Block]:
     ----------
     text : str
         With line ends of any system.
-
-    Returns
-    -------
-    list of Block
     """
     blocks: list[Block] = []
     lines = lines_of(text)

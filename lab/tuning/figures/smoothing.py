@@ -15,7 +15,6 @@ def window(run: Run, steps: int | None = None) -> int:
 
     Parameters
     ----------
-    run : Run
     steps : int, optional
         Length of a run that is still under way; by default its last recorded step.
     """
@@ -32,7 +31,6 @@ def moving_average(run: Run, steps: int | None = None) -> np.ndarray:
 
     Parameters
     ----------
-    run : Run
     steps : int, optional
         As for :func:`window`.
 

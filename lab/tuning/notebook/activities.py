@@ -78,10 +78,6 @@ def load(name: str) -> Activity:
     name : str
         One of `NAMES`.
 
-    Returns
-    -------
-    Activity
-
     Raises
     ------
     DocumentError

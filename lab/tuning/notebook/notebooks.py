@@ -17,7 +17,6 @@ def read_notebook(path: Path, tagged: bool = False) -> dict[str, Any]:
 
     Parameters
     ----------
-    path : pathlib.Path
     tagged : bool
         Whether the cell of dials must have its tag, by which `run` finds it.
 

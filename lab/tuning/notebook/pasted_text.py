@@ -17,12 +17,7 @@ _FIRST_LINE = re.compile(rf"\s*%%{MAGIC}[ \t]+({'|'.join(NAMES)})(.*)", re.DOTAL
 
 
 def switch_on(shell: Any) -> None:
-    """Make ``%%pasted NAME`` known to an IPython shell: the text below it becomes the value of that name.
-
-    Parameters
-    ----------
-    shell : IPython.core.interactiveshell.InteractiveShell
-    """
+    """Make ``%%pasted NAME`` known to an IPython shell: the text below it becomes the value of that name."""
     from IPython.core.magic import no_var_expand
 
     @no_var_expand

@@ -35,10 +35,6 @@ def _hub(reason: str | None, dials: Dials) -> Check:
 def of_dials(dials: Dials) -> list[Check]:
     """What the first cell cannot look at, because the dials come after it.
 
-    Parameters
-    ----------
-    dials : Dials
-
     Returns
     -------
     list of Check

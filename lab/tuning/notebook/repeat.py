@@ -43,10 +43,6 @@ def reproduce(run_id: str | None = None) -> Repeat:
     run_id : str, optional
         A run of the main or the backup lab, own or adopted; the last of the main lab by default.
 
-    Returns
-    -------
-    Repeat
-
     Raises
     ------
     RunError

@@ -17,7 +17,6 @@ def wrapped(text: str, width: int = WIDTH) -> str:
 
     Parameters
     ----------
-    text : str
     width : int
         Characters.
 
@@ -38,12 +37,7 @@ def _wrapped(line: str, width: int) -> str:
 
 
 def wrap_prints(shell: Any) -> None:
-    """Let all that a notebook's cells print from now on be :func:`wrapped`.
-
-    Parameters
-    ----------
-    shell : IPython.core.interactiveshell.InteractiveShell
-    """
+    """Let all that a notebook's cells print from now on be :func:`wrapped`."""
     _wrap_this_cell()
     if _wrap_this_cell not in shell.events.callbacks["pre_run_cell"]:
         shell.events.register("pre_run_cell", _wrap_this_cell)

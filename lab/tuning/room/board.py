@@ -73,10 +73,6 @@ def collect(source: str = "") -> Board:
     source : str
         A whole chat with share lines in it; or the path of a file or folder; or nothing, for the runs on this machine.
 
-    Returns
-    -------
-    Board
-
     Raises
     ------
     ShareError
@@ -194,12 +190,7 @@ def _median(finals: list[dict[str, Any]], key: str) -> float | None:
 
 
 def not_comparable(board: Board) -> pd.DataFrame:
-    """Runs that stand apart, with the reason.
-
-    Returns
-    -------
-    pandas.DataFrame
-    """
+    """Runs that stand apart, with the reason."""
     reason = "backup lab: another model, other learning rates, another training loop"
     rows = [_row(shared) | {"Why apart": difference} for shared, difference in board.apart]
     rows += [_row(shared) | {"Why apart": reason} for shared in board.backup]

@@ -35,7 +35,6 @@ def fill(board: Board, out: Path | None = None) -> Path:
 
     Parameters
     ----------
-    board : Board
     out : pathlib.Path, optional
         Where to; ``my_work/Group_Results.pptx`` by default.
 

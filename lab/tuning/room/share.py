@@ -103,7 +103,6 @@ def line(run: Run, group_name: str, word: str | None = None, f1: float | None = 
 
     Parameters
     ----------
-    run : Run
     group_name : str
         The group's name, as it will stand on the board.
     word : str, optional
@@ -156,7 +155,6 @@ def share_line(run: Run, group_name: str) -> str:
 
     Parameters
     ----------
-    run : Run
     group_name : str
         What your group calls itself on the board; empty for no line.
 
@@ -211,13 +209,8 @@ def gather(text: str, where: str = "") -> Gathered:
 
     Parameters
     ----------
-    text : str
     where : str
         What to call the text in reasons, such as a file's name.
-
-    Returns
-    -------
-    Gathered
     """
     gathered = Gathered()
     if len(text) > LONGEST_TEXT:

@@ -67,10 +67,6 @@ def diagnose(run: Run) -> Diagnosis:
     run : Run
         Where ``baseline`` has no loss, that of the first step stands in: it is taken before any update. Where the
         scores after training lack one, that of the last epoch does.
-
-    Returns
-    -------
-    Diagnosis
     """
     facts = Facts(run)
     readings = facts.readings
@@ -88,14 +84,6 @@ def convergence(run: Run) -> Convergence:
 
     The training loss after the last epoch is compared with the lowest after an earlier one. A change below 0.01 means
     *converged* only if the loss first came down; `OUTCOMES` says which state belongs to which verdict.
-
-    Parameters
-    ----------
-    run : Run
-
-    Returns
-    -------
-    Convergence
     """
     facts = Facts(run)
     losses = [row["train_loss"] for row in facts.run.epochs]
@@ -124,10 +112,6 @@ def tried(run: Run, others: Iterable[Run]) -> str:
         One whose verdict asks for another rate, or is unclear.
     others : iterable of Run
         Earlier and later ones, with their recorded verdicts; `run` may be among them.
-
-    Returns
-    -------
-    str
     """
     rates: dict[str, set[float]] = {}
     for other in (run, *others):

@@ -48,7 +48,6 @@ def footprint(run: Run, watts: float = WATTS, price_per_hour: float = PRICE_PER_
 
     Parameters
     ----------
-    run : Run
     watts : float
         Assumed power, used where the energy was not measured.
     price_per_hour : float

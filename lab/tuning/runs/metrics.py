@@ -135,7 +135,6 @@ def mistake_confidence(logits: np.ndarray, truth: Sequence[int] | np.ndarray) ->
     Parameters
     ----------
     logits : numpy.ndarray of shape (sentences, labels)
-    truth : sequence of int, length sentences
 
     Returns
     -------
@@ -181,7 +180,6 @@ def f1_interval(logits: np.ndarray, truth: Sequence[int] | np.ndarray, seed: int
     Parameters
     ----------
     logits : numpy.ndarray of shape (sentences, labels)
-    truth : sequence of int
     seed : int
         Seed of the resampling, so that the same predictions give the same interval.
     """

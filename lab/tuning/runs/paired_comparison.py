@@ -71,10 +71,6 @@ def compare(run_a: Run, run_b: Run, names: tuple[str, str] = ("A", "B")) -> Comp
     names : tuple of str
         What to call them in the sentence.
 
-    Returns
-    -------
-    Comparison
-
     Raises
     ------
     RunError

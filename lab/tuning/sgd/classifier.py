@@ -145,13 +145,6 @@ def train(features: Features, data: Data, splits: Splits, notebook: str = "02") 
     A step is one batch of `BATCH_SIZE` sentences handed to ``partial_fit``, which goes through them one at a time. Its
     loss is measured before the update, as in the main lab.
 
-    Parameters
-    ----------
-    features : Features
-    data : Data
-    splits : Splits
-    notebook : str
-
     Returns
     -------
     Run

@@ -113,13 +113,8 @@ class TwoWeights:
         ----------
         rate : float
             Step length.
-        steps : int
         seed : int
             Seed of the batches.
-
-        Returns
-        -------
-        Path
         """
         rng = np.random.default_rng(seed)
         points = [np.zeros(2)]

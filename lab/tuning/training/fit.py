@@ -41,7 +41,6 @@ def fit(
 
     Parameters
     ----------
-    dials : Dials
     notebook : str
         What the record says it came from.
     quiet : bool

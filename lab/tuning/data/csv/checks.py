@@ -40,7 +40,6 @@ def check(table: Table, name: str) -> tuple[pd.DataFrame, tuple[int, ...], list[
 
     Parameters
     ----------
-    table : Table
     name : str
         The file's name, for messages.
 

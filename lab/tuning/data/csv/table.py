@@ -62,10 +62,6 @@ def read_table(text: str, name: str) -> Table:
     name : str
         The file's name, for messages.
 
-    Returns
-    -------
-    Table
-
     Raises
     ------
     DataError
