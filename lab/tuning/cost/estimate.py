@@ -173,11 +173,6 @@ def for_part(speed: Speed, dials: Dials, encoder: "Encoder") -> Speed:
     ----------
     speed : Speed
         Where everything learns.
-
-    Returns
-    -------
-    Speed
-        The same where everything learns.
     """
     if dials.trained == EVERYTHING:
         return speed

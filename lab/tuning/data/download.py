@@ -107,11 +107,6 @@ def fetch(
     on_progress : callable, optional
         Called with bytes done and bytes in all of the file under way.
 
-    Returns
-    -------
-    pathlib.Path
-        `folder`.
-
     Raises
     ------
     HubError

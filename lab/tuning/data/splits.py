@@ -116,11 +116,6 @@ def flip_labels(frame: pd.DataFrame, share: float, seed: int = SPLIT_SEED) -> pd
         Between 0 and 1; exactly this share, rounded to whole rows, is flipped.
     seed : int
         Seed of the draw.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A copy with the noisy labels.
     """
     rng = np.random.default_rng(seed)
     rows = rng.choice(len(frame), size=round(share * len(frame)), replace=False)

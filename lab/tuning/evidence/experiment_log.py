@@ -76,7 +76,7 @@ def amend(run: Run, note: str = "", watts: float = WATTS, price_per_hour: float 
 
 
 def join(path: Path, raw: bytes) -> bool:
-    """Take in rows, notes and added columns of another copy of the log that this one lacks.
+    """Take in rows, notes and added columns of another copy of the log that this one lacks; was there any?
 
     Parameters
     ----------
@@ -84,11 +84,6 @@ def join(path: Path, raw: bytes) -> bool:
         The log.
     raw : bytes
         The other copy; one that cannot be read as a log is kept beside this one.
-
-    Returns
-    -------
-    bool
-        Whether it had any.
 
     Raises
     ------

@@ -19,11 +19,6 @@ def wrapped(text: str, width: int = WIDTH) -> str:
     ----------
     width : int
         Characters.
-
-    Returns
-    -------
-    str
-        The same words.
     """
     return "\n".join(_wrapped(line, width) for line in text.split("\n"))
 

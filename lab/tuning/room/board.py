@@ -147,13 +147,7 @@ def sort(gathered: Gathered) -> Board:
 
 
 def results(board: Board) -> pd.DataFrame:
-    """The runs that can be compared, in the columns of the slide.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per run.
-    """
+    """The runs that can be compared, in the columns of the slide, one row per run."""
     return pd.DataFrame([_row(shared) for shared in board.compared], columns=COLUMNS)
 
 

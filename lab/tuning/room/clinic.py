@@ -86,13 +86,7 @@ class Score:
 
 
 def line(score: Score) -> str:
-    """Write a score line, as the page does.
-
-    Returns
-    -------
-    str
-        Under 1,000 characters.
-    """
+    """Write a score line, as the page does, of less than 1,000 characters."""
     record = {
         "k": score.visitor,
         "n": score.name,

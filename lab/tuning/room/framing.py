@@ -107,11 +107,6 @@ def find(text: str) -> list[Found]:
     ----------
     text : str
         A whole chat, an e-mail, a file.
-
-    Returns
-    -------
-    list of Found
-        In the order of the text.
     """
     text = text.translate(_HYPHENS)
     starts = list(_START.finditer(text))

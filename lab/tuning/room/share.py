@@ -158,11 +158,6 @@ def share_line(run: Run, group_name: str) -> str:
     group_name : str
         What your group calls itself on the board; empty for no line.
 
-    Returns
-    -------
-    str
-        The line, or what to do.
-
     Raises
     ------
     ShareError

@@ -136,11 +136,6 @@ def difference_interval(counts: np.ndarray, seed: int = 0) -> tuple[float, float
         As :func:`joint_counts` gives them.
     seed : int
         Seed of the resampling, so that the same predictions give the same interval.
-
-    Returns
-    -------
-    tuple of float
-        Ends of the interval of second minus first.
     """
     size = int(counts.sum())
     drawn = np.random.default_rng(seed).multinomial(size, counts.ravel() / size, size=BOOTSTRAP_SAMPLES)

@@ -104,11 +104,6 @@ class Run:
         folder : pathlib.Path, optional
             Where to; the run's own folder by default.
 
-        Returns
-        -------
-        pathlib.Path
-            The file.
-
         Raises
         ------
         RunError

@@ -140,15 +140,10 @@ def logits(model: SGDClassifier, vectors: sparse.csr_array) -> np.ndarray:
 
 @_one_thread
 def train(features: Features, data: Data, splits: Splits, notebook: str = "02") -> Run:
-    """Train one model and record every step and epoch.
+    """Train one model and record every step and epoch under ``lab/runs/``.
 
     A step is one batch of `BATCH_SIZE` sentences handed to ``partial_fit``, which goes through them one at a time. Its
     loss is measured before the update, as in the main lab.
-
-    Returns
-    -------
-    Run
-        Recorded under ``lab/runs/``.
 
     Raises
     ------

@@ -28,11 +28,6 @@ def agree(value: Value | None) -> Value:
     ----------
     value : object
         What this process has; only the first one's counts.
-
-    Returns
-    -------
-    object
-        The value of the first process.
     """
     if count() == 1:
         return value
