@@ -10,13 +10,7 @@ EXIT_ERROR = 2
 
 
 def one_line_errors(main: Callable[..., int]) -> Callable[..., int]:
-    """Decorate the ``main`` of a command: a `WorkshopError` becomes one line on standard error, and exit code 2.
-
-    Parameters
-    ----------
-    main : callable
-        Carries out the command and returns its exit code.
-    """
+    """Decorate the ``main`` of a command: a `WorkshopError` becomes one line on standard error, and exit code 2."""
 
     @functools.wraps(main)
     def ended(*arguments: object, **named: object) -> int:

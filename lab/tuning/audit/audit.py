@@ -59,8 +59,6 @@ def audit(data: Data, on_step: Callable[[str], None] = lambda step: None) -> Aud
 
     Parameters
     ----------
-    data : Data
-        A checked data set.
     on_step : callable
         Called with a few words at the beginning of each of `STEPS`.
     """
@@ -178,8 +176,6 @@ def one_word_rules(frame: pd.DataFrame, most: int = 8) -> list[tuple[str, str, f
     ----------
     frame : pandas.DataFrame
         Columns ``sentence`` and ``label``.
-    most : int
-        How many rules.
 
     Returns
     -------

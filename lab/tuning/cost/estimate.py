@@ -156,10 +156,6 @@ def estimate(
     ----------
     speed : Speed, optional
         By default what is known, else a probe of a few seconds.
-    encoder : Encoder, optional
-        The one at hand by default.
-    watts, price_per_hour : float
-        Assumptions.
     """
     encoder = encoder or at_hand(dials.MODEL)
     speed = speed or known(dials, encoder) or probe(dials, encoder)
@@ -190,7 +186,6 @@ def known(dials: Dials, encoder: "Encoder | None" = None) -> Speed | None:
     ----------
     dials : Dials
         Runs with another batch size or number format do not count.
-    encoder : Encoder, optional
     """
     encoder = encoder or at_hand(dials.MODEL)
     remembered = _remembered().get(_key(dials, encoder))
@@ -264,7 +259,6 @@ def probe(dials: Dials, encoder: "Encoder | None" = None) -> Speed:
     ----------
     dials : Dials
         Their encoder, data, batch size, length and number format are used.
-    encoder : Encoder, optional
     """
     from tuning.cost import speed_probe
 

@@ -91,11 +91,6 @@ class Plan:
 def learning_curve(encoder: "Encoder", rate: float) -> LearningCurve:
     """Fit the learning curve to the runs of the log and to the reference runs.
 
-    Parameters
-    ----------
-    rate : float
-        Learning rate of what is planned.
-
     Returns
     -------
     LearningCurve
@@ -173,18 +168,12 @@ def plan(
 
     Parameters
     ----------
-    minutes : float, optional
-        Time that is there.
     budget : float, optional
         Money that is there, in the currency of the price; with both limits the tighter one counts.
     base : Dials, optional
         All dials but ``TRAIN_SUBSET`` and ``EPOCHS`` are taken from here.
-    price_per_hour, watts : float
-        Assumptions.
     speed : Speed, optional
         By default what is known of this machine, else a probe of a few seconds.
-    encoder : Encoder, optional
-        The one at hand by default.
 
     Raises
     ------
@@ -252,11 +241,6 @@ def _table(plans: list[tuple[Dials, float, float]], watts: float, price_per_hour
 
 def estimate_and_actual(made: Plan, run: Run) -> pd.DataFrame:
     """The plan beside what happened.
-
-    Parameters
-    ----------
-    run : Run
-        Trained with the plan's dials.
 
     Returns
     -------

@@ -54,8 +54,6 @@ def notice(frame: pd.DataFrame, rows: tuple[int, ...], name: str, source: str) -
         As for :func:`duplicates`.
     rows : tuple of int
         Where each of its rows stands in the file.
-    name : str
-        The file's name.
     source : str
         How the audit is to be given the file.
     """

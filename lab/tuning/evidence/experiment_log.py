@@ -56,8 +56,6 @@ def amend(run: Run, note: str = "", watts: float = WATTS, price_per_hour: float 
         Where its row is gone, it gets a new one.
     note : str
         Written only where no note stands: what a learner wrote stays.
-    watts, price_per_hour : float
-        The assumptions.
 
     Raises
     ------
@@ -80,8 +78,6 @@ def join(path: Path, raw: bytes) -> bool:
 
     Parameters
     ----------
-    path : pathlib.Path
-        The log.
     raw : bytes
         The other copy; one that cannot be read as a log is kept beside this one.
 

@@ -23,13 +23,6 @@ class Table:
 def find_table(text: str, columns: Sequence[str]) -> Table | str:
     """Find a table by its heading.
 
-    Parameters
-    ----------
-    text : str
-        A Markdown text with line ends of any system.
-    columns : sequence of str
-        The names in the table's heading.
-
     Returns
     -------
     Table or str

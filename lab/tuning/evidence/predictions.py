@@ -33,8 +33,6 @@ def predict(dials: Dials | SgdDials, word: str, f1: float | None = None, because
 
     Parameters
     ----------
-    dials : Dials or SgdDials
-        The dials of the run to come.
     word : str
         ``moving``, ``stalled``, ``collapsed`` or ``crashed``; empty stores nothing.
     f1 : float, optional

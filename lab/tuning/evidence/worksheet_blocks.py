@@ -48,13 +48,7 @@ class Block:
 
 
 def find_blocks(text: str) -> list[Block]:
-    """Find the blocks of a worksheet, in their order.
-
-    Parameters
-    ----------
-    text : str
-        With line ends of any system.
-    """
+    """Find the blocks of a worksheet, in their order."""
     blocks: list[Block] = []
     lines = lines_of(text)
     typed: dict[str, list[str]] = {}

@@ -29,11 +29,6 @@ def moving_average(run: Run, steps: int | None = None) -> np.ndarray:
 
     The window goes by the steps' numbers. In a thinned record it holds fewer losses and covers the same stretch.
 
-    Parameters
-    ----------
-    steps : int, optional
-        As for :func:`window`.
-
     Returns
     -------
     numpy.ndarray of shape (recorded steps,)

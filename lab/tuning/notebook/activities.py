@@ -73,11 +73,6 @@ class Activity:
 def load(name: str) -> Activity:
     """Read the front matter of one activity.
 
-    Parameters
-    ----------
-    name : str
-        One of `NAMES`.
-
     Raises
     ------
     DocumentError

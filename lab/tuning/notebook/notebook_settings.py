@@ -67,8 +67,6 @@ def retyped(text: str, typed: Mapping[str, Any]) -> str:
 
     Parameters
     ----------
-    text : str
-        The notebook's file.
     typed : mapping
         Names that cells set at their top level, and values.
     """

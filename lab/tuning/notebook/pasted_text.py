@@ -42,11 +42,6 @@ def name_in(source: str) -> str | None:
 def as_text(lines: list[str]) -> list[str]:
     """Hand a cell of pasted text on as it is: empty, above the first line, or like another kernel's prompts.
 
-    Parameters
-    ----------
-    lines : list of str
-        A cell, as ``input_transformers_cleanup`` of an IPython shell hands it on.
-
     Returns
     -------
     list of str

@@ -13,13 +13,7 @@ _KEPT = re.compile(r"\s*(?:\||(?:python3?|py|pip|git|tensorboard|wandb)\s|%|!)|.
 
 
 def wrapped(text: str, width: int = WIDTH) -> str:
-    """Break lines that are too long between words; a word longer than the width, such as a share line, stays whole.
-
-    Parameters
-    ----------
-    width : int
-        Characters.
-    """
+    """Break lines that are too long between words; a word longer than the width, such as a share line, stays whole."""
     return "\n".join(_wrapped(line, width) for line in text.split("\n"))
 
 

@@ -25,11 +25,6 @@ def adopt(text: str) -> Run:
 
     Adopting the same line again changes nothing; a line of the same run with its test part opened adds those scores.
 
-    Parameters
-    ----------
-    text : str
-        The line, as the chat shows it.
-
     Raises
     ------
     ShareError

@@ -101,13 +101,7 @@ def frame(kind: Kind, body: str) -> str:
 
 
 def find(text: str) -> list[Found]:
-    """Find where lines begin, whether they can be used or not; one more than `MOST_LINES` where there are too many.
-
-    Parameters
-    ----------
-    text : str
-        A whole chat, an e-mail, a file.
-    """
+    """Find where lines begin, whether they can be used or not; one more than `MOST_LINES` where there are too many."""
     text = text.translate(_HYPHENS)
     starts = list(_START.finditer(text))
     found, row, counted = [], 1, 0

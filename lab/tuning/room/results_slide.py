@@ -33,11 +33,6 @@ PICTURE_SIZE = (8.6, 3.9)
 def fill(board: Board, out: Path | None = None) -> Path:
     """Fill the slides from the board.
 
-    Parameters
-    ----------
-    out : pathlib.Path, optional
-        Where to; ``my_work/Group_Results.pptx`` by default.
-
     Returns
     -------
     pathlib.Path

@@ -101,15 +101,6 @@ class Gathered:
 def line(run: Run, group_name: str, word: str | None = None, f1: float | None = None) -> str:
     """Write a run as a share line.
 
-    Parameters
-    ----------
-    group_name : str
-        The group's name, as it will stand on the board.
-    word : str, optional
-        The group's one-word prediction.
-    f1 : float, optional
-        The macro-F1 that it predicted.
-
     Returns
     -------
     str

@@ -44,15 +44,7 @@ class Footprint:
 
 
 def footprint(run: Run, watts: float = WATTS, price_per_hour: float = PRICE_PER_HOUR) -> Footprint:
-    """Seconds, energy and money of a finished run; None for what the record does not tell.
-
-    Parameters
-    ----------
-    watts : float
-        Assumed power, used where the energy was not measured.
-    price_per_hour : float
-        Assumed price.
-    """
+    """Seconds, energy and money of a finished run; None for what the record does not tell."""
     seconds, measured = run.timing.get("total_seconds"), run.timing.get("energy_wh")
     if seconds is None:
         return Footprint(None, measured, measured is not None, None, watts, price_per_hour)

@@ -60,8 +60,6 @@ def cross_entropy(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     logits : numpy.ndarray of shape (sentences, labels)
-    truth : numpy.ndarray of shape (sentences,), integer
-        Index of the true label in ``tuning.data.loading.LABELS``.
 
     Returns
     -------
@@ -163,13 +161,7 @@ def majority(truth: Sequence[int] | np.ndarray) -> dict[str, float | str]:
 
 
 def accuracy_interval(correct: int, size: int) -> tuple[float, float]:
-    """95% interval of an accuracy (Wilson score interval, through scipy).
-
-    Parameters
-    ----------
-    correct, size : int
-        Sentences right, sentences scored.
-    """
+    """95% interval of an accuracy (Wilson score interval, through scipy)."""
     interval = scipy.stats.binomtest(correct, size).proportion_ci(CONFIDENCE, method="wilson")
     return float(interval.low), float(interval.high)
 
@@ -180,8 +172,6 @@ def f1_interval(logits: np.ndarray, truth: Sequence[int] | np.ndarray, seed: int
     Parameters
     ----------
     logits : numpy.ndarray of shape (sentences, labels)
-    seed : int
-        Seed of the resampling, so that the same predictions give the same interval.
     """
     truth = np.asarray(truth, dtype=int)
     pairs = truth * len(LABELS) + logits.argmax(axis=-1)

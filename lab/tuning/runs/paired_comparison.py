@@ -68,8 +68,6 @@ def compare(run_a: Run, run_b: Run, names: tuple[str, str] = ("A", "B")) -> Comp
     ----------
     run_a, run_b : Run
         With their ``predictions.csv``; the order of the sentences may differ.
-    names : tuple of str
-        What to call them in the sentence.
 
     Raises
     ------
@@ -134,8 +132,6 @@ def difference_interval(counts: np.ndarray, seed: int = 0) -> tuple[float, float
     ----------
     counts : numpy.ndarray of shape (labels, labels, labels)
         As :func:`joint_counts` gives them.
-    seed : int
-        Seed of the resampling, so that the same predictions give the same interval.
     """
     size = int(counts.sum())
     drawn = np.random.default_rng(seed).multinomial(size, counts.ravel() / size, size=BOOTSTRAP_SAMPLES)
@@ -149,11 +145,6 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
     Only the sentences that exactly one model has right count; with equal models each is a fair coin (McNemar 1947,
     Psychometrika 12, 153-157).
-
-    Parameters
-    ----------
-    only_first, only_second : int
-        Sentences that one model alone has right.
 
     Returns
     -------

@@ -41,10 +41,6 @@ def read_table(raw: bytes, ours: Sequence[str], key: str, free_text: str) -> Tab
 
     Parameters
     ----------
-    raw : bytes
-        All of the file.
-    ours : sequence of str
-        Names of our columns.
     key : str
         The column without which it is not our table.
     free_text : str

@@ -59,8 +59,6 @@ def read_table(text: str, name: str) -> Table:
     ----------
     text : str
         Comma, semicolon, tab or bar between cells; a first line such as ``sep=;`` is obeyed.
-    name : str
-        The file's name, for messages.
 
     Raises
     ------
