@@ -5,9 +5,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from tuning import further, paths
+from tuning import paths
 from tuning.errors import DocumentError
 from tuning.evidence.markdown_tables import table
+from tuning.further.options import OPTIONS
 from tuning.notebook import activities
 from tuning.notebook.activities import Activity
 
@@ -132,8 +133,8 @@ def _emoji(path: Path) -> str:
 
 
 def _options(path: Path) -> str:
-    """The six options of Going Further."""
-    rows = [(f"**{letter}** {title}", further.QUESTIONS[letter]) for letter, title in further.TITLES.items()]
+    """The options of Going Further."""
+    rows = [(f"**{letter}** {option.title}", option.question) for letter, option in OPTIONS.items()]
     return table(("option", "the question"), rows)
 
 
