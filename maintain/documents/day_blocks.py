@@ -133,9 +133,13 @@ def _emoji(path: Path) -> str:
 
 
 def _options(path: Path) -> str:
-    """The options of Going Further."""
-    rows = [(f"**{letter}** {option.title}", option.question) for letter, option in OPTIONS.items()]
-    return table(("option", "the question"), rows)
+    """The options of Going Further, with their notebooks."""
+    folder = Path(os.path.relpath(paths.LAB / "going_further", path.parent)).as_posix()
+    rows = [
+        (f"**{letter}** [{option.title}]({folder}/{option.notebook}.ipynb)", option.question, option.training)
+        for letter, option in OPTIONS.items()
+    ]
+    return table(("option", "the question", "new training"), rows)
 
 
 def _half(first: bool) -> Callable[[Path], str]:
