@@ -37,8 +37,9 @@ def call_module(python: Path, module: str, arguments: Sequence[str]) -> int:
 
 
 def audit_command(options: argparse.Namespace) -> int:
-    """Look at a CSV; the backup lab's small environment is enough for that."""
-    return call_module(python_for_notebook("02"), "tuning.audit.audit", options.typed)
+    """Look at a CSV; the backup lab's small environment is enough for that. With ``--card`` write the data card."""
+    module = "maintain.data_card" if "--card" in options.typed else "tuning.audit.audit"
+    return call_module(python_for_notebook("02"), module, options.typed)
 
 
 def check_command(options: argparse.Namespace) -> int:
