@@ -242,10 +242,11 @@ COMMANDS = {
         module_command("maintain.documents.markdown_blocks"),
     ),
     "handouts": Command(
-        "write the handouts as pages to print",
-        "Makes a web page of each handout in my_work/handouts/; print it from a browser on A4. The cheat sheet and the "
-        "glossary take one page each.",
-        ["handouts"],
+        "write handouts, room card and group cards as pages to print",
+        "Makes a web page of each handout in my_work/handouts/, and in large print beside it, and what the room needs: "
+        "the room card with the words after --room, the four curves, group cards, and working/stuck cards. Print them "
+        "from a browser on A4. The cheat sheet and the glossary take one page each.",
+        ["handouts", 'handouts --room "distilbert bundled fp32"'],
         module_command("maintain.handouts"),
     ),
     "site": Command(
