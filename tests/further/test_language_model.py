@@ -9,9 +9,12 @@ import pytest
 from tuning import paths
 from tuning.data.labels import LABELS
 from tuning.data.loading import load, split
+from tuning.dials import LanguageModelDials
 from tuning.errors import DataError, RunError
-from tuning.further.language_model import answers, page
-from tuning.runs.store import save_predictions
+from tuning.evidence import experiment_log
+from tuning.further.language_model import answers, page, scoring
+from tuning.runs.paired_comparison import accuracy_difference
+from tuning.runs.store import COMPARISON_FILE, save_predictions
 
 TRUE = ["neutral", "negative", "positive"] * 10
 
@@ -110,8 +113,6 @@ def test_of_two_json_entries_with_one_id_both_count(asked):
 
 
 BAD = {
-    "nothing": ("", "Nothing is pasted"),
-    "blanks": (" \n\t\n", "Nothing is pasted"),
     "refusal": ("I'm sorry, but I can't help with that.", "There is no answer in this text, which begins with \"I'm"),
     "the page": ("PAGE", "This is the page itself"),
     "labels without ids": ("positive, negative, neutral", "no ids beside them"),
@@ -178,7 +179,53 @@ def test_sentences_of_the_learners_own_leave_only_where_the_dial_says_so(run_1):
 
 def test_the_practice_sheet_belongs_to_the_page(run_1):
     drawn = page.draw(run_1)
-    read = answers.read(page.PRACTICE.read_text(encoding="utf-8"), drawn)
+    read = answers.read(answers.PRACTICE.read_text(encoding="utf-8"), drawn)
     right = [name for name, label in read.labels.items() if drawn.sentences.loc[name, "label"] == label]
     assert len(right) == 24 and read.missing == ["S14", "S19"]
     assert [notice.rpartition(": ")[2] for notice in read.notices] == ["S31.", "S25.", "S14, S19."]
+
+
+def test_the_assistant_stands_beside_the_runs_on_the_same_sentences(run_1):
+    drawn = page.draw(run_1)
+    read = answers.read("\n".join(f"{name}: {label}" for name, label in drawn.sentences["label"].items()), drawn)
+    del read.labels["S01"]
+    seen = scoring.side_by_side(drawn, read, {"Run 1": run_1})
+    wrong = int((seen["Run 1"] != seen["label"]).sum())
+    table = scoring.scores(seen)
+    assert list(table["right"]) == [f"{30 - wrong} of 30", "29 of 30", "17 of 30"]
+    assert table.loc["the assistant", "not answered"] == 1
+    (words,) = scoring.compared(seen)
+    low, high = accuracy_difference(*scoring.disagreeing(seen, "Run 1"), 30)
+    assert f"between {100 * low:.1f} and {100 * high:.1f}: " in words and "Run 1 alone has" in words
+    shown = scoring.disagreements(seen)
+    assert shown.index[0] == "S01" and shown.loc["S01", "the assistant"] == "(no answer)"
+    assert len(shown) in (wrong, wrong + 1)
+    assert "at least 5 of them right" in scoring.can_show(seen, "Run 1")
+    # Nobody differs from anybody: no difference, and still no certainty.
+    same = scoring.compared(seen.assign(**{"the assistant": seen["Run 1"]}))[0]
+    assert "is as good as Run 1; between -8.7 and 8.7: not shown" in same
+
+
+def test_costs_are_those_of_the_learners_numbers_and_of_the_record(run_1):
+    drawn = page.draw(run_1)
+    run_1.timing["evaluation_seconds"] = 5.5
+    run_1.data["scored"] = {"epoch": 250, "end": 250}
+    table = scoring.costs(drawn, LanguageModelDials(SECONDS=15, PRICE=0.03, PRICE_PER_HOUR=3.6), {"Run 1": run_1})
+    assert list(table.loc["the assistant"])[:2] == ["500", "1.00"]
+    assert list(table.loc["Run 1"])[:2] == ["10.0", "0.01000"]
+    table = scoring.costs(drawn, LanguageModelDials(), {"Run 1": run_1})
+    assert list(table.loc["the assistant"])[:2] == ["not typed"] * 2
+
+
+def test_part_d_is_kept_with_run_1_and_its_row_gets_a_note_but_not_from_the_practice_sheet(run_1, capsys):
+    drawn, setup = page.draw(run_1), LanguageModelDials()
+    experiment_log.append(run_1)
+    for pasted, noted in (("", False), ("S01: neutral", True)):
+        read = answers.read_or_practise(pasted, drawn)
+        assert ("practice sheet" in capsys.readouterr().out) is not noted
+        text = scoring.for_worksheet("G", run_1, scoring.side_by_side(drawn, read, {"Run 1": run_1}), read, setup)
+        assert "Option: G, " in text and (run_1.folder / COMPARISON_FILE).read_text(encoding="utf-8") == text + "\n"
+        (row,) = experiment_log.read_log().to_dict("records")
+        assert row["Notes"].startswith("Option G: On these 30 sentences") is noted
+    with pytest.raises(DataError, match="the practice sheet answers the bundled sentences only"):
+        answers.read_or_practise(" \n", page.Page(drawn.sentences, page.OWN_RULE, bundled=False))

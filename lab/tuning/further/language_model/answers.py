@@ -10,10 +10,13 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from tuning import paths
 from tuning.data.labels import LABEL_WORDS, bare
 from tuning.errors import DataError
 from tuning.further.language_model.page import Page
 
+# Written by hand for the draw of the bundled sentences.
+PRACTICE = paths.DATA / "practice_answers.txt"
 LONGEST_TEXT = 200_000
 NAMES_SHOWN = 5
 
@@ -42,16 +45,43 @@ class Answers:
         All ids of the page.
     notices : list of str
         What was passed over, a line each.
+    practice : bool
+        Whether these are the practice sheet's answers, which no assistant gave.
     """
 
     labels: dict[str, str]
     asked: tuple[str, ...]
     notices: list[str]
+    practice: bool = False
 
     @property
     def missing(self) -> list[str]:
         """Ids without an answer."""
         return [name for name in self.asked if name not in self.labels]
+
+
+def read_or_practise(pasted: str, page: Page) -> Answers:
+    """Read what was pasted and say what was passed over; where nothing was, read the practice sheet.
+
+    Raises
+    ------
+    DataError
+        As :func:`read`; or if nothing is pasted and the sentences are not the bundled ones.
+    """
+    practice = not pasted.strip()
+    if practice and not page.bundled:
+        raise DataError(
+            "Nothing is pasted, and the practice sheet answers the bundled sentences only. Paste what the assistant"
+            " answered, or start from a run on the bundled sentences."
+        )
+    answers = read(PRACTICE.read_text(encoding="utf-8") if practice else pasted, page)
+    if practice:
+        print(
+            "Nothing is pasted, so the practice sheet is read. It was written by hand for this, with mistakes on"
+            " purpose: its score says nothing about any assistant."
+        )
+    print(f"{len(answers.labels)} of {len(answers.asked)} sentences have an answer.", *answers.notices, sep="\n")
+    return dataclasses.replace(answers, practice=practice)
 
 
 def read(text: str, page: Page) -> Answers:
@@ -255,8 +285,6 @@ def _shown(names: list[str]) -> str:
 
 def _nothing_in(text: str) -> str:
     """What a text is in which no answer was found, and what to do."""
-    if not text.strip():
-        return "Nothing is pasted. Paste what the assistant answered below the first line of the cell."
     if any(map(_label, _WORD.findall(text))):
         return (
             "There are labels in this text, but no ids beside them. Ask again, and keep the ids S01, S02 and so on in"

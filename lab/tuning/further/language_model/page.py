@@ -16,8 +16,6 @@ from tuning.runs.store import load_predictions
 SIZE = 30
 # Decides which sentences are drawn and in which order; the practice sheet was written for this draw.
 SEED = 6
-# Hand-made for this draw of the bundled sentences; no assistant wrote it.
-PRACTICE = paths.DATA / "practice_answers.txt"
 BUNDLED_RULE = (
     "Say how a shareholder of the company would take each sentence, from the sentence alone: negative, neutral or"
     " positive. Neutral means that it is neither good nor bad news for them."
@@ -83,7 +81,7 @@ def draw(run_1: Run) -> Page:
 
 
 def write(page: Page, may_leave: bool) -> Path:
-    """Write the page as a text file to copy from. It is sent nowhere.
+    """Write the page as a text file to copy from, ``my_work/language_model/page.txt``, and say so. It is sent nowhere.
 
     Parameters
     ----------
@@ -94,7 +92,6 @@ def write(page: Page, may_leave: bool) -> Path:
     Returns
     -------
     pathlib.Path
-        ``my_work/language_model/page.txt``.
 
     Raises
     ------
@@ -112,7 +109,10 @@ def write(page: Page, may_leave: bool) -> Path:
         write_whole(path, page.text + "\n")
         sign(path)
     except OSError as problem:
-        raise RunError(
-            f"{paths.short(path)} cannot be written ({problem.strerror}). Close it, and try again."
-        ) from None
+        raise RunError(f"{paths.short(path)} cannot be written ({problem.strerror}).") from None
+    sent, back = page.tokens
+    print(
+        f"Written: {paths.short(path)}. Nothing was sent. Pasted into a service, it is about {sent:,} tokens, and the"
+        f" answer about {back:,}."
+    )
     return path
