@@ -1,20 +1,16 @@
 """Run 1 and its variations held against each other, in a table and in writing."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from tuning.dials import FrozenDials, FurtherDials
 from tuning.evidence import experiment_log, log_rows
 from tuning.files import write_whole
+from tuning.further.options import QUESTIONS, TITLES
 from tuning.runs import energy, paired_comparison
 from tuning.runs.record import Run
 from tuning.runs.store import COMPARISON_FILE, note_result
-
-if TYPE_CHECKING:
-    pass
-from tuning.further.options import QUESTIONS, TITLES
 
 
 def summary(run_1: Run, others: Mapping[str, Run], setup: FurtherDials) -> pd.DataFrame:
@@ -22,7 +18,6 @@ def summary(run_1: Run, others: Mapping[str, Run], setup: FurtherDials) -> pd.Da
 
     Parameters
     ----------
-    run_1 : Run
     others : mapping of str to Run
         By title.
     setup : FurtherDials
@@ -70,7 +65,6 @@ def compared(run_1: Run, others: Mapping[str, Run], setup: FurtherDials, of: str
 
     Parameters
     ----------
-    run_1 : Run
     others : mapping of str to Run
         By title: Run 2, Run 3 and so on.
     setup : FurtherDials
@@ -104,8 +98,6 @@ def for_worksheet(setup: FurtherDials, run_1: Run, others: Mapping[str, Run]) ->
 
     Parameters
     ----------
-    setup : FurtherDials
-    run_1 : Run
     others : mapping of str to Run
         By title.
     """

@@ -114,10 +114,6 @@ def by_tag(frame: pd.DataFrame, tag: str) -> pd.DataFrame:
 def tag_picture(frame: pd.DataFrame) -> Picture:
     """Share of errors by phenomenon and by style, with intervals; the line is the share over all sentences.
 
-    Returns
-    -------
-    Picture
-
     Raises
     ------
     RunError
@@ -233,19 +229,13 @@ def luck_in_calibration(confidence: np.ndarray, seed: int = 0) -> float:
     Parameters
     ----------
     confidence : numpy.ndarray of shape (sentences,)
-    seed : int
     """
     draws = np.random.default_rng(seed).random((SIMULATIONS, len(confidence)))
     return float(np.mean([calibration_error(confidence, draw < confidence) for draw in draws]))
 
 
 def reliability(frame: pd.DataFrame) -> Picture:
-    """Reliability diagram: accuracy against confidence, with intervals, and how many sentences stand behind each point.
-
-    Returns
-    -------
-    Picture
-    """
+    """Reliability diagram: accuracy against confidence, with intervals, and how many sentences stand behind each."""
     confidence, right = frame["confidence"].to_numpy(), frame["right"].to_numpy()
     table = bins(confidence, right)
     limits = [metrics.accuracy_interval(int(row.right), int(row.sentences)) for row in table.itertuples()]
@@ -287,7 +277,6 @@ def doubted(frame: pd.DataFrame, again: pd.DataFrame, count: int = 5) -> pd.Data
     ----------
     frame, again : pandas.DataFrame
         The validation sentences as two models see them.
-    count : int
 
     Returns
     -------
@@ -344,7 +333,6 @@ def side_by_side(frames: dict[str, pd.DataFrame], tag: str = "phenomenon") -> pd
     ----------
     frames : dict of str to pandas.DataFrame
         The validation sentences as each model sees them, by the model's name.
-    tag : str
 
     Returns
     -------

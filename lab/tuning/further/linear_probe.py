@@ -36,27 +36,15 @@ MOST_ROUNDS = 2_000
 
 @dataclasses.dataclass(frozen=True)
 class LinearHead:
-    """A linear head on features that were computed once.
+    """A linear head on features that were computed once."""
 
-    Attributes
-    ----------
-    parameters : int
-        Weights that were learned.
-    feature_seconds, head_seconds : float
-        Computing the features of all sentences, and training the head.
-    scores : tuning.runs.metrics.Scores
-        On validation.
-    logits : numpy.ndarray of shape (validation sentences, labels)
-    ids : list
-        Of the validation sentences, in the order of the logits.
-    """
-
-    parameters: int
+    parameters: int  # Weights that were learned.
+    # Computing the features of all sentences, and training the head.
     feature_seconds: float
     head_seconds: float
-    scores: metrics.Scores
-    logits: np.ndarray
-    ids: list
+    scores: metrics.Scores  # On validation.
+    logits: np.ndarray  # Shape (validation sentences, labels).
+    ids: list  # Of the validation sentences, in the order of the logits.
 
 
 @torch.inference_mode()
@@ -65,9 +53,6 @@ def features(model: PreTrainedModel, tokens: Dataset, tokenizer: PreTrainedToken
 
     Parameters
     ----------
-    model : transformers.PreTrainedModel
-    tokens : datasets.Dataset
-    tokenizer : transformers.PreTrainedTokenizerBase
     precision : str
         Number format, as in training.
 
@@ -94,10 +79,6 @@ def linear_head(run_1: Run) -> LinearHead:
     ----------
     run_1 : Run
         Whose encoder is used as it was before training.
-
-    Returns
-    -------
-    LinearHead
     """
     dials = dials_from(run_1.dials)
     model, tokenizer = encoders.build(encoder_of(run_1), run_1.seed)
@@ -131,7 +112,6 @@ def trade(run_1: Run, runs: Mapping[str, Run], head: LinearHead) -> pd.DataFrame
         All weights learn.
     runs : mapping of str to Run
         By what learns, one of ``tuning.dials.TRAINED_PARTS``.
-    head : LinearHead
 
     Returns
     -------

@@ -43,18 +43,10 @@ SHOWN_RATES = 1e-7, 1e-1
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """One sweep over rates.
+    """One sweep over rates."""
 
-    Attributes
-    ----------
-    rates : numpy.ndarray of shape (steps,)
-        Learning rate of each step, growing by a constant factor.
-    losses : numpy.ndarray of shape (steps,)
-        Loss of each step's batch, before its update.
-    """
-
-    rates: np.ndarray
-    losses: np.ndarray
+    rates: np.ndarray  # Shape (steps,). Learning rate of each step, growing by a constant factor.
+    losses: np.ndarray  # Shape (steps,). Loss of each step's batch, before its update.
 
     @property
     def smoothed(self) -> np.ndarray:
@@ -151,7 +143,6 @@ def sweep(dials: Dials, steps: int = STEPS, encoder: "Encoder | None" = None) ->
     ----------
     dials : Dials
         All but the rate, the schedule and the epochs count.
-    steps : int
     encoder : Encoder, optional
         That of Run 1; by default the one that the dials ask for.
 
@@ -177,13 +168,8 @@ def picture(swept: Sweep, own: float) -> Picture:
 
     Parameters
     ----------
-    swept : Sweep
     own : float
         Rate of Run 1.
-
-    Returns
-    -------
-    Picture
     """
     low, high = swept.suggested
     with mpl.rc_context(STYLE):
@@ -212,8 +198,6 @@ def tested(swept: Sweep, run_1: Run, runs: Mapping[str, Run]) -> Picture:
 
     Parameters
     ----------
-    swept : Sweep
-    run_1 : Run
     runs : mapping of str to Run
         The test of the suggestion.
 

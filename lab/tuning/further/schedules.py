@@ -22,10 +22,6 @@ def tracks(runs: Mapping[str, Run]) -> Picture:
     ----------
     runs : mapping of str to Run
         By schedule.
-
-    Returns
-    -------
-    Picture
     """
     words = []
     with mpl.rc_context(STYLE):
@@ -56,7 +52,6 @@ def against_seeds(schedules: Mapping[str, Run], seeds: Sequence[Run]) -> Picture
 
     Parameters
     ----------
-    schedules : mapping of str to Run
     seeds : sequence of Run
         The same dials, different seeds.
 

@@ -58,16 +58,7 @@ def how_to_get(tracker: str) -> str:
 
 
 def config(run: Run) -> dict[str, Any]:
-    """What a tracker is told about a run beside its curves: dials, data, encoder, versions; no path.
-
-    Parameters
-    ----------
-    run : Run
-
-    Returns
-    -------
-    dict
-    """
+    """What a tracker is told about a run beside its curves: dials, data, encoder, versions; no path."""
     dials = {name: run.dials[name] for name in FrozenDials.names() if name in run.dials}
     for name, known in _MAY_BE_PATHS.items():
         if name in dials and dials[name] not in known:
@@ -93,10 +84,6 @@ def final(run: Run) -> dict[str, float]:
 
 def rows(run: Run) -> list[tuple[int, str, float]]:
     """Every number of a run's curves: step, name, value.
-
-    Parameters
-    ----------
-    run : Run
 
     Returns
     -------
@@ -126,7 +113,6 @@ def hand_over(tracker: str, *runs: Run) -> str:
     ----------
     tracker : str
         ``tensorboard`` or ``wandb``.
-    *runs : Run
     """
     if not is_here(tracker):
         return how_to_get(tracker)
@@ -273,10 +259,6 @@ def side_by_side(run: Run) -> pd.DataFrame:
     """The same run in the log and in each tracker: last value of each curve, and the final scores.
 
     TensorBoard's files are read back; for W&B it is what was handed over.
-
-    Parameters
-    ----------
-    run : Run
 
     Returns
     -------

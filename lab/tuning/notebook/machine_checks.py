@@ -11,14 +11,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tuning import paths
 from tuning.errors import EncoderError
 from tuning.training import machine
-
-if TYPE_CHECKING:
-    pass
 
 NEEDED = ("torch", "transformers", "datasets", "evaluate", "accelerate", "scikit-learn", "pandas", "matplotlib")
 LEAST_MEMORY_GB = 2.5
