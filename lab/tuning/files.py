@@ -93,13 +93,7 @@ def free_name(path: Path) -> Path:
 
 
 def sign(path: Path) -> None:
-    """Remember a file as the code left it: :func:`free_name` gives its name again until somebody changes it.
-
-    Raises
-    ------
-    OSError
-        If that cannot be written.
-    """
+    """Remember a file as the code left it: :func:`free_name` gives its name again until somebody changes it."""
     kept = _as_written(path.parent) | {path.name: _digest(path)}
     write_whole(path.parent / AS_WRITTEN, json.dumps(kept, indent=1) + "\n")
 

@@ -75,13 +75,7 @@ def clock(seconds: float) -> str:
 
 
 def at_hand(model: str) -> "Encoder":
-    """The encoder that a run would use, without asking the Hub: the embedded one where DistilBERT is not here.
-
-    Raises
-    ------
-    EncoderError
-        If there is none.
-    """
+    """The encoder that a run would use, without asking the Hub: the embedded one where DistilBERT is not here."""
     return encoders.find(model if model != "distilbert" or encoders.distilbert_is_here() else "embedded")
 
 
@@ -99,11 +93,6 @@ class Counter:
     ----------
     sentences : int
         Training sentences that there are.
-
-    Raises
-    ------
-    DataError
-        If the data cannot be read.
     """
 
     def __init__(self, dials: Dials, encoder: "Encoder | None" = None) -> None:

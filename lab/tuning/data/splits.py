@@ -57,13 +57,7 @@ def scored_sizes(splits: Splits) -> dict[str, int]:
 
 
 def check_parts(splits: Splits, data: Data) -> None:
-    """Make sure that the parts were cut from these sentences, for cells can be run in any order.
-
-    Raises
-    ------
-    DataError
-        If a sentence with its label is not among the data.
-    """
+    """Make sure that the parts were cut from these sentences, for cells can be run in any order."""
     there = data.frame["sentence"] + "\t" + data.frame["label"]
     for part in (splits.train, splits.validation):
         if not (part["sentence"] + "\t" + part["label"]).isin(there).all():

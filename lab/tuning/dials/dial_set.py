@@ -97,13 +97,7 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
 
 
 def parse_settings(texts: list[str]) -> dict[str, str]:
-    """Split ``NAME=VALUE`` texts, as given to ``--set``.
-
-    Raises
-    ------
-    DialError
-        If a text has no ``=`` or no name before it.
-    """
+    """Split ``NAME=VALUE`` texts, as given to ``--set``."""
     settings = {}
     for text in texts:
         name, sign, value = text.partition("=")

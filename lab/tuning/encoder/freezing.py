@@ -65,11 +65,6 @@ def freeze(model: PreTrainedModel, encoder: "Encoder", trained: str) -> "Encoder
     -------
     Encoder
         As the record shall name it: nobody must take a half-frozen run for a usual one.
-
-    Raises
-    ------
-    EncoderError
-        If the model has no blocks that can be told apart.
     """
     if trained == EVERYTHING:
         return encoder

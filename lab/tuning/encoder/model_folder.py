@@ -62,13 +62,7 @@ def width(config: dict[str, Any], usual: int) -> int:
 
 
 def kind(folder: Path) -> "PreTrainedConfig":
-    """The model's settings as transformers reads them.
-
-    Raises
-    ------
-    EncoderError
-        If it is not a model that classifies sentences, or if it is one of two stacks (an encoder and a decoder).
-    """
+    """The model's settings as transformers reads them."""
     from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, AutoConfig
 
     name = paths.short(folder)
@@ -112,11 +106,6 @@ def check_loaded(
     ----------
     report : dict
         What ``from_pretrained`` gives with ``output_loading_info=True``.
-
-    Raises
-    ------
-    EncoderError
-        If they do not.
     """
     inside = f"{model.base_model_prefix}."
     gaps = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})

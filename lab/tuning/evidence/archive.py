@@ -51,11 +51,6 @@ def save(weights: bool = False) -> Path:
     ----------
     weights : bool
         The trained weights of the last run too; without them, the sections that ask the model again need a new run.
-
-    Raises
-    ------
-    KeepsakeError
-        If it cannot be written.
     """
     target = _next_name()
     kept = dict(_files())

@@ -56,11 +56,6 @@ def amend(run: Run, note: str = "", watts: float = WATTS, price_per_hour: float 
         Where its row is gone, it gets a new one.
     note : str
         Written only where no note stands: what a learner wrote stays.
-
-    Raises
-    ------
-    RunError
-        As :func:`append`.
     """
 
     def change(rows: list[dict[str, str]]) -> list[dict[str, str]]:

@@ -76,13 +76,7 @@ def worksheet_table(run: Run) -> str:
 
 
 def own_copy() -> None:
-    """Give the learner a worksheet, unless there is one.
-
-    Raises
-    ------
-    WorksheetError
-        If the file cannot be written.
-    """
+    """Give the learner a worksheet, unless there is one."""
     if not worksheet_file().exists():
         _write(worksheet_file(), read_template())
 
@@ -119,25 +113,13 @@ def fill_worksheet() -> str:
 
 
 def read_worksheet() -> str:
-    """The learner's worksheet as text, or the form where there is none yet.
-
-    Raises
-    ------
-    WorksheetError
-        If it cannot be opened, or is no plain text.
-    """
+    """The learner's worksheet as text, or the form where there is none yet."""
     path = worksheet_file()
     return _read(path if path.exists() else TEMPLATE)
 
 
 def read_template() -> str:
-    """The empty form in ``handouts/``.
-
-    Raises
-    ------
-    WorksheetError
-        If it cannot be opened.
-    """
+    """The empty form in ``handouts/``."""
     return _read(TEMPLATE)
 
 

@@ -73,13 +73,7 @@ def compare(runs: dict[str, Run]) -> Picture:
 
 
 def first_epoch(runs: dict[str, Run]) -> Picture:
-    """The step losses of the first epoch of several runs, one above the other: the noise of SGD.
-
-    Raises
-    ------
-    RunError
-        If there is none.
-    """
+    """The step losses of the first epoch of several runs, one above the other: the noise of SGD."""
     _refuse_none(runs)
     words = []
     with mpl.rc_context(STYLE):

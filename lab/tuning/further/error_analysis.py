@@ -112,13 +112,7 @@ def by_tag(frame: pd.DataFrame, tag: str) -> pd.DataFrame:
 
 
 def tag_picture(frame: pd.DataFrame) -> Picture:
-    """Share of errors by phenomenon and by style, with intervals; the line is the share over all sentences.
-
-    Raises
-    ------
-    RunError
-        If the data has no tags.
-    """
+    """Share of errors by phenomenon and by style, with intervals; the line is the share over all sentences."""
     tables = {tag: by_tag(frame, tag) for tag in TAGS}
     overall = float((~frame["right"]).mean())
     with mpl.rc_context(STYLE):

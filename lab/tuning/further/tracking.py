@@ -139,11 +139,6 @@ def to_tensorboard(run: Run) -> Path:
     -------
     pathlib.Path
         The run's folder under ``lab/runs/tracking/tensorboard``.
-
-    Raises
-    ------
-    RunError
-        If TensorBoard is not installed; the text says how to get it.
     """
     _needed("tensorboard")
     from torch.utils.tensorboard import SummaryWriter
@@ -162,13 +157,7 @@ def to_tensorboard(run: Run) -> Path:
 
 
 def in_tensorboard(run: Run) -> dict[str, list[float]]:
-    """Read a run back from TensorBoard's own files: the values of each curve, in order.
-
-    Raises
-    ------
-    RunError
-        If TensorBoard is not installed.
-    """
+    """Read a run back from TensorBoard's own files: the values of each curve, in order."""
     _needed("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
 
@@ -184,11 +173,6 @@ def to_wandb(run: Run) -> Path:
     -------
     pathlib.Path
         The folder that ``wandb sync`` would send, if you typed that.
-
-    Raises
-    ------
-    RunError
-        If W&B is not installed; the text says how to get it.
     """
     _needed("wandb")
     # Before the import: it is read then. Nothing about errors is sent either.

@@ -71,13 +71,7 @@ class Activity:
 
 
 def load(name: str) -> Activity:
-    """Read the front matter of one activity.
-
-    Raises
-    ------
-    DocumentError
-        If the file is missing, or its front matter is not as it should be.
-    """
+    """Read the front matter of one activity."""
     path = FOLDER / f"{name}.md"
     where = paths.short(path)
     try:

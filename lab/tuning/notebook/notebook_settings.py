@@ -39,13 +39,7 @@ def defaults(number: str) -> dict[str, Any]:
 
 
 def checked_prediction(number: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """The prediction among the settings, checked.
-
-    Raises
-    ------
-    DialError
-        If the word is none of the four, or the number no score.
-    """
+    """The prediction among the settings, checked."""
     if number not in ("01", BACKUP_NOTEBOOK):
         return {}
     given = {name: settings[name] for name in PREDICTIONS if name in settings}
@@ -92,13 +86,7 @@ def _with_values(source: str, typed: Mapping[str, Any]) -> str:
 
 
 def parameters(number: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Check the settings of a notebook before anything runs.
-
-    Raises
-    ------
-    DialError
-        If a name or a value cannot be used.
-    """
+    """Check the settings of a notebook before anything runs."""
     if number == BOARD_NOTEBOOK:
         return _board_parameters(settings)
     if number == FURTHER_NOTEBOOK:

@@ -34,13 +34,7 @@ NO_FORMULAS = ' class="mathjax_ignore tex2jax_ignore"'
 
 
 def notebook_file(number: str) -> Path:
-    """Path of a notebook by its number, such as ``"01"``.
-
-    Raises
-    ------
-    WorkshopError
-        If there is no such notebook.
-    """
+    """Path of a notebook by its number, such as ``"01"``."""
     found = next(paths.LAB.glob(f"{number}_*.ipynb"), None)
     if found is None:
         there = ", ".join(sorted(path.name[:2] for path in paths.LAB.glob("[0-9][0-9]_*.ipynb")))

@@ -108,13 +108,7 @@ def line(score: Score) -> str:
 
 
 def unpack(record: Any) -> Score:
-    """Build a score from what came in a line and trust nothing; `tuning.room.share.gather` finds the lines.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If it is not what `line` writes.
-    """
+    """Build a score from what came in a line and trust nothing; `tuning.room.share.gather` finds the lines."""
     if not isinstance(record, dict) or set(record) != {"k", "n", "a"} or not isinstance(record["a"], list):
         raise ValueError("other keys")
     answers = tuple(_answer(*answer) for answer in record["a"][: ITEMS + 1])

@@ -123,13 +123,6 @@ def save(run: Run, group_name: str, word: str | None = None, f1: float | None = 
     -------
     pathlib.Path
         The file; a group's later run takes a number behind the name.
-
-    Raises
-    ------
-    ShareError
-        If the name cannot be used.
-    OSError
-        If the file cannot be written.
     """
     content = {"run_id": run.run_id, "line": line(run, group_name, word, f1)}
     stem = file_stem(clean_name(group_name))
@@ -218,13 +211,7 @@ def gather(text: str, where: str = "") -> Gathered:
 
 
 def gather_files(path: Path) -> Gathered:
-    """Find all lines in a file, or in the text files of a folder.
-
-    Raises
-    ------
-    ShareError
-        If the path does not exist or cannot be opened.
-    """
+    """Find all lines in a file, or in the text files of a folder."""
     if not path.exists():
         raise ShareError(f"{paths.short(path)}: there is no such file or folder.")
     try:
@@ -292,13 +279,7 @@ def to_base62(raw: bytes) -> str:
 
 
 def from_base62(text: str) -> bytes:
-    """Read what `to_base62` wrote.
-
-    Raises
-    ------
-    ValueError
-        If it did not.
-    """
+    """Read what `to_base62` wrote."""
     value = 0
     for character in text:
         value = value * 62 + _VALUES[character]

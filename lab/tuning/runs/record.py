@@ -97,13 +97,7 @@ class Run:
         return finite(record | record.pop("unknown"))
 
     def save(self, folder: Path | None = None) -> Path:
-        """Check the record and write ``run.json`` in one piece.
-
-        Raises
-        ------
-        RunError
-            If the record does not fit the schema.
-        """
+        """Check the record and write ``run.json`` in one piece."""
         record = self.as_record()
         check(record, self.run_id)
         path = (folder or self.folder) / "run.json"

@@ -260,13 +260,7 @@ def forget_old_weights() -> None:
 
 
 def make_room_in(folder: Path) -> None:
-    """Make a folder if it is not there, and see that files can be written in it: before the work, not after it.
-
-    Raises
-    ------
-    RunError
-        If they cannot.
-    """
+    """Make a folder if it is not there, and see that files can be written in it: before the work, not after it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

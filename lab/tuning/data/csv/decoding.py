@@ -18,11 +18,6 @@ def decode(raw: bytes, name: str) -> tuple[str, list[str]]:
     text : str
     notices : list of str
         Which lines were not UTF-8, and how the first one was read.
-
-    Raises
-    ------
-    DataError
-        If the file is empty or no plain text.
     """
     if not raw.strip():
         raise DataError(f"{name}: the file is empty. It needs a header line and sentences.")
