@@ -18,7 +18,6 @@ import json
 import os
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,15 +26,13 @@ from tuning.data.loading import load, split, subset
 from tuning.data.splits import MOST_AFTER_EPOCH, scored
 from tuning.dials import EVERYTHING, Dials
 from tuning.encoder import finding as encoders
+from tuning.encoder.finding import Encoder
 from tuning.files import write_whole
 from tuning.runs.energy import PRICE_PER_HOUR, WATTS
 from tuning.runs.metrics import CHECK_SIZE
 from tuning.runs.record import Run
 from tuning.runs.store import adopted_from, finished_runs
 from tuning.training import machine
-
-if TYPE_CHECKING:
-    from tuning.encoder.finding import Encoder
 
 RUNS_LOOKED_AT = 5
 # Where only whole runs were timed: the part of a step that does not depend on its tokens (the update of all weights).
@@ -74,7 +71,7 @@ def clock(seconds: float) -> str:
     return f"{whole // 60}:{whole % 60:02d}"
 
 
-def at_hand(model: str) -> "Encoder":
+def at_hand(model: str) -> Encoder:
     """The encoder that a run would use, without asking the Hub: the embedded one where DistilBERT is not here."""
     return encoders.find(model if model != "distilbert" or encoders.distilbert_is_here() else "embedded")
 
@@ -95,7 +92,7 @@ class Counter:
         Training sentences that there are.
     """
 
-    def __init__(self, dials: Dials, encoder: "Encoder | None" = None) -> None:
+    def __init__(self, dials: Dials, encoder: Encoder | None = None) -> None:
         folder = (encoder or at_hand(dials.MODEL)).folder
         splits = split(load(dials.DATA, dials.AGREEMENT))
         # A smaller subset is the beginning of a larger one.
@@ -116,7 +113,7 @@ class Counter:
         return Work(steps, tokens * dials.EPOCHS, self._validation + checked, dials.EPOCHS, ends=self._ends + checked)
 
 
-def work(dials: Dials, encoder: "Encoder | None" = None) -> Work:
+def work(dials: Dials, encoder: Encoder | None = None) -> Work:
     """Count what a run with these dials has to do; see :class:`Counter`."""
     return Counter(dials, encoder).work(dials)
 
@@ -135,7 +132,7 @@ def _lengths(folder: Path, sentences: tuple[str, ...], max_length: int) -> list[
 def estimate(
     dials: Dials,
     speed: Speed | None = None,
-    encoder: "Encoder | None" = None,
+    encoder: Encoder | None = None,
     watts: float = WATTS,
     price_per_hour: float = PRICE_PER_HOUR,
 ) -> Estimate:
@@ -151,7 +148,7 @@ def estimate(
     return Estimate(speed.seconds(work(dials, encoder)), speed.source, watts, price_per_hour)
 
 
-def for_part(speed: Speed, dials: Dials, encoder: "Encoder") -> Speed:
+def for_part(speed: Speed, dials: Dials, encoder: Encoder) -> Speed:
     """The speed where only a part of the model learns: a shorter way back, and fewer weights to update.
 
     Parameters
@@ -168,7 +165,7 @@ def for_part(speed: Speed, dials: Dials, encoder: "Encoder") -> Speed:
     return dataclasses.replace(speed, step=speed.step * weights, token=speed.token * (1 + 2 * blocks) / 3)
 
 
-def known(dials: Dials, encoder: "Encoder | None" = None) -> Speed | None:
+def known(dials: Dials, encoder: Encoder | None = None) -> Speed | None:
     """The speed as far as it is known without computing: from the last runs here, else from a remembered probe.
 
     Parameters
@@ -194,7 +191,7 @@ def _weighted_median(values: np.ndarray, weights: list[int]) -> float:
     return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
 
 
-def _runs_here(dials: Dials, encoder: "Encoder") -> list[Run]:
+def _runs_here(dials: Dials, encoder: Encoder) -> list[Run]:
     """The newest whole runs that this machine made with this encoder, batch size and number format."""
     found: list[Run] = []
     for folder in reversed(finished_runs()):
@@ -241,7 +238,7 @@ def _of_run(run: Run, probed: Speed | None) -> Speed:
     )
 
 
-def probe(dials: Dials, encoder: "Encoder | None" = None) -> Speed:
+def probe(dials: Dials, encoder: Encoder | None = None) -> Speed:
     """Measure the speed on real batches, in about five seconds, and remember it for this machine.
 
     Parameters
@@ -258,7 +255,7 @@ def probe(dials: Dials, encoder: "Encoder | None" = None) -> Speed:
     return speed
 
 
-def _key(dials: Dials, encoder: "Encoder") -> str:
+def _key(dials: Dials, encoder: Encoder) -> str:
     threads = os.environ.get("OMP_NUM_THREADS", "all")
     here = f"{machine.processor()} | {os.cpu_count()} cores, {threads} threads"
     torch = importlib.metadata.version("torch")
@@ -271,12 +268,7 @@ def _memory_file() -> Path:
 
 def _remembered() -> dict[str, list[float]]:
     try:
-        found = json.loads(_memory_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        remembered = json.loads(_memory_file().read_text(encoding="utf-8"))
+        return {key: [float(factor) for factor in speed] for key, speed in remembered.items() if len(speed) == 4}
+    except (OSError, ValueError, AttributeError, TypeError):
         return {}
-    good = isinstance(found, dict) and all(_is_speed(value) for value in found.values())
-    return found if good else {}
-
-
-def _is_speed(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 4 and all(isinstance(one, int | float) for one in value)

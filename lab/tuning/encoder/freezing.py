@@ -9,17 +9,14 @@ import dataclasses
 import math
 import re
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 import torch
 from safetensors import safe_open
 from transformers import BatchEncoding, PreTrainedModel
 
 from tuning.dials import EVERYTHING, TRAINED_PARTS
+from tuning.encoder.finding import Encoder
 from tuning.errors import EncoderError
-
-if TYPE_CHECKING:
-    from tuning.encoder.finding import Encoder
 
 HEAD_ONLY, LAST_BLOCK, WITHOUT_EMBEDDINGS = TRAINED_PARTS[:3]
 _BLOCK = re.compile(r"(?:^|\.)(?:layers?|h)\.(\d+)\.")
@@ -51,7 +48,7 @@ def part_of(name: str) -> str | int:
     return "embeddings" if _EMBEDDINGS.search(name) else "head"
 
 
-def freeze(model: PreTrainedModel, encoder: "Encoder", trained: str) -> "Encoder":
+def freeze(model: PreTrainedModel, encoder: Encoder, trained: str) -> Encoder:
     """Let only some weights learn.
 
     Parameters
@@ -87,7 +84,7 @@ def _learning(trained: str, blocks: Collection[int]) -> set[str | int]:
     }[trained]
 
 
-def shares(encoder: "Encoder", trained: str) -> tuple[float, float]:
+def shares(encoder: Encoder, trained: str) -> tuple[float, float]:
     """What share of an encoder's weights, and of its blocks, learns; read from the file, no model is built.
 
     Parameters

@@ -1,16 +1,14 @@
 """How far training moved the pretrained weights."""
 
 import math
-from typing import TYPE_CHECKING
 
 from safetensors import safe_open
 from transformers import PreTrainedModel
 
-if TYPE_CHECKING:
-    from tuning.encoder.finding import Encoder
+from tuning.encoder.finding import Encoder
 
 
-def weight_movement(model: PreTrainedModel, encoder: "Encoder") -> dict[str, float]:
+def weight_movement(model: PreTrainedModel, encoder: Encoder) -> dict[str, float]:
     """How far training moved the pretrained weights: the norm of their change over their norm at the start.
 
     The start is read from the encoder's file, one tensor at a time, so that the weights are never held twice. The head
