@@ -24,21 +24,6 @@ KSBS = {
     "B3": "inclusive collaboration and communication",
     "B5": "data quality and working under uncertainty",
 }
-# One meaning each, in every document.
-EMOJI = {
-    "🎯": "learning objective",
-    "📋": "expected outputs",
-    "📝": "task or step",
-    "⌨️": "terminal",
-    "📓": "notebook",
-    "✅": "checkpoint",
-    "🤔": "reflect",
-    "💡": "tip",
-    "⚠️": "warning",
-    "📘": "explanation",
-    "🚀": "extension",
-    "🎓": "complete",
-}
 
 
 @dataclasses.dataclass(frozen=True)
