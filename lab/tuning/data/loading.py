@@ -106,7 +106,12 @@ def _phrasebank(agreement: str) -> Data:
         with download.progress_bar(repository.name) as show:
             download.fetch(repository, folder, deadline=PHRASEBANK_SECONDS, on_progress=show)
     except download.HubError as unreachable:
-        return dataclasses.replace(load(), notices=(_phrasebank_banner(str(unreachable)),))
+        banner = (
+            f"PhraseBank could not be brought here: {unreachable} This run uses the bundled sentences instead. What"
+            " changes: AGREEMENT has no effect, and scores are not comparable with a group that uses PhraseBank. The"
+            " activities stay the same."
+        )
+        return dataclasses.replace(load(), notices=(banner,))
     path = folder / repository.files[0].name
     member = f"FinancialPhraseBank-v1.0/Sentences_{PHRASEBANK_MEMBERS[agreement]}.txt"
     with zipfile.ZipFile(path) as archive:
@@ -119,14 +124,6 @@ def _phrasebank(agreement: str) -> Data:
     notices += duplicates.notice(frame, rows, member, "phrasebank")
     sha256 = hashlib.sha256(raw).hexdigest()
     return Data(frame, path, sha256, (PHRASEBANK_LICENCE, *notices), "phrasebank", rows)
-
-
-def _phrasebank_banner(reason: str) -> str:
-    return (
-        f"PhraseBank could not be brought here: {reason} This run uses the bundled sentences instead. What changes:"
-        " AGREEMENT has no effect, and scores are not comparable with a group that uses PhraseBank. The activities stay"
-        " the same."
-    )
 
 
 def phrasebank() -> "download.Repository":
