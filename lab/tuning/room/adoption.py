@@ -69,8 +69,8 @@ def _twin(shared: Shared) -> Run | None:
 
 
 def _free_id(run_id: str) -> str:
-    found, copy = run_id, 1
-    while (paths.runs() / found).exists():
+    free, copy = run_id, 1
+    while (paths.runs() / free).exists():
         copy += 1
-        found = f"{run_id[:LONGEST_STEM]}-{copy}"
-    return found
+        free = f"{run_id[:LONGEST_STEM]}-{copy}"
+    return free

@@ -37,16 +37,8 @@ class Kind:
     longest: int  # Most characters of a body.
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _crc32(text: str) -> str:
-    return f"{zlib.crc32(text.encode()):08x}"
-
-
-RUN = Kind("W6W", 2, 1, "0-9A-Za-z", _sha256, 6_000)
-SCORE = Kind("W6C", 1, 1, "0-9a-f", _crc32, 2_000)
+RUN = Kind("W6W", 2, 1, "0-9A-Za-z", lambda text: hashlib.sha256(text.encode()).hexdigest()[:12], 6_000)
+SCORE = Kind("W6C", 1, 1, "0-9a-f", lambda text: f"{zlib.crc32(text.encode()):08x}", 2_000)
 KINDS = {kind.mark: kind for kind in (RUN, SCORE)}
 
 # Characters: a chat cuts a line into pieces much longer than a name or a time; of a sender's words, so many are shown.
@@ -148,7 +140,7 @@ def body(found: Found) -> str:
     written = list(filter(None, map(pattern.match, readings)))
     if not written:
         raise ShareError("is altered: characters were lost or added on the way. Copy it again.")
-    for one in written:
-        if kind.checksum(start + one[1]) == one[2]:
-            return one[1]
+    for text, checksum in map(re.Match.groups, written):
+        if kind.checksum(start + text) == checksum:
+            return text
     raise ShareError("is altered: its checksum does not fit. Copy it again.")

@@ -236,6 +236,7 @@ def unpack(record: dict[str, Any]) -> Run:
     encoder, source, revision, parameters = record["e"]
     sha256, rows, used, *sizes = record["a"]
     cores, threads, device, precision = record["m"]
+    label, accuracy, f1_macro = record["M"]
     run = Run(
         run_id=text(record["i"], RUN_ID),
         started=_moment(record["t"]),
@@ -272,14 +273,16 @@ def unpack(record: dict[str, Any]) -> Run:
         },
         steps=_unpack_steps(record["s"], record["r"]),
         epochs=[dict(zip(_EPOCH, map(number, row), strict=True)) for row in record["E"]],
-        majority=_majority(*record["M"]),
+        majority={"label": label, "accuracy": number(accuracy), "f1_macro": number(f1_macro)}
+        if label is not None
+        else {},
         baseline=_unpack_scores(record["B"]),
         final=_final(record["F"], record["w"]),
         outcome=record["o"],
         timing=dict(zip(_TIMING, [*map(number, record["c"][:2]), *map(count, record["c"][2:])], strict=True)),
         test=_test(record["x"]),
         departures=list(dict.fromkeys(departures)),
-        adapter=_adapter(record.get("l")),
+        adapter=None if record.get("l") is None else _adapter(record["l"]),
     )
     check(run.as_record(), "the line")
     run.diagnosis = _diagnosis(run, item(VERDICTS, record["g"]))
@@ -306,9 +309,7 @@ def _departures(packed: list[Any]) -> list[str]:
     return [words if words == ANOTHER_DEPARTURE else text(words, _DEPARTURE) for words in packed]
 
 
-def _adapter(facts: dict[str, Any] | None) -> dict[str, Any] | None:
-    if facts is None:
-        return None
+def _adapter(facts: dict[str, Any]) -> dict[str, Any]:
     return {
         text(name, _FACT): text(value, _WORDS) if isinstance(value, str) else number(value)
         for name, value in mapping(facts).items()
@@ -343,10 +344,6 @@ def _unpack_steps(packed: list[Any], rate: float) -> list[dict[str, Any]]:
 
 def _sums(differences: list[int]) -> list[int]:
     return list(itertools.accumulate(map(integer, differences)))
-
-
-def _majority(label: Any, accuracy: Any, f1_macro: Any) -> dict[str, Any]:
-    return {} if label is None else {"label": label, "accuracy": number(accuracy), "f1_macro": number(f1_macro)}
 
 
 def _unpack_scores(packed: list[Any]) -> dict[str, Any]:

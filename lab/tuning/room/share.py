@@ -154,13 +154,12 @@ def share_line(run: Run, group_name: str) -> str:
     if (group := adopted_from(run)) is not None:
         raise ShareError(f"{run.run_id} is {group}'s run, adopted here. Its own group shares it.")
     made = prediction_of(run) or {"word": None, "f1": None}
-    made_line = line(run, group_name, made["word"], made["f1"])
     try:
         save(run, group_name, made["word"], made["f1"])
     except OSError as problem:
         # The line is what the room waits for.
         print(f"The file in {paths.short(paths.share())} cannot be written ({problem.strerror}). Post the line.")
-    return made_line
+    return line(run, group_name, made["word"], made["f1"])
 
 
 def read(text: str) -> Shared:
@@ -171,14 +170,14 @@ def read(text: str) -> Shared:
     ShareError
         If there is no line, more than one, or if it cannot be trusted, with the reason.
     """
-    found = gather(text)
-    if len(found.shared) == 1:
-        return found.shared[0]
-    if found.shared:
-        raise ShareError(f"{len(found.shared)} share lines of different runs were found; give one.")
-    if found.refused:
-        raise ShareError(f"The share line {found.refused[0][1]}")
-    if found.scores:
+    gathered = gather(text)
+    if len(gathered.shared) == 1:
+        return gathered.shared[0]
+    if gathered.shared:
+        raise ShareError(f"{len(gathered.shared)} share lines of different runs were found; give one.")
+    if gathered.refused:
+        raise ShareError(f"The share line {gathered.refused[0][1]}")
+    if gathered.scores:
         raise ShareError(f"This is a score line of the clinic. The share line of a run begins with {RUN.mark}.")
     raise ShareError(f"There is no share line in this text. It begins with {RUN.mark} and ends with {framing.END}.")
 
@@ -271,11 +270,11 @@ def _read_score(body: str) -> Score:
 def to_base62(raw: bytes) -> str:
     """Write bytes with letters and digits only."""
     # A leading 1 keeps zero bytes at the front.
-    value, found = int.from_bytes(b"\x01" + raw), []
+    value, digits = int.from_bytes(b"\x01" + raw), []
     while value:
         value, digit = divmod(value, 62)
-        found.append(_DIGITS[digit])
-    return "".join(reversed(found))
+        digits.append(_DIGITS[digit])
+    return "".join(reversed(digits))
 
 
 def from_base62(text: str) -> bytes:
