@@ -32,19 +32,9 @@ _noted: set[str] = set()
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader, or a crash, sees the old or the new content and nothing between.
+    """Write a file, and its folder, so that a reader, or a crash, sees the old or the new content and nothing between.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        Its folder is made where it is missing.
-    content : str or bytes
-        Text is written as UTF-8, with line ends as they are.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; the old content stays.
+    Text is written as UTF-8, with line ends as they are. Where an `OSError` ends it, the old content stays.
     """
     with replacing(path) as part:
         part.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
@@ -52,14 +42,9 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary file to be written, which then takes the place of `path` in one step.
+    """Give a temporary file beside `path` to be written, which then takes its place in one step.
 
     A symbolic link is followed, so that a worksheet linked from elsewhere stays linked.
-
-    Yields
-    ------
-    pathlib.Path
-        The temporary file, in the same folder; it is removed if anything goes wrong.
     """
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,10 +65,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def free_name(path: Path) -> Path:
     """Say where a new version of a file goes, so that nothing a person changed is written over.
 
-    Returns
-    -------
-    pathlib.Path
-        `path`, or the first of ``<stem>-2``, ``<stem>-3``, ... that is free or still as :func:`sign` saw it.
+    It is `path`, or the first of ``<stem>-2``, ``<stem>-3``, ... that is free or still as :func:`sign` saw it.
     """
     kept, number, name = _as_written(path.parent), 1, path
     while name.is_file() and (name.name not in kept or kept[name.name] != _digest(name)):
@@ -116,12 +98,9 @@ def _digest(path: Path) -> str:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a text file; a line that a crash cut short before it is ended first.
+    """Add a line to a text file, or raise the disk's `OSError` and leave it as it was.
 
-    Raises
-    ------
-    OSError
-        If it cannot be written; the file is then as long as before.
+    A line that a crash cut short before it is ended first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:

@@ -136,26 +136,14 @@ def estimate(
     watts: float = WATTS,
     price_per_hour: float = PRICE_PER_HOUR,
 ) -> Estimate:
-    """What a run with these dials will take on this machine.
-
-    Parameters
-    ----------
-    speed : Speed, optional
-        By default what is known, else a probe of a few seconds.
-    """
+    """What a run with these dials will take; the speed is by default the known one, else that of a short probe."""
     encoder = encoder or at_hand(dials.MODEL)
     speed = speed or known(dials, encoder) or probe(dials, encoder)
     return Estimate(speed.seconds(work(dials, encoder)), speed.source, watts, price_per_hour)
 
 
 def for_part(speed: Speed, dials: Dials, encoder: Encoder) -> Speed:
-    """The speed where only a part of the model learns: a shorter way back, and fewer weights to update.
-
-    Parameters
-    ----------
-    speed : Speed
-        Where everything learns.
-    """
+    """The speed where a part of the model learns, from that of all: a shorter way back, fewer weights to update."""
     if dials.trained == EVERYTHING:
         return speed
     from tuning.encoder import freezing
@@ -168,10 +156,7 @@ def for_part(speed: Speed, dials: Dials, encoder: Encoder) -> Speed:
 def known(dials: Dials, encoder: Encoder | None = None) -> Speed | None:
     """The speed as far as it is known without computing: from the last runs here, else from a remembered probe.
 
-    Parameters
-    ----------
-    dials : Dials
-        Runs with another batch size or number format do not count.
+    Runs with another batch size or number format do not count.
     """
     encoder = encoder or at_hand(dials.MODEL)
     remembered = _remembered().get(_key(dials, encoder))
@@ -239,13 +224,7 @@ def _of_run(run: Run, probed: Speed | None) -> Speed:
 
 
 def probe(dials: Dials, encoder: Encoder | None = None) -> Speed:
-    """Measure the speed on real batches, in about five seconds, and remember it for this machine.
-
-    Parameters
-    ----------
-    dials : Dials
-        Their encoder, data, batch size, length and number format are used.
-    """
+    """Measure the speed with these dials on real batches, in about five seconds, and remember it for this machine."""
     from tuning.cost import speed_probe
 
     encoder = encoder or at_hand(dials.MODEL)

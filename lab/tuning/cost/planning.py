@@ -88,15 +88,8 @@ class Plan:
 def learning_curve(encoder: Encoder, rate: float) -> LearningCurve:
     """Fit the learning curve to the runs of the log and to the reference runs.
 
-    Returns
-    -------
-    LearningCurve
-        From runs with this encoder and about this rate; where these are too few from others, and it says so.
-
-    Raises
-    ------
-    RunError
-        If there are no runs to learn from.
+    Runs with this encoder and about this rate count; where these are too few others do, and it says so. A `RunError`
+    where there are none at all.
     """
     known = [*readable_runs()[0], *(reference.load(name) for name in reference.names())]
     teaching = [run for run in known if _teaches(run)]
@@ -225,13 +218,7 @@ def _table(plans: list[tuple[Dials, float, float]], watts: float, price_per_hour
 
 
 def estimate_and_actual(made: Plan, run: Run) -> pd.DataFrame:
-    """The plan beside what happened.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows for time, energy, money and macro-F1: estimate, actual, and actual as a share of the estimate.
-    """
+    """The plan beside what happened: time, energy, money and macro-F1, and actual as a share of the estimate."""
     took = energy.footprint(run, made.estimate.watts, made.estimate.price_per_hour)
     pairs = {
         "seconds": (made.estimate.seconds, took.seconds, 0),

@@ -140,11 +140,7 @@ def fetch(
 def ask(repository: Repository) -> Callable[[float], str | None]:
     """Ask for the head of a repository's first file, in the background.
 
-    Returns
-    -------
-    callable
-        Takes the seconds that somebody is ready to wait from now, and gives the reason why the Hub does not deliver,
-        a sentence, or None if it does.
+    The answer is a function: it waits so many seconds and gives the reason why the Hub does not deliver, or None.
     """
     if _switched_off():
         return lambda seconds: "The Hugging Face Hub is switched off (HF_HUB_OFFLINE)."
@@ -173,13 +169,7 @@ def ask(repository: Repository) -> Callable[[float], str | None]:
 
 @contextmanager
 def progress_bar(name: str) -> Iterator[Progress]:
-    """Show a download as a bar of text, in a terminal or under a cell; it appears when bytes come.
-
-    Yields
-    ------
-    callable
-        What to pass as ``on_progress``.
-    """
+    """Show a download as a bar of text, in a terminal or under a cell; what is yielded is an ``on_progress``."""
     bar = tqdm(unit="B", unit_scale=True, desc=name, delay=0.1)
 
     def show(done: int, total: int) -> None:

@@ -29,13 +29,7 @@ def dial(
 
 @dataclasses.dataclass(frozen=True)
 class DialSet:
-    """Dials whose values are checked when the set is made.
-
-    Raises
-    ------
-    DialError
-        If a value cannot be used; the text names the dial, the value and what is allowed.
-    """
+    """Dials whose values are checked when the set is made: a `DialError` names dial, value and what is allowed."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -53,24 +47,12 @@ class DialSet:
 
     @classmethod
     def of(cls, variables: Mapping[str, Any]) -> Self:
-        """Collect the dials from a notebook's variables; a dial that is not there keeps its default.
-
-        Parameters
-        ----------
-        variables : mapping
-            Usually ``globals()``.
-        """
+        """Collect the dials from a notebook's ``globals()``; a dial that is not there keeps its default."""
         return cls(**{name: variables[name] for name in cls.settable() if name in variables})
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
-        """Build from named settings and refuse a name that is no dial.
-
-        Raises
-        ------
-        DialError
-            If a name is unknown (the nearest dial is named) or a value cannot be used.
-        """
+        """Build from named settings; for a name that is no dial a `DialError` names the nearest."""
         for name in settings:
             if name not in cls.settable():
                 known, shown = cls.settable(), name if name.isprintable() else repr(name)

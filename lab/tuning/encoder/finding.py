@@ -210,17 +210,9 @@ def _renew_head(model: "PreTrainedModel", report: dict[str, Any], seed: int) -> 
 
 
 def tokenizer(encoder: Encoder) -> "PreTrainedTokenizerBase":
-    """Load the encoder's tokenizer from its folder, without the Hub.
+    """Load the encoder's tokenizer from its folder, without the Hub, with a padding token and the model's own limit.
 
-    Returns
-    -------
-    transformers.PreTrainedTokenizerBase
-        With a padding token, and with the model's own limit as ``model_max_length``.
-
-    Raises
-    ------
-    EncoderError
-        If the folder's model is of a kind that cannot be used, or its files cannot be loaded.
+    An `EncoderError` where the model is of a kind that cannot be used, or the files cannot be loaded.
     """
     from transformers import AutoTokenizer
 

@@ -87,15 +87,7 @@ def _learning(trained: str, blocks: Collection[int]) -> set[str | int]:
 def shares(encoder: Encoder, trained: str) -> tuple[float, float]:
     """What share of an encoder's weights, and of its blocks, learns; read from the file, no model is built.
 
-    Parameters
-    ----------
-    trained : str
-        One of ``tuning.dials.TRAINED_PARTS`` but ``everything``.
-
-    Returns
-    -------
-    tuple of float
-        Both between 0 and 1; a head that comes later does not count.
+    A head that comes later does not count.
     """
     with safe_open(encoder.folder / "model.safetensors", "pt") as file:
         sizes = {name: math.prod(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
@@ -114,17 +106,10 @@ def learning_parameters(model: PreTrainedModel) -> int:
 
 
 def memory(model: PreTrainedModel, batch: BatchEncoding, unused: int = 0) -> Memory:
-    """Count what training holds in memory for one batch.
+    """Count what training holds in memory for one batch with labels, `unused` rows of the embedding table left out.
 
     Counted, not read from the system: the peak of a process never goes down again, so the second run of a kernel would
     show the first one's.
-
-    Parameters
-    ----------
-    batch : transformers.BatchEncoding
-        With labels.
-    unused : int
-        Weights of the embedding table that training leaves out, see `tuning.training.speed.embedding_rows`.
     """
     own = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
     kept: dict[int, int] = {}

@@ -25,13 +25,7 @@ REASON_LENGTH = 150
 
 
 def settings(folder: Path) -> dict[str, Any]:
-    """Read and check a model folder's ``config.json``, without loading transformers.
-
-    Raises
-    ------
-    EncoderError
-        If a file is missing, a size is no size, or the model is of a kind that cannot be used.
-    """
+    """Read a model folder's ``config.json``, without loading transformers; refuse what cannot be used."""
     name = paths.short(folder)
     for needed in FILES:
         if not (folder / needed).is_file():
@@ -100,12 +94,8 @@ def check_loaded(
 ) -> None:
     """Make sure that weights, settings and tokenizer belong together: transformers fills gaps with random numbers.
 
-    A head of another size, or none, is no gap: a fresh one is put on.
-
-    Parameters
-    ----------
-    report : dict
-        What ``from_pretrained`` gives with ``output_loading_info=True``.
+    A head of another size, or none, is no gap: a fresh one is put on. `report` is what ``from_pretrained`` gives with
+    ``output_loading_info=True``.
     """
     inside = f"{model.base_model_prefix}."
     gaps = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})

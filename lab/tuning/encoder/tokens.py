@@ -120,16 +120,9 @@ def _cut(tokens: Dataset, frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBas
 def batch_of(
     tokens: Dataset, tokenizer: PreTrainedTokenizerBase, rows: slice | Sequence[int] = slice(None), labels: bool = True
 ) -> BatchEncoding:
-    """Some sentences as one batch for a model, padded to the longest of them.
+    """Some sentences, all by default, as one batch for a model, padded to the longest of them.
 
-    Parameters
-    ----------
-    tokens : datasets.Dataset
-        As :func:`tokenise` gives it.
-    rows : slice or sequence of int
-        All by default.
-    labels : bool
-        With their labels, so that the model computes the loss.
+    With labels the model computes the loss.
     """
     columns = tokens.select_columns([*INPUTS, "labels"] if labels else INPUTS)
     return DataCollatorWithPadding(tokenizer)(columns[rows])

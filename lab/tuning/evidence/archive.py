@@ -47,10 +47,7 @@ def in_colab() -> bool:
 def save(weights: bool = False) -> Path:
     """Write everything into one zip file in ``my_work/saved``, and say how to come back to it.
 
-    Parameters
-    ----------
-    weights : bool
-        The trained weights of the last run too; without them, the sections that ask the model again need a new run.
+    With the `weights` of the last run the sections that ask the model again need no new run.
     """
     target = _next_name()
     kept = dict(_files())

@@ -24,18 +24,9 @@ AT_ONCE = 2
 
 
 def take_all(coming: Sequence["Coming"]) -> tuple[list[Path], list[str]]:
-    """Put all files where they belong, or none.
+    """Put all files where they belong, or raise the disk's `OSError` and change nothing.
 
-    Returns
-    -------
-    written : list of pathlib.Path
-    notes : list of str
-        One line for each file of which there were two versions: which is which, and where.
-
-    Raises
-    ------
-    OSError
-        If one of them cannot be written; nothing has changed then.
+    Gives what was written, and one line for each file of which there were two versions.
     """
     grown = (experiment_log.log_file(), predictions_file(), order_file())
     joined = [file for file in coming if file.target in grown and file.target.is_file()]

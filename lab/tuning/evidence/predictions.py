@@ -69,11 +69,6 @@ def prediction_of(run: Run) -> dict[str, Any] | None:
     """The newest prediction for a run's lab and dials that was stored before the run began.
 
     A run with other dials is another question, so this morning's prediction does not serve this afternoon's run.
-
-    Returns
-    -------
-    dict or None
-        ``made``, ``word``, ``f1`` and ``because``.
     """
     mark = adoption(run)
     if mark is not None:

@@ -29,15 +29,8 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 def evidence() -> pd.DataFrame:
     """List the items of Task 6 with what is ready and what is missing.
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row per item: ``state`` (``ready`` or ``missing``), ``where`` to find it, the ``KSBs``, and ``to do``.
-
-    Raises
-    ------
-    WorksheetError
-        If the worksheet, or the empty form, cannot be opened or has lost the table that names the items.
+    One row per item: ``state`` (``ready`` or ``missing``), ``where`` to find it, the ``KSBs``, and ``to do``. A
+    `WorksheetError` where a form cannot be opened or has lost the table that names the items.
     """
     text, template = worksheet.read_worksheet(), worksheet.read_template()
     mapping = find_table(template, MAPPING_COLUMNS)
@@ -60,13 +53,7 @@ def evidence() -> pd.DataFrame:
 
 
 def own_words(answer: str, template: str) -> int:
-    """Count the words of an answer that are not the template's.
-
-    Returns
-    -------
-    int
-        Words of two letters or more, without those that stand in four words running which the template has too.
-    """
+    """Count the words of two letters or more that do not stand in four words running which the template has too."""
     words, known = _words(answer), _words(template)
     printed = {tuple(known[at : at + COPIED]) for at in range(len(known))}
     copied: set[int] = set()

@@ -64,17 +64,9 @@ def own_copy() -> None:
 
 
 def fill_worksheet() -> str:
-    """Join the numbers of all finished runs with the learner's worksheet, in a copy beside it.
+    """Join the numbers of all finished runs with the learner's worksheet, in a copy beside it, and say what to press.
 
-    Returns
-    -------
-    str
-        What was written, from what, what to press, and what needs the learner's hand.
-
-    Raises
-    ------
-    WorksheetError
-        If the worksheet cannot be read, or the copy cannot be written.
+    A `WorksheetError` where the worksheet cannot be read, or the copy cannot be written.
     """
     runs, damaged = readable_runs()
     own_copy()

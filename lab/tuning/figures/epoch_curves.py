@@ -29,17 +29,9 @@ def _guessing(panel: Axes) -> None:
 
 
 def compare(runs: dict[str, Run]) -> Picture:
-    """Several runs side by side: loss, accuracy and macro-F1 by epoch.
+    """Several runs, by title, side by side: loss, accuracy and macro-F1 by epoch.
 
-    Parameters
-    ----------
-    runs : dict of str to Run
-        Title of each column and its run.
-
-    Raises
-    ------
-    RunError
-        If there is none: the cell that trains was stopped before its first run.
+    A `RunError` where there is none: the cell that trains was stopped before its first run.
     """
     _refuse_none(runs)
     with mpl.rc_context(STYLE):

@@ -57,13 +57,7 @@ def checked_prediction(number: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def retyped(text: str, typed: Mapping[str, Any]) -> str:
-    """Write values into the cells of a notebook where a learner types them.
-
-    Parameters
-    ----------
-    typed : mapping
-        Names that cells set at their top level, and values.
-    """
+    """Write values into the cells of a notebook that set these names at their top level."""
     notebook = nbformat.reads(text, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":

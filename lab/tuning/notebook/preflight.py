@@ -31,11 +31,7 @@ def _hub(reason: str | None, dials: Dials) -> Check:
 def of_dials(dials: Dials) -> list[Check]:
     """What the first cell cannot look at, because the dials come after it.
 
-    Returns
-    -------
-    list of Check
-        The room card; a model folder or a CSV file that cannot be used; the Hub, only where a dial wants something from
-        there; and a validation part so large that not all of it is scored.
+    That is the room card, a model folder or CSV file of one's own, and the Hub where a dial wants something from there.
     """
     asked = _asked(dials)
     checked = [room(dials), *_own_files(dials)]
@@ -86,18 +82,7 @@ def _scored(dials: Dials) -> list[Check]:
 
 
 def room(dials: Dials) -> Check:
-    """Whether this machine can keep to the coach's room card, and whether the card was forgotten.
-
-    Parameters
-    ----------
-    dials : Dials
-        Their MODEL, DATA and PRECISION are those of the card already.
-
-    Returns
-    -------
-    Check
-        ``WARN`` where this run may stand apart from the room's.
-    """
+    """Whether this machine can keep to the coach's room card, and whether the card was forgotten."""
     from tuning.encoder import finding
 
     if not dials.ROOM:

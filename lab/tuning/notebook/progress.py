@@ -46,14 +46,9 @@ class Item:
 
 
 def checkpoint(*names: str) -> None:
-    """Print what is done and what is missing.
+    """Print what is done and what is missing, of all activities or of those named, such as ``"activity-1"``.
 
     Nothing that a learner does makes it fail: what cannot be read is said in a line.
-
-    Parameters
-    ----------
-    *names : str
-        ``"activity-1"`` to ``"activity-7"`` or ``"going-further"``; all of them if none is given.
     """
     print("\n\n".join(report(name) for name in names or activities.NAMES))
 

@@ -80,11 +80,6 @@ def libraries_first() -> list[str]:
     """Have the libraries found before the files in the notebook's folder, and say which files have their names.
 
     IPython looks into that folder, and Python into those of PYTHONPATH, before the installed packages.
-
-    Returns
-    -------
-    list of str
-        One line for each file or folder that would have been taken for a library.
     """
     own = [place for place in sys.path if place in ("", os.getcwd(), *_python_path())]
     sys.path[:] = [place for place in sys.path if place not in own] + own
@@ -159,13 +154,7 @@ def _sentences_to_the_left(frame: Any, table: str) -> str:
 
 
 def sections_of_names(notebook: Mapping[str, Any]) -> dict[str, str]:
-    """Say for every name that a notebook's cells define which section defines it first.
-
-    Returns
-    -------
-    dict of str to str
-        Name of a variable, function or import to the heading of its section.
-    """
+    """The heading of the section in which each variable, function or import of a notebook is first defined."""
     sections: dict[str, str] = {}
     heading = "the first cell"
     for cell in notebook["cells"]:

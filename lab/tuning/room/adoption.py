@@ -23,12 +23,8 @@ LONGEST_STEM = 76
 def adopt(text: str) -> Run:
     """Put the run of a share line into this learner's own runs, log and worksheet: it is the last run now.
 
-    Adopting the same line again changes nothing; a line of the same run with its test part opened adds those scores.
-
-    Raises
-    ------
-    ShareError
-        If the line cannot be trusted, or is this learner's own, or cannot be stored here.
+    Adopting the same line again changes nothing; a line of the same run with its test part opened adds those scores. A
+    `ShareError` says why a line cannot be adopted.
     """
     shared = share.read(text)
     run = shared.run

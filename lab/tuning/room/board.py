@@ -68,15 +68,8 @@ class Board:
 def collect(source: str = "") -> Board:
     """Read what the room has shared.
 
-    Parameters
-    ----------
-    source : str
-        A whole chat with share lines in it; or the path of a file or folder; or nothing, for the runs on this machine.
-
-    Raises
-    ------
-    ShareError
-        If the source is none of these.
+    The source is a whole chat with share lines in it, or the path of a file or folder, or nothing, for the runs on this
+    machine; a `ShareError` where it is none of these.
     """
     source = source.strip()
     if not source:
@@ -152,13 +145,7 @@ def results(board: Board) -> pd.DataFrame:
 
 
 def summary(board: Board) -> pd.DataFrame:
-    """The same columns with one row per preset or rate, for a board of very many runs.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Medians; *Group* has the number of runs, *In one word* the most frequent word.
-    """
+    """The same columns with one row per preset or rate, for a board of very many runs: medians, and the usual word."""
     rows = []
     for (preset, rate), members in by_rate(board).items():
         finals = [shared.run.final for shared in members]
@@ -188,13 +175,7 @@ def refused(board: Board) -> pd.DataFrame:
 
 
 def predictions(board: Board) -> pd.DataFrame:
-    """What the groups predicted beside what happened.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per run that carries a prediction; ``off by`` is result minus prediction in macro-F1.
-    """
+    """What the groups predicted beside what happened, by run; ``off by`` is result minus prediction in macro-F1."""
     rows = []
     for shared in [*board.one_lab(), *board.backup]:
         if shared.word is None:
@@ -211,12 +192,9 @@ def predictions(board: Board) -> pd.DataFrame:
 def luck(board: Board) -> pd.DataFrame:
     """How far groups with the same rate lie apart: they differ in their seed alone.
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row per preset or own rate: runs, different seeds, lowest, mean and highest macro-F1, ``spread`` between the
-        extremes, and the mean width of a single run's own 95% interval, to be read beside it. Runs with one seed
-        repeat each other, so the first of them counts alone.
+    One row per preset or own rate: runs, different seeds, lowest, mean and highest macro-F1, ``spread`` between the
+    extremes, and the mean width of a single run's own 95% interval, to be read beside it. Runs with one seed repeat
+    each other, so the first of them counts alone.
     """
     rows = {}
     for (preset, rate), members in by_rate(board).items():

@@ -20,13 +20,7 @@ SIZE = (12.8, 5.2)
 
 
 def by_cause(scores: Sequence[Score]) -> pd.DataFrame:
-    """How often each cause was recognised, before and after the day.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per true cause that was asked, with counts such as ``7 of 10``.
-    """
+    """How often each cause that was asked was recognised, before and after the day, in counts such as ``7 of 10``."""
     rows = {
         cause: {
             "answers": len(answers),
@@ -41,13 +35,7 @@ def by_cause(scores: Sequence[Score]) -> pd.DataFrame:
 
 
 def by_confidence(scores: Sequence[Score]) -> pd.DataFrame:
-    """How often people were right when they were this sure.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per bin of confidence that has answers: their number, mean confidence, and how many were right.
-    """
+    """How often people were right when they were this sure, by bin of confidence."""
     rows = {}
     for label, answers in _by_confidence(scores).items():
         rows[label] = {
@@ -59,13 +47,7 @@ def by_confidence(scores: Sequence[Score]) -> pd.DataFrame:
 
 
 def misread(scores: Sequence[Score]) -> str:
-    """Say in words which cause is still misread, and whether people were surer than they were right.
-
-    Returns
-    -------
-    str
-        From the answers at the wrap where there are any, else from all.
-    """
+    """Say which cause is still misread, at the wrap if it was asked then, and whether people were surer than right."""
     answers = _all(scores)
     if not answers:
         return "No score line of the clinic yet."

@@ -119,13 +119,7 @@ def _sender(before: str) -> str:
 
 
 def body(found: Found) -> str:
-    """The body of a line.
-
-    Raises
-    ------
-    ShareError
-        With the reason why it cannot be trusted, to be read behind "The line" or "It".
-    """
+    """The body of a line, or a `ShareError` why it cannot be trusted, to be read behind "The line" or "It"."""
     kind = found.kind
     if found.version > kind.version:
         raise ShareError("comes from a newer version of the workshop. Update this copy, then read it again.")

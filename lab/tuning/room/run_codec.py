@@ -89,13 +89,7 @@ _TEST = ("accuracy", "f1_macro", "loss", "size")
 
 
 def pack(run: Run) -> dict[str, Any]:
-    """Shorten a record; `unpack` is the mirror image.
-
-    Returns
-    -------
-    dict
-        The keys are in a fixed order and can be written as JSON.
-    """
+    """Shorten a record, its keys in a fixed order, to what JSON can hold; `unpack` is the mirror image."""
     dials, encoder, data, machine = _travelling_dials(run), run.encoder, run.data, run.machine
     identity = _place(encoder["name"], _ENCODERS), _place(encoder["source"], _SOURCES)
     listed = _LISTED_BACKUP if run.is_backup else _LISTED
@@ -222,13 +216,7 @@ def orders() -> dict[str, Any]:
 
 
 def unpack(record: dict[str, Any]) -> Run:
-    """Build a run from what came in a line.
-
-    Raises
-    ------
-    ValueError, TypeError, KeyError, ArithmeticError, DialError, RunError
-        If it is not what `pack` writes.
-    """
+    """Build a run from what came in a line; what `pack` did not write raises one of many errors."""
     later = mapping(record.get("D", {}))
     dials, departures = _dials(record["b"], record["d"], later), _departures(record.get("y", []))
     if set(later) - set(dials):

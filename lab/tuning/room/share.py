@@ -99,17 +99,9 @@ class Gathered:
 
 
 def line(run: Run, group_name: str, word: str | None = None, f1: float | None = None) -> str:
-    """Write a run as a share line.
+    """Write a run as a share line, under 1,500 characters with the default dials.
 
-    Returns
-    -------
-    str
-        Under 1,500 characters for a run with the default dials.
-
-    Raises
-    ------
-    ShareError
-        If the name cannot be used.
+    A `ShareError` where the name cannot be used.
     """
     record = {"n": clean_name(group_name), "p": [word, short(f1)]} | pack(run)
     text = json.dumps(record, separators=(",", ":"), allow_nan=False)
@@ -117,13 +109,7 @@ def line(run: Run, group_name: str, word: str | None = None, f1: float | None = 
 
 
 def save(run: Run, group_name: str, word: str | None = None, f1: float | None = None) -> Path:
-    """Write the same line as a file, ``share/<group>.json``, for rooms that collect files.
-
-    Returns
-    -------
-    pathlib.Path
-        The file; a group's later run takes a number behind the name.
-    """
+    """Write the same line as ``share/<group>.json``, for rooms that collect files; a later run gets a number."""
     content = {"run_id": run.run_id, "line": line(run, group_name, word, f1)}
     stem = file_stem(clean_name(group_name))
     path, copy = paths.share() / f"{stem}.json", 1
@@ -163,13 +149,7 @@ def share_line(run: Run, group_name: str) -> str:
 
 
 def read(text: str) -> Shared:
-    """Read one share line, however a chat has wrapped or quoted it.
-
-    Raises
-    ------
-    ShareError
-        If there is no line, more than one, or if it cannot be trusted, with the reason.
-    """
+    """Read one share line, however a chat has wrapped or quoted it; a `ShareError` says why it cannot be trusted."""
     gathered = gather(text)
     if len(gathered.shared) == 1:
         return gathered.shared[0]
@@ -183,13 +163,7 @@ def read(text: str) -> Shared:
 
 
 def gather(text: str, where: str = "") -> Gathered:
-    """Find all lines in a text: a whole chat, an e-mail, a file.
-
-    Parameters
-    ----------
-    where : str
-        What to call the text in reasons, such as a file's name.
-    """
+    """Find all lines in a text: a whole chat, an e-mail, a file; reasons call it `where`."""
     gathered = Gathered()
     if len(text) > LONGEST_TEXT:
         gathered.refused.append((where or "the text", f"is longer than {LONGEST_TEXT:,} characters."))

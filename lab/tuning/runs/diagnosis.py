@@ -62,11 +62,8 @@ class Convergence:
 def diagnose(run: Run) -> Diagnosis:
     """Name what happened in a run.
 
-    Parameters
-    ----------
-    run : Run
-        Where ``baseline`` has no loss, that of the first step stands in: it is taken before any update. Where the
-        scores after training lack one, that of the last epoch does.
+    Where ``baseline`` has no loss, that of the first step stands in: it is taken before any update. Where the scores
+    after training lack one, that of the last epoch does.
     """
     facts = Facts(run)
     readings = facts.readings
@@ -106,12 +103,7 @@ def convergence(run: Run) -> Convergence:
 def tried(run: Run, others: Iterable[Run]) -> str:
     """What runs that differ in rate and seed alone have shown about the rate, in a sentence; empty if nothing.
 
-    Parameters
-    ----------
-    run : Run
-        One whose verdict asks for another rate, or is unclear.
-    others : iterable of Run
-        Earlier and later ones, with their recorded verdicts; `run` may be among them.
+    Asked for a run whose verdict wants another rate; the others come with their recorded verdicts.
     """
     rates: dict[str, set[float]] = {}
     for other in (run, *others):

@@ -164,13 +164,7 @@ def _quick_validator() -> Callable[[Any], Any]:
 
 
 def check(record: Any, name: str) -> None:
-    """Check a record against the schema.
-
-    Raises
-    ------
-    RunError
-        With the first thing that does not fit.
-    """
+    """Check a record against the schema; a `RunError` names the first thing that does not fit."""
     try:
         _quick_validator()(record)
         if not _is_moment(record["started"]):

@@ -90,15 +90,7 @@ def measured_precision() -> str | None:
 
 
 def describe(precision: str, torch_is_used: bool = True) -> dict[str, Any]:
-    """The machine's part of a run's record.
-
-    Parameters
-    ----------
-    precision : str
-        ``fp64``, ``fp32``, ``bf16`` or ``fp16``.
-    torch_is_used : bool
-        The backup lab does without it, on one thread of the processor.
-    """
+    """The machine's part of a run's record; the backup lab does without torch, on one thread of the processor."""
     device, threads = "cpu", 1
     if torch_is_used:
         import torch
@@ -177,16 +169,11 @@ def what_ran_out(problem: BaseException) -> str:
 
 
 def room_in_memory(model: "PreTrainedModel", tokens: "Tokens") -> str:
-    """Look, before the first step, whether training will fit into the memory that is free.
+    """Look, before the first step, whether training will fit into the free memory; else what to tell the learner.
 
     Counted are the gradients, AdamW's two moving averages, and what a batch of the longest sentences keeps for the
     backward pass: some 17 numbers per token, layer and unit of width (Korthikanti et al. 2022, Reducing Activation
     Recomputation in Large Transformer Models, section 4.1).
-
-    Returns
-    -------
-    str
-        What to tell the learner if it will not; empty otherwise.
     """
     if model.device.type != "cpu":
         return ""
@@ -234,23 +221,11 @@ def keep_large_blocks() -> None:
 
 
 def choose_precision(dial: str, hidden: int, intermediate: int) -> str:
-    """Decide the number format: what the dial says, or what is fastest here for ``auto``.
+    """Decide the number format, ``fp32``, ``bf16`` or ``fp16``: the one of the dial, or the fastest here for ``auto``.
 
-    On a GPU ``auto`` is bf16 where the GPU computes it, else fp16. On a CPU a probe of half a second times the
-    forward and backward pass of a layer of the encoder's size in both formats; bf16 must win by 5%. The answer is
-    remembered per machine, versions and size.
-
-    Parameters
-    ----------
-    dial : str
-        ``auto``, ``fp32``, ``bf16`` or ``fp16``.
-    hidden, intermediate : int
-        Widths of the encoder's layers.
-
-    Returns
-    -------
-    str
-        ``fp32``, ``bf16`` or ``fp16``; fp16 only on a GPU.
+    On a GPU ``auto`` is bf16 where the GPU computes it, else fp16. On a CPU a probe of half a second times the forward
+    and backward pass of a layer of the encoder's size in both formats; bf16 must win by 5%. The answer is remembered
+    per machine, versions and size.
     """
     import torch
 

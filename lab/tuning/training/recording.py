@@ -42,13 +42,9 @@ from tuning.training.trainer import quieten
 def start_run(
     dials: Dials, data: Data, splits: Splits, encoder: Encoder, precision: str, notebook: str = "01"
 ) -> tuple[Run, str]:
-    """Begin a record: everything that is known before the first step.
+    """Begin a record with everything that is known before the first step, and its fingerprint.
 
-    Returns
-    -------
-    run : Run
-    fingerprint : str
-        Hash of all that decides the numbers: dials, data, encoder, versions, precision, threads and processes.
+    That is a hash of all that decides the numbers: dials, data, encoder, versions, precision, threads and processes.
     """
     check_parts(splits, data)
     here = machine.describe(precision)
