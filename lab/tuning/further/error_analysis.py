@@ -29,22 +29,9 @@ DOUBTED = 0.1
 def sentences(run: Run) -> pd.DataFrame:
     """Every validation sentence of a run with its tags, what the model said and how sure it was.
 
-    Parameters
-    ----------
-    run : Run
-        With its ``predictions.csv``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per sentence, by ``id``: ``sentence``, ``label``, the data's tags, ``said``, ``right``, ``confidence``
-        (the probability of what it said), ``of_label`` (the probability of the label) and ``margin`` (between the two
-        best labels).
-
-    Raises
-    ------
-    RunError
-        If the predictions are gone, hold numbers that are not finite, or the data file has changed.
+    By ``id``: ``sentence``, ``label``, the data's tags, ``said``, ``right``, ``confidence`` (the probability of what it
+    said), ``of_label`` (the probability of the label) and ``margin`` (between the two best labels). A `RunError` where
+    the predictions are gone, hold numbers that are not finite, or the data file has changed.
     """
     kept = load_predictions(run).set_index("id")
     data = load(run.dials["DATA"], run.dials["AGREEMENT"])
@@ -76,24 +63,9 @@ def tagged(frame: pd.DataFrame) -> bool:
 
 
 def by_tag(frame: pd.DataFrame, tag: str) -> pd.DataFrame:
-    """Share of errors for each value of a tag, with Wilson's 95% interval.
+    """Share of errors for each value of a tag, with Wilson's 95% interval, the highest share first.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        As :func:`sentences` gives it.
-    tag : str
-        ``phenomenon`` or ``style``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        By value: ``sentences``, ``errors``, ``share``, ``low``, ``high``; the highest share first.
-
-    Raises
-    ------
-    RunError
-        If the data has no such tag.
+    A `RunError` where the data has no such tag.
     """
     if tag not in frame:
         raise RunError(f"These sentences have no column {tag}; only the bundled ones have. Set DATA to bundled.")
@@ -140,13 +112,7 @@ def tag_picture(frame: pd.DataFrame) -> Picture:
 
 
 def confident(frame: pd.DataFrame, count: int = 5) -> pd.DataFrame:
-    """The mistakes of which the model was most sure.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``sentence``, ``label``, ``said``, ``confidence`` and the phenomenon where there is one.
-    """
+    """The mistakes of which the model was most sure."""
     columns = [name for name in ("sentence", "label", "said", "confidence", "phenomenon") if name in frame]
     wrong = frame[~frame["right"]].sort_values("confidence", ascending=False)
     return wrong[columns].head(count).round({"confidence": 2})
@@ -156,11 +122,6 @@ def to_discuss(frame: pd.DataFrame, count: int = 5) -> pd.DataFrame:
     """Misread sentences to talk about: the most confident mistake of each phenomenon, the worst phenomena first.
 
     Without tags, and where there are fewer phenomena with a mistake, the most confident mistakes fill the list.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As :func:`confident` gives it.
     """
     everything = confident(frame, len(frame))
     if "phenomenon" not in frame:
@@ -172,19 +133,7 @@ def to_discuss(frame: pd.DataFrame, count: int = 5) -> pd.DataFrame:
 
 
 def bins(confidence: np.ndarray, right: np.ndarray) -> pd.DataFrame:
-    """Confidence and accuracy in ten equal bins of confidence.
-
-    Parameters
-    ----------
-    confidence : numpy.ndarray of shape (sentences,)
-        Probability of what the model said, 0 to 1.
-    right : numpy.ndarray of shape (sentences,), bool
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per bin that holds sentences: ``sentences``, ``right`` (how many), ``confidence`` and ``accuracy``.
-    """
+    """Confidence and accuracy in ten equal bins of confidence; those without sentences are left out."""
     number = _bin_of(confidence)
     frame = pd.DataFrame({"bin": number, "confidence": confidence, "right": np.asarray(right, dtype=int)})
     table = frame.groupby("bin").agg(
@@ -198,18 +147,7 @@ def _bin_of(confidence: np.ndarray) -> np.ndarray:
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
-    """Expected calibration error: 0 where a model that says 80% is right in 80% of the cases.
-
-    Parameters
-    ----------
-    confidence : numpy.ndarray of shape (sentences,)
-    right : numpy.ndarray of shape (sentences,), bool
-
-    Returns
-    -------
-    float
-        Between 0 and 1.
-    """
+    """Expected calibration error: 0 where a model that says 80% is right in 80% of the cases; 1 at the most."""
     surplus = np.asarray(right, dtype=float) - confidence
     return float(np.abs(np.bincount(_bin_of(confidence), surplus)).sum() / len(surplus))
 
@@ -219,10 +157,6 @@ def luck_in_calibration(confidence: np.ndarray, seed: int = 0) -> float:
 
     Every bin holds few sentences, so even that model is never at 0. Its answers are drawn: right with exactly the
     probability that it states.
-
-    Parameters
-    ----------
-    confidence : numpy.ndarray of shape (sentences,)
     """
     draws = np.random.default_rng(seed).random((SIMULATIONS, len(confidence)))
     return float(np.mean([calibration_error(confidence, draw < confidence) for draw in draws]))
@@ -265,17 +199,9 @@ def calibration_text(frame: pd.DataFrame) -> str:
 
 
 def doubted(frame: pd.DataFrame, again: pd.DataFrame, count: int = 5) -> pd.DataFrame:
-    """Labels worth a second look: two models of different seeds agree on another one and give the label almost nothing.
+    """Labels worth a second look: two models of different seeds agree on another one and give it almost nothing.
 
-    Parameters
-    ----------
-    frame, again : pandas.DataFrame
-        The validation sentences as two models see them.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``sentence``, ``label``, ``both said``, and the ``chance`` that the more generous of the two gives the label.
+    Its ``chance`` is what the more generous of the two gives it.
     """
     again = again.reindex(frame.index)
     table = frame.assign(chance=np.maximum(frame["of_label"], again["of_label"]).round(3))
@@ -292,16 +218,6 @@ def sources(frame: pd.DataFrame, again: pd.DataFrame) -> pd.DataFrame:
     * *data*: both are wrong and neither hesitates: an odd label, or a kind of sentence that training never showed.
 
     It is a first sorting by rules of thumb; reading the sentences is what decides.
-
-    Parameters
-    ----------
-    frame, again : pandas.DataFrame
-        The validation sentences as two models see them.
-
-    Returns
-    -------
-    pandas.DataFrame
-        By source: ``errors``, their ``share``, and what they ``look like``.
     """
     again = again.reindex(frame.index)
     wrong = frame[~frame["right"]]
@@ -321,19 +237,7 @@ def sources(frame: pd.DataFrame, again: pd.DataFrame) -> pd.DataFrame:
 
 
 def side_by_side(frames: dict[str, pd.DataFrame], tag: str = "phenomenon") -> pd.DataFrame:
-    """Share of errors of several models for each value of a tag.
-
-    Parameters
-    ----------
-    frames : dict of str to pandas.DataFrame
-        The validation sentences as each model sees them, by the model's name.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``sentences``, and for each model its share of errors with the 95% interval, as text; where the models differ
-        most comes first.
-    """
+    """Share of errors of several models, by name, for each value of a tag; where they differ most comes first."""
     tables = {name: by_tag(frame, tag) for name, frame in frames.items()}
     first = next(iter(tables.values()))
     shares = pd.DataFrame({name: table["share"] for name, table in tables.items()}).reindex(first.index)

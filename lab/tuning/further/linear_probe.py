@@ -73,13 +73,7 @@ def features(model: PreTrainedModel, tokens: Dataset, tokenizer: PreTrainedToken
 
 
 def linear_head(run_1: Run) -> LinearHead:
-    """Train a linear head on the encoder, data and sentences of Run 1.
-
-    Parameters
-    ----------
-    run_1 : Run
-        Whose encoder is used as it was before training.
-    """
+    """Train a linear head on the encoder as it was before Run 1, on the data and sentences of that run."""
     dials = dials_from(run_1.dials)
     model, tokenizer = encoders.build(encoder_of(run_1), run_1.seed)
     tokens = tokenise_splits(split(load(dials.DATA, dials.AGREEMENT)), tokenizer, dials)

@@ -83,13 +83,7 @@ def final(run: Run) -> dict[str, float]:
 
 
 def rows(run: Run) -> list[tuple[int, str, float]]:
-    """Every number of a run's curves: step, name, value.
-
-    Returns
-    -------
-    list of tuple
-        By step; what was not finite is left out.
-    """
+    """Every number of a run's curves: step, name, value; what was not finite is left out."""
     found = [
         (step["step"], title, step[key])
         for step in run.steps
