@@ -101,13 +101,7 @@ def rows(run: Run) -> list[tuple[int, str, float]]:
 
 
 def hand_over(tracker: str, *runs: Run) -> str:
-    """Write runs for a tracker and say where they are; where it is not installed, one line says how to get it.
-
-    Parameters
-    ----------
-    tracker : str
-        ``tensorboard`` or ``wandb``.
-    """
+    """Write runs for ``tensorboard`` or ``wandb`` and say where they are, or how to get what is not installed."""
     if not is_here(tracker):
         return how_to_get(tracker)
     write = {"tensorboard": to_tensorboard, "wandb": to_wandb}[tracker]
@@ -127,13 +121,7 @@ def _needed(tracker: str) -> None:
 
 
 def to_tensorboard(run: Run) -> Path:
-    """Write a run as TensorBoard reads it, in place of an earlier copy of the same run.
-
-    Returns
-    -------
-    pathlib.Path
-        The run's folder under ``lab/runs/tracking/tensorboard``.
-    """
+    """Write a run as TensorBoard reads it, in place of an earlier copy of the same run."""
     _needed("tensorboard")
     from torch.utils.tensorboard import SummaryWriter
 
@@ -161,13 +149,7 @@ def in_tensorboard(run: Run) -> dict[str, list[float]]:
 
 
 def to_wandb(run: Run) -> Path:
-    """Write a run as Weights & Biases keeps it, in offline mode: no account, and nothing is sent.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder that ``wandb sync`` would send, if you typed that.
-    """
+    """Write a run as Weights & Biases keeps it, in offline mode: nothing is sent unless you type ``wandb sync``."""
     _needed("wandb")
     # Before the import: it is read then. Nothing about errors is sent either.
     os.environ["WANDB_ERROR_REPORTING"] = "false"
@@ -237,11 +219,6 @@ def side_by_side(run: Run) -> pd.DataFrame:
     """The same run in the log and in each tracker: last value of each curve, and the final scores.
 
     TensorBoard's files are read back; for W&B it is what was handed over.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per number, one column per place.
     """
     record = {title: value for _, title, value in rows(run)}
     record |= {f"final/{name}": value for name, value in final(run).items()}
