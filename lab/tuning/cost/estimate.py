@@ -165,20 +165,15 @@ def known(dials: Dials, encoder: Encoder | None = None) -> Speed | None:
     if not runs:
         return probed
     speeds = np.array([dataclasses.astuple(_of_run(run, probed))[:4] for run in runs])
-    middle = [_weighted_median(column, [len(run.steps) for run in runs]) for column in speeds.T]
-    return Speed(*middle, "your last run here" if len(runs) == 1 else f"your last {len(runs)} runs here")
-
-
-def _weighted_median(values: np.ndarray, weights: list[int]) -> float:
-    """The middle of some values, of which long runs count more: a run that slept over lunch counts for one."""
-    order = np.argsort(values)
-    reached = np.cumsum(np.asarray(weights)[order])
-    return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
+    # The median by steps: a run that slept over lunch counts for one.
+    steps = [len(run.steps) for run in runs]
+    middle = np.quantile(speeds, 0.5, axis=0, weights=steps, method="inverted_cdf")
+    return Speed(*middle.tolist(), "your last run here" if len(runs) == 1 else f"your last {len(runs)} runs here")
 
 
 def _runs_here(dials: Dials, encoder: Encoder) -> list[Run]:
     """The newest whole runs that this machine made with this encoder, batch size and number format."""
-    found: list[Run] = []
+    runs: list[Run] = []
     for folder in reversed(finished_runs()):
         run = Run.load(folder)
         same = (
@@ -195,10 +190,10 @@ def _runs_here(dials: Dials, encoder: Encoder) -> list[Run]:
             and run.machine["cores"] == os.cpu_count()
         )
         if same and run.steps and run.timing.get("tokens") and run.timing.get("total_seconds"):
-            found.append(run)
-        if len(found) == RUNS_LOOKED_AT:
+            runs.append(run)
+        if len(runs) == RUNS_LOOKED_AT:
             break
-    return found
+    return runs
 
 
 def _of_run(run: Run, probed: Speed | None) -> Speed:

@@ -131,9 +131,7 @@ def phrasebank() -> "download.Repository":
     from tuning.data import download
 
     archive = download.File(
-        "data/FinancialPhraseBank-v1.0.zip",
-        681_890,
-        "0e1a06c4900fdae46091d031068601e3773ba067c7cecb5b0da1dcba5ce989a6",
+        "data/FinancialPhraseBank-v1.0.zip", 681_890, "0e1a06c4900fdae46091d031068601e3773ba067c7cecb5b0da1dcba5ce989a6"
     )
     return download.Repository(
         "takala/financial_phrasebank", "598b6aad98f7c8d67be161b12a4b5f2497e07edd", (archive,), kind="datasets/"

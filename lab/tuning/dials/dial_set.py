@@ -11,13 +11,7 @@ SEED_ALONE = 42
 
 
 def dial(
-    default: Any,
-    check: Check,
-    allowed: str,
-    meaning: str,
-    choices: tuple[str, ...] = (),
-    *,
-    decides: bool = True,
+    default: Any, check: Check, allowed: str, meaning: str, choices: tuple[str, ...] = (), *, decides: bool = True
 ) -> Any:
     """A field of a set of dials; one that does not `decide` changes no number of a run."""
     metadata = {"check": check, "allowed": allowed, "meaning": meaning, "choices": choices, "decides": decides}

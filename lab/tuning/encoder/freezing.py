@@ -77,11 +77,7 @@ def freeze(model: PreTrainedModel, encoder: Encoder, trained: str) -> Encoder:
 
 def _learning(trained: str, blocks: Collection[int]) -> set[str | int]:
     """The places that learn."""
-    return {
-        HEAD_ONLY: {"head"},
-        LAST_BLOCK: {"head", max(blocks)},
-        WITHOUT_EMBEDDINGS: {"head", *blocks},
-    }[trained]
+    return {HEAD_ONLY: {"head"}, LAST_BLOCK: {"head", max(blocks)}, WITHOUT_EMBEDDINGS: {"head", *blocks}}[trained]
 
 
 def shares(encoder: Encoder, trained: str) -> tuple[float, float]:

@@ -9,8 +9,8 @@ from transformers import PretrainedConfig, PreTrainedModel, TrainingArguments
 
 from tuning import paths
 from tuning.dials import Dials
+from tuning.runs.store import CHECKPOINTS
 from tuning.training import machine
-from tuning.training.resume import CHECKPOINTS
 
 EVAL_BATCH = 64
 NUMBER_FORMATS = {"bf16": torch.bfloat16, "fp16": torch.float16}
