@@ -10,14 +10,13 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
 import psutil
-from filelock import FileLock, Timeout
+from filelock import FileLock, SoftFileLock
 
 # In each folder that such files are written to: name of a file and the SHA-256 that it had as the code left it.
 AS_WRITTEN = ".as-written.json"
@@ -163,25 +162,20 @@ class Lock:
         How long to wait for another process.
     held_seconds : float
         On a disk without file locks: the age at which an owner on another machine counts as dead.
-    poll_seconds : float
-        How long to wait between two tries.
 
     Raises
     ------
-    filelock.Timeout
-        When another process holds it all that time.
-    OSError
-        If the file cannot be made.
+    filelock.Timeout, OSError
+        When another process holds it all that time, or the file cannot be made.
     """
 
     def __init__(
         self, path: Path, seconds: float, held_seconds: float = HELD_SECONDS, poll_seconds: float = POLL_SECONDS
     ) -> None:
-        self.path = path
-        self.seconds, self.held_seconds, self.poll_seconds = seconds, held_seconds, poll_seconds
+        self.held_seconds = held_seconds
         self._lock = FileLock(path, timeout=seconds, poll_interval=poll_seconds, fallback_to_soft=False)
-        self._owned = path.with_name(f"{path.name}.owner")
-        self._owns = False
+        self._owner = path.with_name(f"{path.name}.owner")
+        self._owned = SoftFileLock(self._owner, timeout=seconds, poll_interval=poll_seconds)
 
     def acquire(self) -> "Lock":
         """Wait for it and hold it."""
@@ -196,11 +190,8 @@ class Lock:
 
     def release(self) -> None:
         """Let go of it."""
-        if self._owns:
-            self._owns = False
-            self._owned.unlink(missing_ok=True)
-        else:
-            self._lock.release()
+        self._lock.release()
+        self._owned.release()
 
     def __enter__(self) -> "Lock":
         return self.acquire()
@@ -211,43 +202,15 @@ class Lock:
         self.release()
 
     def _own(self, reason: OSError) -> None:
-        limit = time.monotonic() + self.seconds
-        while not self._made():
-            if self._owner_is_gone():
-                # Only one of several that see this can rename it.
-                gone = self._owned.with_name(f"{self._owned.name}.{os.getpid()}{PART}")
-                with contextlib.suppress(OSError):
-                    self._owned.rename(gone)
-                    gone.unlink()
-            elif time.monotonic() >= limit:
-                raise Timeout(str(self._owned))
-            else:
-                time.sleep(self.poll_seconds)
-        self._owns = True
-        where = str(self.path.parent)
+        # filelock passes over an owner on this machine that has ended; of another machine only the age is known.
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - self._owner.stat().st_mtime > self.held_seconds:
+                self._owner.unlink()
+        self._owned.acquire()
+        where = str(self._owner.parent)
         if where not in _noted:
             _noted.add(where)
             print(
-                f"This disk has no file locks ({reason.strerror}), so a file {self._owned.name} does their work."
+                f"This disk has no file locks ({reason.strerror}), so a file {self._owner.name} does their work."
                 " Use these files on one computer at a time."
             )
-
-    def _made(self) -> bool:
-        try:
-            descriptor = os.open(self._owned, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        except FileExistsError:
-            return False
-        with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump({"host": socket.gethostname(), "pid": os.getpid()}, file)
-        return True
-
-    def _owner_is_gone(self) -> bool:
-        """Whether the owner was a process of this machine that has ended, or has held it for too long."""
-        try:
-            if time.time() - self._owned.stat().st_mtime > self.held_seconds:
-                return True
-            owner = json.loads(self._owned.read_text(encoding="utf-8"))
-            return owner["host"] == socket.gethostname() and not psutil.pid_exists(owner["pid"])
-        except (OSError, ValueError, KeyError, TypeError):
-            # It has just been let go of, or is still being written.
-            return False
