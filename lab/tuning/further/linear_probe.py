@@ -49,18 +49,7 @@ class LinearHead:
 
 @torch.inference_mode()
 def features(model: PreTrainedModel, tokens: Dataset, tokenizer: PreTrainedTokenizerBase, precision: str) -> np.ndarray:
-    """What the head reads of each sentence: the mean of its tokens, or the first token, after the last block.
-
-    Parameters
-    ----------
-    precision : str
-        Number format, as in training.
-
-    Returns
-    -------
-    numpy.ndarray of shape (sentences, width), float32
-        In evaluation mode, in the order of `tokens`.
-    """
+    """What the head reads of each sentence, shape (sentences, width): the mean of its tokens, or the first one."""
     order = np.argsort([len(row) for row in tokens["input_ids"]], kind="stable")
     # GPT-2 and its kin, whose head is called score, read from left to right: their first token knows no sentence.
     pools = isinstance(model, BertMeanPoolingForSequenceClassification) or hasattr(model, "score")
@@ -98,20 +87,9 @@ def linear_head(run_1: Run) -> LinearHead:
 
 
 def trade(run_1: Run, runs: Mapping[str, Run], head: LinearHead) -> pd.DataFrame:
-    """What each way of freezing learns, holds in memory, takes and reaches.
+    """What each way of freezing learns, holds in memory, takes and reaches; in Run 1 all weights learn.
 
-    Parameters
-    ----------
-    run_1 : Run
-        All weights learn.
-    runs : mapping of str to Run
-        By what learns, one of ``tuning.dials.TRAINED_PARTS``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Trainable ``parameters``, ``memory (MB)`` that training holds, its ``seconds``, and ``macro-F1``. Seconds are
-        those of training; for features computed once, those of computing them and of the head.
+    Seconds are those of training; for features computed once, those of computing them and of the head.
     """
     dials, encoder = dials_from(run_1.dials), encoder_of(run_1)
     splits = split(load(dials.DATA, dials.AGREEMENT))
