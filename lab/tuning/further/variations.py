@@ -137,13 +137,7 @@ def forecast(
 
 
 def same_but_seed(run_1: Run) -> list[Run]:
-    """Runs that differ from Run 1 in the seed alone: in the log, adopted or own, and among the reference runs.
-
-    Returns
-    -------
-    list of Run
-        One for each seed, Run 1 first.
-    """
+    """One run for each seed, Run 1 first, that differs from it in the seed alone, from log and reference runs."""
     from tuning.runs import reference
 
     by_seed = {run_1.seed: run_1}
@@ -172,13 +166,7 @@ def another_seed(run_1: Run, taken: Container[int] = ()) -> int:
 
 
 def seeds(run_1: Run, least: int = 3) -> list[Run]:
-    """Run 1 and runs that differ from it in the seed alone; what is missing is trained now.
-
-    Parameters
-    ----------
-    least : int
-        How many there shall be.
-    """
+    """Run 1 and others that differ in the seed alone, `least` in all; what is missing is trained now."""
     return same_but_seed(run_1) + [
         vary(run_1, f"seed {change['GROUP']}", **change) for change in missing_seeds(run_1, least)
     ]
@@ -195,13 +183,7 @@ def missing_seeds(run_1: Run, least: int = 3) -> list[dict[str, int]]:
 
 
 def backup_run(run_1: Run) -> Run:
-    """Give a run of the backup lab on the same sentences as Run 1: from the log, or trained now, in seconds.
-
-    Returns
-    -------
-    Run
-        The newest own one with the preset ``JUST_RIGHT``, with the training labels of Run 1.
-    """
+    """Give a run of the backup lab on the sentences and labels of Run 1: from the log, or trained now, in seconds."""
     from tuning.data import loading
     from tuning.sgd import classifier
 
