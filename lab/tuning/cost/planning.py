@@ -59,7 +59,7 @@ class LearningCurve:
         return float(np.clip(1 - np.exp(log_error), 0, 1))
 
     def __str__(self) -> str:
-        share = [1 - np.exp(-one) for one in (self.sentences, self.epochs)]
+        share = [1 - np.exp(-gain) for gain in (self.sentences, self.epochs)]
         return (
             f"Learning curve: doubling the sentences takes {share[0]:.0%} of the error away, doubling the epochs"
             f" {share[1]:.0%}; typical miss {100 * self.miss:.1f} points ({self.points} epochs of {self.source})."

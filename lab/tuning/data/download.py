@@ -63,12 +63,12 @@ class File:
             with path.open("rb") as opened:
                 return hashlib.file_digest(opened, "sha256").hexdigest() == self.sha256
         try:
-            found = json.loads(path.read_bytes())
+            content = json.loads(path.read_bytes())
         except ValueError:
             return False
-        if not isinstance(found, dict):
+        if not isinstance(content, dict):
             return False
-        decisive = {key: value for key, value in found.items() if key not in self.beside}
+        decisive = {key: value for key, value in content.items() if key not in self.beside}
         return decisive == dict(self.holds)
 
 
@@ -236,9 +236,9 @@ class _Transfer(threading.Thread):
     def _is_in(self, path: Path, file: File) -> bool:
         # Reading a large file from a slow disk is not the Hub's silence.
         self.heard = math.inf
-        found = file.is_in(path)
+        whole = file.is_in(path)
         self.heard = time.monotonic()
-        return found
+        return whole
 
     def _bring(self, client: httpx.Client, file: File, target: Path) -> None:
         part = target.with_name(target.name + ".part")
@@ -332,10 +332,10 @@ def _keep_going(started: float, received: int, left: int, end: float) -> None:
 
 
 def _refusal(status: int) -> str:
-    told = {
+    reasons = {
         401: "the Hub asks for an account",
         403: "the network forbids the Hub",
         404: "the Hub does not have this file",
         429: "the Hub turns this address away for now: too many requests (429)",
     }
-    return told.get(status, f"the Hub answers with error {status}") + "."
+    return reasons.get(status, f"the Hub answers with error {status}") + "."

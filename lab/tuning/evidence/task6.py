@@ -39,7 +39,7 @@ def evidence() -> pd.DataFrame:
     rows = []
     for item, where, ksbs in ([cell.strip() for cell in row] for row in mapping.rows):
         needed = [place for place in re.split(r",\s*", where) if not place.startswith("(")]
-        missing = [told for place in needed if (told := _missing(place, text, template))]
+        missing = [reason for place in needed if (reason := _missing(place, text, template))]
         rows.append(
             {
                 "item": item,
@@ -65,18 +65,18 @@ def own_words(answer: str, template: str) -> int:
 
 def sections(text: str) -> dict[str, str]:
     """The text below each lettered heading (``A1``, ``C5``, ``D``), tables and comments left out."""
-    found: dict[str, list[str]] = {}
+    parts: dict[str, list[str]] = {}
     code = None
     for line in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL).splitlines():
         heading = _HEADING.match(line)
         if heading:
             code = heading[1]
-            found.setdefault(code, [])
+            parts.setdefault(code, [])
         elif _ANY_HEADING.match(line):
             code = None
         elif code and not line.lstrip().startswith("|"):
-            found[code].append(line)
-    return {code: "\n".join(lines) for code, lines in found.items()}
+            parts[code].append(line)
+    return {code: "\n".join(lines) for code, lines in parts.items()}
 
 
 def answer(place: str) -> str:

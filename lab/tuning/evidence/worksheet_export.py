@@ -99,12 +99,12 @@ def _harmless(part: Any) -> Any:
     if not isinstance(part, list):
         return part
     kept = []
-    for one in part:
-        kind = one.get("t") if isinstance(one, dict) else None
-        if kind == "Image" or (kind == "Link" and not LINK.match(one["c"][2][0])):
-            kept += _harmless(one["c"][1])
+    for element in part:
+        kind = element.get("t") if isinstance(element, dict) else None
+        if kind == "Image" or (kind == "Link" and not LINK.match(element["c"][2][0])):
+            kept += _harmless(element["c"][1])
         else:
-            kept.append(_harmless(one))
+            kept.append(_harmless(element))
     return kept
 
 

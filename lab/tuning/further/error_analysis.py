@@ -44,8 +44,8 @@ def sentences(run: Run) -> pd.DataFrame:
     ordered = np.sort(chances, axis=1)
     truth = np.array([LABELS.index(label) for label in kept["label"]])
     text = data.frame.assign(id=data.frame["id"].astype(str)).set_index("id").reindex(kept.index)
-    found = text[["sentence", *(tag for tag in TAGS if tag in text)]].assign(label=kept["label"])
-    return found.assign(
+    table = text[["sentence", *(tag for tag in TAGS if tag in text)]].assign(label=kept["label"])
+    return table.assign(
         said=np.array(LABELS)[chances.argmax(axis=1)],
         right=chances.argmax(axis=1) == truth,
         confidence=ordered[:, -1],
@@ -105,9 +105,9 @@ def tag_picture(frame: pd.DataFrame) -> Picture:
         for name, row in table.iterrows()
         if not row.low <= overall <= row.high
     ]
-    told = "; ".join(apart) or "none"
+    outside = "; ".join(apart) or "none"
     return Picture(
-        figure, f"{overall:.0%} of all validation sentences are wrong. Intervals that leave this out: {told}."
+        figure, f"{overall:.0%} of all validation sentences are wrong. Intervals that leave this out: {outside}."
     )
 
 
@@ -242,8 +242,8 @@ def side_by_side(frames: dict[str, pd.DataFrame], tag: str = "phenomenon") -> pd
     first = next(iter(tables.values()))
     shares = pd.DataFrame({name: table["share"] for name, table in tables.items()}).reindex(first.index)
     spread = (shares.max(axis=1) - shares.min(axis=1)).sort_values(ascending=False)
-    told = {
+    columns = {
         name: [f"{row.share:.0%} ({row.low:.0%} to {row.high:.0%})" for row in table.reindex(spread.index).itertuples()]
         for name, table in tables.items()
     }
-    return pd.DataFrame({"sentences": first["sentences"].reindex(spread.index)} | told, index=spread.index)
+    return pd.DataFrame({"sentences": first["sentences"].reindex(spread.index)} | columns, index=spread.index)

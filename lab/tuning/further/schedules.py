@@ -71,8 +71,8 @@ def verdict(schedules: Sequence[float], seeds: Sequence[float]) -> str:
     grow with the number of runs.
     """
     between, luck = (100 * np.mean([abs(a - b) for a, b in combinations(f1, 2)]) for f1 in (schedules, seeds))
-    told = "more than" if between > luck else "no more than"
+    compared = "more than" if between > luck else "no more than"
     return (
         f"Two of the {len(schedules)} schedules differ by {between:.1f} points of macro-F1 on average, two of the"
-        f" {len(seeds)} seeds by {luck:.1f}: {told} luck."
+        f" {len(seeds)} seeds by {luck:.1f}: {compared} luck."
     )

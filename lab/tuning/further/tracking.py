@@ -78,26 +78,26 @@ def config(run: Run) -> dict[str, Any]:
 
 def final(run: Run) -> dict[str, float]:
     """The scores at the end and the seconds, as far as the record has them."""
-    found = {name: run.final.get(name) for name in FINAL_VALUES} | {"seconds": run.timing.get("train_seconds")}
-    return {name: float(value) for name, value in found.items() if value is not None}
+    scores = {name: run.final.get(name) for name in FINAL_VALUES} | {"seconds": run.timing.get("train_seconds")}
+    return {name: float(value) for name, value in scores.items() if value is not None}
 
 
 def rows(run: Run) -> list[tuple[int, str, float]]:
     """Every number of a run's curves: step, name, value; what was not finite is left out."""
-    found = [
+    numbers = [
         (step["step"], title, step[key])
         for step in run.steps
         for key, title in STEP_VALUES.items()
         if step.get(key) is not None
     ]
     per_epoch = run.steps[-1]["step"] / run.steps[-1]["epoch"] if run.steps else 1
-    found += [
+    numbers += [
         (round(row["epoch"] * per_epoch), title, row[key])
         for row in run.epochs
         for key, title in EPOCH_VALUES.items()
         if row.get(key) is not None
     ]
-    return sorted(found)
+    return sorted(numbers)
 
 
 def hand_over(tracker: str, *runs: Run) -> str:
@@ -105,8 +105,8 @@ def hand_over(tracker: str, *runs: Run) -> str:
     if not is_here(tracker):
         return how_to_get(tracker)
     write = {"tensorboard": to_tensorboard, "wandb": to_wandb}[tracker]
-    told = [f"{NAMES[tracker]} has {run.run_id}: {paths.short(write(run))}" for run in runs]
-    return "\n".join([*told, *([how_to_look()] if tracker == "tensorboard" else [])])
+    written = [f"{NAMES[tracker]} has {run.run_id}: {paths.short(write(run))}" for run in runs]
+    return "\n".join([*written, *([how_to_look()] if tracker == "tensorboard" else [])])
 
 
 def how_to_look() -> str:

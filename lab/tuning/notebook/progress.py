@@ -133,8 +133,8 @@ class Desk:
         if section is None:
             return Item(False, f"{place}, {what}", f'its heading is gone from the worksheet; put "{place}." back')
         words = task6.own_words(section, self.template)
-        told = f"write it in the worksheet ({words} words of your own so far, {FEWEST_WORDS} count as a text)"
-        return Item(words >= FEWEST_WORDS, f"{place}, {what}", told)
+        to_do = f"write it in the worksheet ({words} words of your own so far, {FEWEST_WORDS} count as a text)"
+        return Item(words >= FEWEST_WORDS, f"{place}, {what}", to_do)
 
 
 def _where() -> str:
@@ -288,8 +288,8 @@ def _reflection(desk: Desk) -> list[Item]:
         "C7": "what you started yourself",
         "E": "one credible source",
     }
-    found = task6.evidence()
-    missing = [item for item, state in found["state"].items() if state != "ready"]
+    evidence = task6.evidence()
+    missing = [item for item, state in evidence["state"].items() if state != "ready"]
     return [
         *(desk.written(place, what) for place, what in titles.items()),
         Item(not missing, "Task 6: every item has its evidence", f"not yet: {', '.join(missing)}"),

@@ -89,14 +89,14 @@ def libraries_first() -> list[str]:
     """
     own = [place for place in sys.path if place in ("", os.getcwd(), *_python_path())]
     sys.path[:] = [place for place in sys.path if place not in own] + own
-    told = []
+    lines = []
     for folder in {Path(place or os.getcwd()): None for place in own}:
         there = [*folder.glob("*.py"), *(file.parent for file in folder.glob("*/__init__.py"))]
         for path in sorted(there):
-            found = PathFinder.find_spec(path.stem)
-            if found is not None and found.origin and Path(found.origin).parent not in (folder, path):
-                told.append(f"{paths.short(path)} has the name of a library, so the library is used: rename it.")
-    return told
+            library = PathFinder.find_spec(path.stem)
+            if library is not None and library.origin and Path(library.origin).parent not in (folder, path):
+                lines.append(f"{paths.short(path)} has the name of a library, so the library is used: rename it.")
+    return lines
 
 
 def _python_path() -> list[str]:

@@ -86,7 +86,7 @@ def scores_and_gaps(board: Board, size: tuple[float, float] = SLIDE) -> Picture:
     groups = by_rate(board)
     with mpl.rc_context(STYLE):
         figure, panels = new_figure(size, ncols=2)
-        majority = [one.run.majority["f1_macro"] for one in board.compared if one.run.majority.get("f1_macro")]
+        majority = [shared.run.majority["f1_macro"] for shared in board.compared if shared.run.majority.get("f1_macro")]
         if majority:
             panels[0].axhline(majority[0], color=GREY, linestyle=":", label="always the majority class")
             panels[0].legend(loc="upper left")
@@ -200,7 +200,9 @@ def _who(members: Sequence[Shared]) -> str:
     if len(members) > MANY:
         return _runs(members)
     # A name stays in one line.
-    names = [_drawable(name).replace(" ", "\N{NO-BREAK SPACE}") for name in dict.fromkeys(one.name for one in members)]
+    names = [
+        _drawable(name).replace(" ", "\N{NO-BREAK SPACE}") for name in dict.fromkeys(shared.name for shared in members)
+    ]
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return ", ".join(names[:MOST_NAMES]) + more
 

@@ -125,7 +125,8 @@ def _by_truth(answers: Iterable[Answer]) -> dict[str, list[Answer]]:
 def _by_confidence(scores: Sequence[Score]) -> dict[str, list[Answer]]:
     ends = zip(BINS, (*BINS[1:], SURE + 1), strict=True)
     by_bin = {
-        f"{low} to {high - 1}%": [one for one in _all(scores) if low <= one.confidence < high] for low, high in ends
+        f"{low} to {high - 1}%": [answer for answer in _all(scores) if low <= answer.confidence < high]
+        for low, high in ends
     }
     return {label: members for label, members in by_bin.items() if members}
 

@@ -96,7 +96,7 @@ def find(text: str) -> list[Found]:
     """Find where lines begin, whether they can be used or not; one more than `MOST_LINES` where there are too many."""
     text = text.translate(_HYPHENS)
     starts = list(_START.finditer(text))
-    found, row, counted = [], 1, 0
+    lines, row, counted = [], 1, 0
     for number, start in enumerate(starts[: MOST_LINES + 1]):
         row, counted = row + text.count("\n", counted, start.start()), start.start()
         end = starts[number + 1].start() if number + 1 < len(starts) else len(text)
@@ -106,8 +106,8 @@ def find(text: str) -> list[Found]:
         rest = text[start.end() : min(end, limit)]
         beyond = _WHOLE.sub(" ", text[start.end() : limit]) if f"-{END}" not in rest else ""
         sender = _sender(text[max(0, start.start() - MOST_SENDER) : start.start()])
-        found.append(Found(kind, row, int(version), int(length), rest, sender, beyond))
-    return found
+        lines.append(Found(kind, row, int(version), int(length), rest, sender, beyond))
+    return lines
 
 
 def _sender(before: str) -> str:

@@ -89,7 +89,7 @@ class Gathered:
 
     def add_score(self, score: Score, place: str) -> None:
         """Take a visitor's answers in, once; a line with more answers replaces one with fewer."""
-        twin = next((at for at, one in enumerate(self.scores) if one.visitor == score.visitor), None)
+        twin = next((at for at, other in enumerate(self.scores) if other.visitor == score.visitor), None)
         if twin is None:
             self.scores.append(score)
         elif len(score.answers) > len(self.scores[twin].answers):
@@ -168,17 +168,17 @@ def gather(text: str, where: str = "") -> Gathered:
     if len(text) > LONGEST_TEXT:
         gathered.refused.append((where or "the text", f"is longer than {LONGEST_TEXT:,} characters."))
         return gathered
-    found = framing.find(text)
-    for one in found[:MOST_LINES]:
-        place = ", ".join(filter(None, [where, f'"{one.sender}"' if one.sender else f"line {one.row}"]))
+    lines = framing.find(text)
+    for line in lines[:MOST_LINES]:
+        place = ", ".join(filter(None, [where, f'"{line.sender}"' if line.sender else f"line {line.row}"]))
         try:
-            if one.kind is SCORE:
-                gathered.add_score(_read_score(framing.body(one)), place)
+            if line.kind is SCORE:
+                gathered.add_score(_read_score(framing.body(line)), place)
             else:
-                gathered.add(_read_run(framing.body(one)), place)
+                gathered.add(_read_run(framing.body(line)), place)
         except ShareError as problem:
             gathered.refused.append((place, str(problem)))
-    if len(found) > MOST_LINES:
+    if len(lines) > MOST_LINES:
         gathered.refused.append((where or "the text", f"is read no further than its first {MOST_LINES:,} lines."))
     return gathered
 
@@ -189,26 +189,26 @@ def gather_files(path: Path) -> Gathered:
         raise ShareError(f"{paths.short(path)}: there is no such file or folder.")
     try:
         inside = path.is_dir()
-        files = sorted(one for one in path.iterdir() if one.suffix.lower() in ENDINGS) if inside else [path]
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS) if inside else [path]
     except OSError as problem:
         raise ShareError(f"{paths.short(path)}: cannot be opened ({problem.strerror}).") from None
     whole = Gathered()
-    for one in files[:MOST_LINES]:
+    for file in files[:MOST_LINES]:
         try:
-            if one.stat().st_size > LONGEST_TEXT:
-                whole.refused.append((one.name, "is too large to be a share file."))
+            if file.stat().st_size > LONGEST_TEXT:
+                whole.refused.append((file.name, "is too large to be a share file."))
                 continue
-            part = gather(one.read_bytes().decode("utf-8", errors="replace"), one.name)
+            part = gather(file.read_bytes().decode("utf-8", errors="replace"), file.name)
         except OSError as problem:
-            whole.refused.append((one.name, f"cannot be opened ({problem.strerror})."))
+            whole.refused.append((file.name, f"cannot be opened ({problem.strerror})."))
             continue
         whole.refused.extend(part.refused)
         whole.repeated.extend(part.repeated)
         for shared in part.shared:
-            whole.add(shared, one.name)
+            whole.add(shared, file.name)
         for score in part.scores:
-            whole.add_score(score, one.name)
-    whole.refused.extend((one.name, f"comes after {MOST_LINES:,} other files.") for one in files[MOST_LINES:])
+            whole.add_score(score, file.name)
+    whole.refused.extend((file.name, f"comes after {MOST_LINES:,} other files.") for file in files[MOST_LINES:])
     return whole
 
 

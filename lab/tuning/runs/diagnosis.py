@@ -211,9 +211,9 @@ def _rough(facts: Facts) -> str:
 
 def _one_answer(facts: Facts) -> str:
     top = max(facts.answers, key=facts.answers.get)
-    told = f"The model says {top} for {facts.answers[top]:.0%} of the validation sentences"
+    answers = f"The model says {top} for {facts.answers[top]:.0%} of the validation sentences"
     accuracy = "" if facts.accuracy is None else f"accuracy {facts.accuracy:.3f} may look tolerable, "
-    return f"{told}: {accuracy}macro-F1 {facts.f1:.3f} does not."
+    return f"{answers}: {accuracy}macro-F1 {facts.f1:.3f} does not."
 
 
 def _oddity(facts: Facts) -> str:

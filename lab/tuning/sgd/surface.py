@@ -56,10 +56,10 @@ class TwoWeights:
         lean[~single] = 0
         chosen = [int(lean.argmax()), int(lean.argmin())]
         inputs = vectors[:, chosen].toarray()
-        told = inputs.any(axis=1)
+        decided = inputs.any(axis=1)
         self.words = (str(names[chosen[0]]), str(names[chosen[1]]))
-        self.inputs = inputs[told]
-        self.truth = truth[told].astype(float)
+        self.inputs = inputs[decided]
+        self.truth = truth[decided].astype(float)
 
     def loss(self, weights: np.ndarray) -> np.ndarray:
         """Mean log loss at one or many points of the plane, shape (..., 2), spring included."""

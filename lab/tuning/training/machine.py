@@ -50,13 +50,13 @@ SMALLER = (
 
 def versions() -> dict[str, str]:
     """Versions of the workshop, of Python and of what decides a run's numbers, read without importing it."""
-    found = {"workshop": paths.version(), "python": platform.python_version()}
+    versions = {"workshop": paths.version(), "python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def processor() -> str:
@@ -86,7 +86,7 @@ def computes_bf16() -> bool | None:
 
 def measured_precision() -> str | None:
     """The number format that was measured to be the fastest here for the encoder trained last; None if none was."""
-    return next((found for key, found in reversed(_remembered().items()) if key.startswith(processor())), None)
+    return next((fastest for key, fastest in reversed(_remembered().items()) if key.startswith(processor())), None)
 
 
 def describe(precision: str, torch_is_used: bool = True) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def free_memory() -> float:
 
     A container's programs see the memory of the whole machine, and are ended without a word at their own limit.
     """
-    found = [float(psutil.virtual_memory().available), *_left_in_container()]
+    limits = [float(psutil.virtual_memory().available), *_left_in_container()]
     if sys.platform == "linux":
         import resource
 
@@ -124,8 +124,8 @@ def free_memory() -> float:
         for kind, taken in ((resource.RLIMIT_AS, used.vms), (resource.RLIMIT_DATA, used.data)):
             limit = resource.getrlimit(kind)[0]
             if limit != resource.RLIM_INFINITY:
-                found.append(float(limit - taken))
-    return max(min(found), 0.0)
+                limits.append(float(limit - taken))
+    return max(min(limits), 0.0)
 
 
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
@@ -139,7 +139,7 @@ def _left_in_container() -> list[float]:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
-    found = []
+    left = []
     for line in lines:
         _, kinds, path = line.split(":", 2)
         if kinds not in ("", "memory"):
@@ -151,8 +151,8 @@ def _left_in_container() -> list[float]:
                 limit, used, given_back = _VERSION_1 if kinds else _VERSION_2
                 details = dict(row.split() for row in (folder / "memory.stat").read_text().splitlines())
                 most = int((folder / limit).read_text())
-                found.append(float(most - int((folder / used).read_text()) + int(details.get(given_back, 0))))
-    return found
+                left.append(float(most - int((folder / used).read_text()) + int(details.get(given_back, 0))))
+    return left
 
 
 def what_ran_out(problem: BaseException) -> str:
@@ -257,11 +257,11 @@ def _memory_file() -> Path:
 
 def _remembered() -> dict[str, str]:
     try:
-        found = json.loads(_memory_file().read_text(encoding="utf-8"))
+        remembered = json.loads(_memory_file().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    good = isinstance(found, dict) and all(value in ("fp32", "bf16") for value in found.values())
-    return found if good else {}
+    good = isinstance(remembered, dict) and all(value in ("fp32", "bf16") for value in remembered.values())
+    return remembered if good else {}
 
 
 def _bf16_speedup(hidden: int, intermediate: int) -> float:
