@@ -18,6 +18,7 @@ from tuning.data.loading import load, split
 from tuning.dials import Dials, parse_settings
 from tuning.encoder import finding as encoders
 from tuning.evidence import run_tables
+from tuning.evidence.handover import model_card
 from tuning.runs.record import Run
 from tuning.runs.store import copy_results, make_room_in
 from tuning.training import processes
@@ -97,7 +98,10 @@ def main(argv: list[str] | None = None) -> int:
     if options.out:
         copy_results(run.folder, options.out)
     if options.save_model:
-        shutil.copytree(run.folder / "model", options.save_model, dirs_exist_ok=True)
+        # The folder may hold a card that somebody has written.
+        leave = shutil.ignore_patterns(*model_card.FILES)
+        shutil.copytree(run.folder / "model", options.save_model, dirs_exist_ok=True, ignore=leave)
+        model_card.write_card(run, options.save_model)
     return 0
 
 

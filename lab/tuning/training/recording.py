@@ -25,6 +25,7 @@ from tuning.encoder.tokens import Tokens
 from tuning.encoder.weight_movement import weight_movement
 from tuning.errors import RunError
 from tuning.evidence import experiment_log
+from tuning.evidence.handover.model_card import CARD, write_card
 from tuning.evidence.predictions import note_start
 from tuning.runs import metrics
 from tuning.runs.diagnosis import diagnose
@@ -223,6 +224,15 @@ class Recording:
             experiment_log.append(run)
         finally:
             run.save(self.folder)
+        self._write_card()
+
+    def _write_card(self) -> None:
+        """Say beside the weights what they are; a library's own card, with its empty places, gives way."""
+        try:
+            (self.folder / "model" / CARD).unlink(missing_ok=True)
+            write_card(self.run)
+        except OSError as problem:
+            print(f"The model card was not written ({problem.strerror}); the run is kept.")
 
     def _refuse_what_the_log_would_not_show(self, trainer: Trainer, tokens: Tokens) -> None:
         again = 'Run the notebook again from the section "Dials" (menu: Run, then Run Selected Cell and All Below).'
