@@ -4,13 +4,14 @@ import json
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
+from tuning.data.loading import load
 from tuning.dials import Dials, FrozenDials
 from tuning.encoder import adapters, freezing, run_models
 from tuning.encoder import finding as encoders
 from tuning.encoder.tokens import batch_of, tokenise
-from tuning.data.loading import load
 from tuning.errors import DialError, EncoderError
 from tuning.evidence import experiment_log
 from tuning.further import variations
@@ -134,26 +135,26 @@ def test_merging_changes_no_answer_and_gives_the_usual_model_back(built, tmp_pat
     for _ in range(3):
         step(model, batch)
     learned = logits_of(model, batch)
-    adapters.merge(model, tmp_path / "adapter", "run-1")
+    adapters.merge(model, tmp_path / "adapter")
     assert repr(model) == usual
     assert torch.allclose(logits_of(model, batch), learned, atol=1e-5)
     moved = {name for name, weight in model.state_dict().items() if not torch.equal(weight, start[name])}
     assert moved
     assert all(name.split(".")[-2] in adapters.QUERY_AND_VALUE or "classifier" in name for name in moved)
-    adapters.merge(model, tmp_path / "again", "run-1")
+    adapters.merge(model, tmp_path / "again")
     assert not (tmp_path / "again").exists()
 
 
 @needs_peft
-def test_the_files_name_no_folder_and_leave_nothing_to_fill_in(built, tmp_path, no_hub):
+def test_the_files_name_no_folder_and_hold_only_what_learned(built, tmp_path, no_hub):
     encoder, model, _ = built
     freezing.freeze(model, encoder, f"LoRA {RANK}")
-    adapters.merge(model, tmp_path, "run-1")
-    assert {path.name for path in tmp_path.iterdir()} == {adapters.WEIGHTS, "adapter_config.json", "README.md"}
-    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    adapters.merge(model, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {adapters.WEIGHTS, "adapter_config.json"}
+    text = (tmp_path / "adapter_config.json").read_text()
+    config = json.loads(text)
     assert (config["base_model_name_or_path"], config["revision"]) == (encoder.name, encoder.revision)
-    texts = [(tmp_path / name).read_text() for name in ("README.md", "adapter_config.json")]
-    assert not any(str(encoder.folder) in text or "More Information Needed" in text for text in texts)
+    assert str(encoder.folder) not in text
     kept = load_file(tmp_path / adapters.WEIGHTS)
     assert all("lora_" in name or "classifier" in name for name in kept)
 
@@ -175,6 +176,9 @@ def test_a_run_with_lora_is_a_row_of_the_log_and_its_adapter_opens_again(few, no
     batch = batch_of(tokens_of(tokenizer), tokenizer)
     opened = adapters.load(run)
     assert torch.allclose(logits_of(opened, batch), logits_of(merged, batch), atol=1e-5)
+    card = ModelCard.load(run.folder / adapters.FOLDER / "README.md")
+    assert (card.data.library_name, card.data.base_model) == ("peft", "sentence-transformers/all-MiniLM-L6-v2")
+    assert "PeftModel.from_pretrained" in card.text and "More Information Needed" not in card.content
     again = variations.vary(run_1, "LoRA", TRAINED=f"LoRA {RANK}", LR_PRESET=1e-3)
     assert again.run_id == run.run_id
     assert (run.folder / adapters.FOLDER / adapters.WEIGHTS).is_file()

@@ -17,7 +17,6 @@ from transformers import PreTrainedModel
 
 from tuning.encoder import run_models
 from tuning.errors import EncoderError
-from tuning.files import write_whole
 from tuning.runs.record import Run
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def facts(model: PreTrainedModel) -> dict[str, Any] | None:
     }
 
 
-def merge(model: PreTrainedModel, folder: Path, run_id: str) -> None:
+def merge(model: PreTrainedModel, folder: Path) -> None:
     """Save a model's adapter and add it to the weights, in place: the model is one of its usual kind again.
 
     Parameters
@@ -108,31 +107,16 @@ def merge(model: PreTrainedModel, folder: Path, run_id: str) -> None:
     model : transformers.PreTrainedModel
         One without an adapter stays as it is.
     folder : pathlib.Path
-        For the adapter: ``adapter_model.safetensors``, ``adapter_config.json`` and a ``README.md``.
-    run_id : str
-        For the README.
+        For the adapter: ``adapter_model.safetensors`` and ``adapter_config.json``.
     """
     wrapper = vars(model).pop(_WRAPPER, None)
     if wrapper is None:
         return
-    config = wrapper.active_peft_config
     # Left to itself, peft asks the Hub whether the vocabulary has grown.
     wrapper.save_pretrained(folder, save_embedding_layers=False)
-    write_whole(folder / "README.md", _readme(run_id, config))
+    # A form with empty places; the run's own card takes its place.
+    (folder / "README.md").unlink()
     wrapper.merge_and_unload()
-
-
-def _readme(run_id: str, config: Any) -> str:
-    return f"""# The LoRA adapter of {run_id}
-
-- Base model: {config.base_model_name_or_path}, {config.revision}
-- Rank {config.r}, beside the layers {", ".join(sorted(config.target_modules))}; and the head, for the labels negative,
-  neutral and positive
-- Made in a workshop about optimisation. Its data, dials and scores, with their limits, are in the record `run.json` of the
-  same run. Not for decisions that nobody checks.
-
-To use it, build the base model with a head for three labels, then `peft.PeftModel.from_pretrained(model, "this folder")`.
-"""
 
 
 def load(run: Run) -> "PeftModel":

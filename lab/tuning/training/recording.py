@@ -231,6 +231,7 @@ class Recording:
         try:
             (self.folder / "model" / CARD).unlink(missing_ok=True)
             write_card(self.run)
+            write_card(self.run, self.folder / adapters.FOLDER)
         except OSError as problem:
             print(f"The model card was not written ({problem.strerror}); the run is kept.")
 
@@ -293,7 +294,7 @@ class Recording:
     ) -> None:
         run = self.run
         run.final, logits = score_model(model, tokens, tokenizer, self.precision, known)
-        adapters.merge(model, self.folder / adapters.FOLDER, run.run_id)
+        adapters.merge(model, self.folder / adapters.FOLDER)
         moved = weight_movement(model, self.encoder)
         run.final = finite(run.final | {"weight_movement": moved.pop("all"), "layer_movement": moved})
         lengths = sum(map(len, tokens.train["input_ids"]))
