@@ -146,7 +146,6 @@ class Recording:
         ----------
         trainer : transformers.Trainer
             With ``recording.recorder`` among its callbacks.
-        tokens : Tokens
 
         Yields
         ------
