@@ -77,7 +77,7 @@ def test_constraints_fix_everything_that_is_pulled_in():
 
 def test_what_the_package_imports_is_a_direct_requirement():
     names = {"sklearn": "scikit-learn", "pptx": "python-pptx", "pypandoc": "pypandoc-binary", "yaml": "pyyaml"}
-    names["PIL"] = "pillow"
+    names |= {"PIL": "pillow", "huggingface_hub": "huggingface-hub"}
     imported = set()
     for file in (ROOT / "lab" / "tuning").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
