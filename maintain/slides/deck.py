@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,14 +18,14 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maintain.slides import deck_pictures
+from maintain.slides import deck_pictures, results_form, slide_design
 from maintain.slides.slide_finish import finish
 from maintain.slides.slide_source import FOLDER, SOURCE, parsed, plan, source_text
 from tuning import paths
 from tuning.command import one_line_errors
 from tuning.errors import DocumentError
 from tuning.files import write_whole
-from tuning.room import results_slide, slide_design
+from tuning.room import results_slide
 
 if TYPE_CHECKING:
     from pptx.presentation import Presentation
@@ -73,7 +74,7 @@ def build(folder: Path = FOLDER) -> list[Path]:
     presentation.core_properties.keywords = fingerprint(deck)
     slide_design.save(presentation, deck)
     form = folder / results_slide.FORM.name
-    slide_design.save(results_slide.empty_form(reference), form)
+    slide_design.save(results_form.empty_form(reference), form)
     pictures = [folder / "pictures" / name for name in words]
     return [*pictures, reference, deck, form]
 
@@ -94,13 +95,23 @@ def printed_from(deck: Path, printed: Path) -> bool:
     return printed.is_file() and fingerprint(deck).encode("utf-16-be").hex().upper().encode() in printed.read_bytes()
 
 
+def dead_links(printed: Path) -> list[str]:
+    """Links of a PDF that lead to a file of the machine that printed it, and any folder of that machine in it."""
+    content = printed.read_bytes()
+    links = [link.decode("latin-1") for link in re.findall(rb"/URI\s*\(((?:[^()\\]|\\.)*)\)", content)]
+    folders = [
+        folder for folder in {str(paths.ROOT), str(Path.home())} if len(folder) > 1 and folder.encode() in content
+    ]
+    return [link for link in links if not link.startswith("https://")] + folders
+
+
 def print_deck(deck: Path = DECK, printed: Path = PRINTED) -> Path:
     """Print a deck as PDF through LibreOffice.
 
     Raises
     ------
     DocumentError
-        If LibreOffice is missing or fails.
+        If LibreOffice is missing or fails, or the PDF names a place on this machine.
     """
     office = shutil.which("soffice") or shutil.which("libreoffice")
     if office is None:
@@ -121,6 +132,8 @@ def print_deck(deck: Path = DECK, printed: Path = PRINTED) -> Path:
         if not made.is_file():
             reason = ["no reason", *(done.stderr or done.stdout).strip().splitlines()][-1]
             raise DocumentError(f"LibreOffice did not print {paths.short(deck)} ({reason}).")
+        if dead := dead_links(made):
+            raise DocumentError(f"{paths.short(deck)}: its PDF would name a place on this machine ({dead[0]}).")
         shutil.copyfile(made, printed)
     return printed
 

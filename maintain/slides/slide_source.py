@@ -3,16 +3,13 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from maintain.documents import day_blocks, markdown_blocks
 from maintain.documents.day_blocks import Slot, clock
 from tuning import paths
 from tuning.errors import DocumentError
 from tuning.notebook.activities import Activity
-
-if TYPE_CHECKING:
-    pass
 
 FOLDER = paths.ROOT / "slides"
 SOURCE = FOLDER / "workshop.md"
@@ -130,7 +127,13 @@ def plan(tree: dict[str, Any], words: dict[str, str]) -> list[Page]:
         elif block["t"] == "Div" and "notes" in block["c"][0][1]:
             notes[-1] = block["c"][1]
         else:
-            for image in _images(block):
+            for link in _parts(block, "Link"):
+                if not link["c"][-1][0].startswith("https://"):
+                    raise DocumentError(
+                        f"{paths.short(SOURCE)}: the link {link['c'][-1][0]} on “{pages[-1].title}” would lead into a"
+                        " folder of this machine. Write the file's name as text, or a whole https address."
+                    )
+            for image in _parts(block, "Image"):
                 _, alt, (target, _) = image["c"]
                 pages[-1].alt.append(f"{_plain(alt)}. {words.get(Path(target).name, '')}".strip())
                 image["c"][1] = []
@@ -206,10 +209,11 @@ def span(slot: Slot) -> str:
     return f"{clock(slot.start)} to {clock(slot.end)}"
 
 
-def _images(block: Any) -> list[dict[str, Any]]:
+def _parts(block: Any, kind: str) -> list[dict[str, Any]]:
+    """Pandoc's images or links, wherever they stand in a block."""
     if isinstance(block, dict):
-        return [block] if block.get("t") == "Image" else _images(block.get("c"))
-    return [image for part in block for image in _images(part)] if isinstance(block, list) else []
+        return [block] if block.get("t") == kind else _parts(block.get("c"), kind)
+    return [found for part in block for found in _parts(part, kind)] if isinstance(block, list) else []
 
 
 def _plain(inlines: Any) -> str:

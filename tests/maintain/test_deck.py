@@ -12,10 +12,10 @@ from matplotlib.text import Text
 from PIL import Image, ImageChops
 
 from maintain.documents import day_blocks, markdown_blocks
-from maintain.slides import deck, deck_pictures, slide_finish, slide_source, table_fit
+from maintain.slides import deck, deck_pictures, slide_design, slide_finish, slide_source, table_fit
 from tuning.errors import DocumentError
 from tuning.notebook import activities
-from tuning.room import budget_round, slide_design
+from tuning.room import budget_round
 
 pptx = pytest.importorskip("pptx")
 CAUSES = ("too high", "too low", "about right", "just right", "overfit", "collaps", "diverg", "too few", "too many")
@@ -289,6 +289,34 @@ def test_the_pdf_was_printed_from_this_deck(tmp_path):
     assert not deck.printed_from(deck.DECK, tmp_path / "none.pdf")
 
 
+def links(printed: Path) -> list[str]:
+    """Addresses of a PDF as Poppler reads them."""
+    tool = program("Poppler", "pdfinfo")
+    found = subprocess.run([tool, "-url", str(printed)], capture_output=True, text=True, check=True).stdout
+    return [line.split()[-1] for line in found.splitlines()[1:]]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in slide_source.FOLDER.glob("*.p[dp]*")))
+def test_no_link_leads_to_the_machine_that_built_a_file(name):
+    path = slide_source.FOLDER / name
+    if path.suffix == ".pdf":
+        assert all(link.startswith("https://") for link in links(path))
+        assert deck.dead_links(path) == []
+    else:
+        held = b"".join(members(path).values())
+        targets = re.findall(rb'Target="([^"]+)" TargetMode="External"|TargetMode="External" Target="([^"]+)"', held)
+        assert all(b"".join(pair).startswith(b"https://") for pair in targets)
+        assert b'"file:' not in held
+
+
+def test_links_to_the_machine_are_found(tmp_path):
+    for content in (b"/URI(file:///home/ada/deck.html)", b"/URI (../assets/clinic.html)", bytes(Path.home())):
+        (tmp_path / "a.pdf").write_bytes(b"%PDF-1.6 " + content)
+        assert len(deck.dead_links(tmp_path / "a.pdf")) == 1
+    (tmp_path / "a.pdf").write_bytes(b"/URI(https://github.com/)")
+    assert deck.dead_links(tmp_path / "a.pdf") == []
+
+
 # When something is wrong
 
 SOURCE = """---
@@ -324,6 +352,7 @@ Say.
             ("minutes=WRAP}\n\nBODY", f"minutes=15 cards=true}}\n\n**B** {'long ' * 300}"),
             "the cards on “One” do not fit",
         ),
+        (("BODY", "The [clinic](../assets/clinic.html)."), "the link ../assets/clinic.html on “One” would lead"),
         (("BODY", "Text with ![a picture](pictures/labels.png) in it."), "a picture on “One” was lost"),
     ],
 )
