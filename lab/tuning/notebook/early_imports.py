@@ -15,21 +15,23 @@ MODULES = ("torch", "datasets", "transformers.trainer", "transformers.models.aut
 
 
 def begin(modules: tuple[str, ...] = MODULES) -> None:
-    """Start importing.
+    """Start importing, where cells are run.
 
     Parameters
     ----------
     modules : tuple of str
         One that cannot be imported is left to the cell that needs it, which then says what is missing.
     """
+    shell = get_ipython()
+    if shell is None:
+        return
     thread = threading.Thread(target=_bring, args=(modules,), name="early-imports", daemon=True)
-    events = get_ipython().events
 
     def wait(info: object) -> None:
         thread.join()
-        events.unregister("pre_run_cell", wait)
+        shell.events.unregister("pre_run_cell", wait)
 
-    events.register("pre_run_cell", wait)
+    shell.events.register("pre_run_cell", wait)
     thread.start()
 
 
