@@ -219,7 +219,7 @@ def _of_run(run: Run, probed: Speed | None) -> Speed:
 
 
 def probe(dials: Dials, encoder: Encoder | None = None) -> Speed:
-    """Measure the speed with these dials on real batches, in about five seconds, and remember it for this machine."""
+    """Measure the speed with these dials on real batches, in about three seconds, and remember it for this machine."""
     from tuning.cost import speed_probe
 
     encoder = encoder or at_hand(dials.MODEL)
