@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,8 @@ from tuning.data.labels import LABELS
 from tuning.data.loading import Data, Splits, check_parts, label_counts, subset, training_part
 from tuning.data.splits import scored, scored_sizes
 from tuning.dials import Dials
-from tuning.encoder.finding import OWN_RUN
+from tuning.encoder import adapters
+from tuning.encoder.finding import OWN_RUN, Encoder
 from tuning.encoder.tokens import Tokens
 from tuning.encoder.weight_movement import weight_movement
 from tuning.errors import RunError
@@ -39,20 +39,13 @@ from tuning.training.speed.fast_trainer import last_logits
 from tuning.training.speed.tricks import left_out, speed_up
 from tuning.training.trainer import quieten
 
-if TYPE_CHECKING:
-    from tuning.encoder.finding import Encoder
-
 
 def start_run(
-    dials: Dials, data: Data, splits: Splits, encoder: "Encoder", precision: str, notebook: str = "01"
+    dials: Dials, data: Data, splits: Splits, encoder: Encoder, precision: str, notebook: str = "01"
 ) -> tuple[Run, str]:
-    """Begin a record: everything that is known before the first step.
+    """Begin a record with everything that is known before the first step, and its fingerprint.
 
-    Returns
-    -------
-    run : Run
-    fingerprint : str
-        Hash of all that decides the numbers: dials, data, encoder, versions, precision, threads and processes.
+    That is a hash of all that decides the numbers: dials, data, encoder, versions, precision, threads and processes.
     """
     check_parts(splits, data)
     here = machine.describe(precision)
@@ -101,7 +94,7 @@ class Recording:
     """
 
     def __init__(
-        self, dials: Dials, data: Data, splits: Splits, encoder: "Encoder", precision: str, notebook: str = "01"
+        self, dials: Dials, data: Data, splits: Splits, encoder: Encoder, precision: str, notebook: str = "01"
     ) -> None:
         self.dials, self.encoder, self.precision = dials, encoder, precision
         self.run, fingerprint = start_run(dials, data, splits, encoder, precision, notebook)
@@ -192,6 +185,7 @@ class Recording:
         run, model, tokenizer = self.run, trainer.model, trainer.processing_class
         quieten(trainer)
         run.encoder["parameters"] = model.num_parameters()
+        run.adapter = adapters.facts(model)
         meter = Meter()
         began = time.perf_counter()
         if not run.baseline:
@@ -228,6 +222,7 @@ class Recording:
         try:
             (self.folder / "model" / CARD).unlink(missing_ok=True)
             write_card(self.run)
+            write_card(self.run, self.folder / adapters.FOLDER)
         except OSError as problem:
             print(f"The model card was not written ({problem.strerror}); the run is kept.")
 
@@ -290,6 +285,7 @@ class Recording:
     ) -> None:
         run = self.run
         run.final, logits = score_model(model, tokens, tokenizer, self.precision, known)
+        adapters.merge(model, self.folder / adapters.FOLDER)
         moved = weight_movement(model, self.encoder)
         run.final = finite(run.final | {"weight_movement": moved.pop("all"), "layer_movement": moved})
         lengths = sum(map(len, tokens.train["input_ids"]))
