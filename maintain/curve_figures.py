@@ -16,6 +16,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from maintain import reference_runs
 from tuning import paths
 from tuning.command import one_line_errors
 from tuning.figures import curves, epoch_curves, style
@@ -32,6 +33,16 @@ OVER_EPOCHS = {"over_confident": "over-training", "wrong_labels": "over-fitting-
 # The README shows a run as a learner sees it while it trains: under way, and not yet judged by anybody.
 LIVE = "just_right-seed1"
 LIVE_SHARE = 0.7
+
+
+def recorded(name: str) -> Run:
+    """The run of this name, DistilBERT's where all of its runs are recorded."""
+    return reference.load(reference_runs.drawn_from() + name)
+
+
+def curve_runs() -> dict[str, Run]:
+    """The runs of the four curves by their letters."""
+    return {letter: recorded(name) for letter, name in CURVES.items()}
 
 
 def _drawn(run: Run, letter: str) -> tuple[Figure, Axes]:
@@ -88,12 +99,11 @@ def write(folder: Path = ASSETS) -> list[Path]:
     written = [folder / "live_curve.png"]
     coach = folder / "coach_only"
     coach.mkdir(parents=True, exist_ok=True)
-    live(reference.load(LIVE)).save(written[0])
+    live(recorded(LIVE)).save(written[0])
     for stem, name in OVER_EPOCHS.items():
         written.append(folder / f"{stem}.png")
-        epoch_curves.over_epochs(reference.load(name)).save(written[-1])
-    for letter, name in CURVES.items():
-        run = reference.load(name)
+        epoch_curves.over_epochs(recorded(name)).save(written[-1])
+    for letter, run in curve_runs().items():
         for picture, stem in (
             (neutral(run, letter), folder / f"curve_{letter}"),
             (explained(run, letter), coach / f"curve_{letter}_explained"),

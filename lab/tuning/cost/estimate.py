@@ -253,7 +253,7 @@ def _of_run(run: Run, probed: Speed | None) -> Speed:
 
 
 def probe(dials: Dials, encoder: "Encoder | None" = None) -> Speed:
-    """Measure the speed on real batches, in about five seconds, and remember it for this machine.
+    """Measure the speed on real batches, in about three seconds, and remember it for this machine.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ from tuning.training.speed.tricks import speed_up
 if TYPE_CHECKING:
     from tuning.encoder.finding import Encoder
 
-SECONDS = 3.5
+SECONDS = 2.0
 FEWEST_ROUNDS = 2
 # Where in the order of lengths the batches are cut: their mean is that of all.
 PLACES = (0.1, 0.3, 0.5, 0.7, 0.9)

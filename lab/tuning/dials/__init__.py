@@ -6,7 +6,7 @@ wrong value gets the same one line everywhere, before anything is computed.
 
 from tuning.dials.dial_set import parse_settings
 from tuning.dials.further import FreezingDials, FurtherDials, PlanDials, TrackingDials
-from tuning.dials.labs import EVERYTHING, PRESETS, ROOM_CARD, TRAINED_PARTS, Dials, FrozenDials, SgdDials
+from tuning.dials.labs import EVERYTHING, PRESETS, ROOM_CARD, TRAINED_PARTS, Dials, FrozenDials, SgdDials, lora_rank
 
 __all__ = [
     "EVERYTHING",
@@ -20,5 +20,6 @@ __all__ = [
     "PlanDials",
     "SgdDials",
     "TrackingDials",
+    "lora_rank",
     "parse_settings",
 ]

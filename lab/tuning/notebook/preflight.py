@@ -130,7 +130,7 @@ def time_needed(dials: Dials | None = None, minutes: float = MINUTES, *, probe: 
     minutes : float
         The time left for training.
     probe : bool
-        Where nothing is known of this machine yet, measure it: about five seconds of training, after torch is loaded.
+        Where nothing is known of this machine yet, measure it: about three seconds of training, after torch is loaded.
 
     Returns
     -------

@@ -132,7 +132,8 @@ def logits(model: SGDClassifier, vectors: sparse.csr_array) -> np.ndarray:
     """
     if not hasattr(model, "coef_"):
         return np.full((vectors.shape[0], len(LABELS)), -np.log(len(LABELS)))
-    scores = model.decision_function(vectors)
+    # As `decision_function` has it, whose checks of the data would take longer than a batch.
+    scores = vectors @ model.coef_.T + model.intercept_
     # log of sigmoid(score), without overflow; then scaled so that the probabilities sum to one.
     yes = -np.logaddexp(0, -scores)
     return metrics.log_softmax(yes)
@@ -170,8 +171,9 @@ def train(features: Features, data: Data, splits: Splits, notebook: str = "02") 
             order = rng.permutation(len(features.train_labels))
             batches = [order[at : at + dials.BATCH_SIZE] for at in range(0, len(order), dials.BATCH_SIZE)]
             for number, batch in enumerate(batches, start=1):
-                _record_step(run, model, features, batch, epoch - 1 + number / len(batches))
-                model.partial_fit(features.train[batch], features.train_labels[batch], classes=classes)
+                vectors, labels = features.train[batch], features.train_labels[batch]
+                _record_step(run, model, vectors, labels, epoch - 1 + number / len(batches))
+                model.partial_fit(vectors, labels, classes=classes)
             _record_epoch(run, model, features, epoch, len(batches), time.perf_counter() - epoch_began)
         run.outcome = "completed"
     except KeyboardInterrupt:
@@ -244,8 +246,8 @@ def _start(features: Features, data: Data, splits: Splits, notebook: str) -> Run
     )
 
 
-def _record_step(run: Run, model: SGDClassifier, features: Features, batch: np.ndarray, epoch: float) -> None:
-    loss = metrics.cross_entropy(logits(model, features.train[batch]), features.train_labels[batch]).mean()
+def _record_step(run: Run, model: SGDClassifier, vectors: sparse.csr_array, labels: np.ndarray, epoch: float) -> None:
+    loss = metrics.cross_entropy(logits(model, vectors), labels).mean()
     done = getattr(model, "t_", 1.0)
     decay = done**model.power_t if model.learning_rate == "invscaling" else 1.0
     run.steps.append(
