@@ -43,10 +43,11 @@ EMOJI = {
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """One numbered task of an activity and how long it takes."""
+    """One numbered task of an activity and how long it takes, in a room and for one person alone."""
 
     name: str
     minutes: int
+    alone: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +76,11 @@ class Activity:
     questions: tuple[str, ...]
     keypoints: tuple[str, ...]
     tasks: tuple[Task, ...]
+
+    @property
+    def alone(self) -> int:
+        """Minutes that all tasks take one person alone."""
+        return sum(task.alone for task in self.tasks)
 
     @property
     def heading(self) -> str:
@@ -106,7 +112,7 @@ def load(name: str) -> Activity:
         text = path.read_text(encoding="utf-8")
         _, front, _ = text.split("---\n", 2)
         found = yaml.safe_load(front)
-        tasks = tuple(Task(str(task["name"]), int(task["minutes"])) for task in found.pop("tasks"))
+        tasks = tuple(Task(str(task["name"]), int(task["minutes"]), int(task["alone"])) for task in found.pop("tasks"))
         lists = {key: tuple(found.pop(key)) for key in ("ksbs", "objectives", "questions", "keypoints")}
         activity = Activity(name=name, tasks=tasks, **lists, **found)
     except OSError as problem:
