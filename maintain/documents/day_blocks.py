@@ -5,9 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from maintain.documents.day import clock, day
-from tuning import further, paths
+from tuning import paths
 from tuning.errors import DocumentError
 from tuning.evidence.markdown_tables import table
+from tuning.further.options import OPTIONS
 from tuning.notebook import activities
 from tuning.notebook.activities import Activity
 
@@ -93,14 +94,20 @@ def _emoji(path: Path) -> str:
 
 
 def _options(path: Path) -> str:
-    """The six options of Going Further."""
-    rows = [(f"**{letter}** {title}", further.QUESTIONS[letter]) for letter, title in further.TITLES.items()]
-    return table(("option", "the question"), rows)
+    """The options of Going Further, with their notebooks."""
+    folder = Path(os.path.relpath(paths.LAB / "going_further", path.parent)).as_posix()
+    rows = [
+        (f"**{letter}** [{option.title}]({folder}/{option.notebook}.ipynb)", option.question, option.training)
+        for letter, option in OPTIONS.items()
+    ]
+    return table(("option", "the question", "new training"), rows)
 
 
 def _option_titles(path: Path) -> str:
     """The options by name, for a slide."""
-    return table(("option", "what it is about"), [(f"**{letter}**", title) for letter, title in further.TITLES.items()])
+    return table(
+        ("option", "what it is about"), [(f"**{letter}**", option.title) for letter, option in OPTIONS.items()]
+    )
 
 
 def _half(first: bool) -> Callable[[Path], str]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from transformers import TrainerCallback
 
 from tuning.data import loading as sentences
@@ -292,6 +293,8 @@ def csv_of_tens(tmp_path_factory, splits) -> Path:
 
 @pytest.mark.slow
 def test_the_script_trains_on_a_csv_of_ones_own_and_saves_a_model(tmp_path, csv_of_tens):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "README.md").write_text("written by a person", encoding="utf-8")
     done = script(
         "--data",
         str(csv_of_tens),
@@ -311,7 +314,13 @@ def test_the_script_trains_on_a_csv_of_ones_own_and_saves_a_model(tmp_path, csv_
     assert len(pd.read_csv(tmp_path / "out" / "predictions.csv")) == record["data"]["split_sizes"]["validation"]
     from transformers import AutoModelForSequenceClassification
 
+    from tuning.encoder import pooling_head  # noqa: F401
+
     assert AutoModelForSequenceClassification.from_pretrained(tmp_path / "m").config.num_labels == 3
+    assert (tmp_path / "m" / "README.md").read_text(encoding="utf-8") == "written by a person"
+    for card in (tmp_path / "m" / "README-2.md", tmp_path / "runs" / record["run_id"] / "model" / "README.md"):
+        assert ModelCard.load(card).data.eval_results[0].metric_value == round(record["final"]["val_accuracy"], 4)
+        assert csv_of_tens.stem not in card.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

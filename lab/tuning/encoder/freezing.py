@@ -15,7 +15,8 @@ import torch
 from safetensors import safe_open
 from transformers import BatchEncoding, PreTrainedModel
 
-from tuning.dials import EVERYTHING, TRAINED_PARTS
+from tuning.dials import EVERYTHING, TRAINED_PARTS, lora_rank
+from tuning.encoder import adapters
 from tuning.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -31,21 +32,11 @@ COPIES_OF_A_LEARNER = 3
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-    """What training holds in memory, in MB (10^6 bytes), the program itself left out.
+    """What training holds in memory, in MB (10^6 bytes), the program itself left out."""
 
-    Attributes
-    ----------
-    weights : float
-        All weights, learning or not.
-    learning : float
-        Gradient and AdamW's two running means of each weight that learns.
-    kept : float
-        What one batch leaves behind in the forward pass because the backward pass will need it.
-    """
-
-    weights: float
-    learning: float
-    kept: float
+    weights: float  # All weights, learning or not.
+    learning: float  # Gradient and AdamW's two running means of each weight that learns.
+    kept: float  # What one batch leaves behind in the forward pass because the backward pass will need it.
 
     @property
     def total(self) -> float:
@@ -68,9 +59,8 @@ def freeze(model: PreTrainedModel, encoder: "Encoder", trained: str) -> "Encoder
     ----------
     model : transformers.PreTrainedModel
         Its weights that stand still are marked, so that no gradient is computed for them.
-    encoder : Encoder
     trained : str
-        One of ``tuning.dials.TRAINED_PARTS``.
+        One of ``tuning.dials.TRAINED_PARTS``, or ``LoRA`` and its rank: see :mod:`tuning.encoder.adapters`.
 
     Returns
     -------
@@ -88,9 +78,13 @@ def freeze(model: PreTrainedModel, encoder: "Encoder", trained: str) -> "Encoder
     blocks = [place for place in places.values() if isinstance(place, int)]
     if not blocks:
         raise EncoderError(f"{encoder.name}: the blocks of this encoder cannot be told apart, so it cannot be frozen.")
-    learning = _learning(trained, blocks)
-    for name, weight in model.named_parameters():
-        weight.requires_grad_(places[name] in learning)
+    if rank := lora_rank(trained):
+        adapters.attach(model, encoder, rank, {name for name, place in places.items() if place == "head"})
+        model.built_as = repr(model)
+    else:
+        learning = _learning(trained, blocks)
+        for name, weight in model.named_parameters():
+            weight.requires_grad_(places[name] in learning)
     return dataclasses.replace(encoder, name=f"{encoder.name} ({trained})")
 
 
@@ -108,9 +102,8 @@ def shares(encoder: "Encoder", trained: str) -> tuple[float, float]:
 
     Parameters
     ----------
-    encoder : Encoder
     trained : str
-        One of ``tuning.dials.TRAINED_PARTS`` but ``everything``.
+        One of ``tuning.dials.TRAINED_PARTS`` but ``everything``, or ``LoRA`` and its rank.
 
     Returns
     -------
@@ -123,6 +116,9 @@ def shares(encoder: "Encoder", trained: str) -> tuple[float, float]:
     blocks = {place for place in places.values() if isinstance(place, int)}
     if not blocks:
         return 1.0, 1.0
+    if lora_rank(trained):
+        # Hardly any weight, but the way back goes through every block: for what stands still, half of its work.
+        return 0.0, 0.5
     learning = _learning(trained, blocks)
     weights = sum(size for name, size in sizes.items() if places[name] in learning)
     return weights / sum(sizes.values()), len(blocks & learning) / len(blocks)
@@ -141,15 +137,10 @@ def memory(model: PreTrainedModel, batch: BatchEncoding, unused: int = 0) -> Mem
 
     Parameters
     ----------
-    model : transformers.PreTrainedModel
     batch : transformers.BatchEncoding
         With labels.
     unused : int
         Weights of the embedding table that training leaves out, see `tuning.training.speed.embedding_rows`.
-
-    Returns
-    -------
-    Memory
     """
     own = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
     kept: dict[int, int] = {}

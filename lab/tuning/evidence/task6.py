@@ -62,13 +62,6 @@ def evidence() -> pd.DataFrame:
 def own_words(answer: str, template: str) -> int:
     """Count the words of an answer that are not the template's.
 
-    Parameters
-    ----------
-    answer : str
-        A section of the learner's worksheet.
-    template : str
-        The whole template.
-
     Returns
     -------
     int
@@ -97,6 +90,24 @@ def sections(text: str) -> dict[str, str]:
         elif code and not line.lstrip().startswith("|"):
             found[code].append(line)
     return {code: "\n".join(lines) for code, lines in found.items()}
+
+
+def answer(place: str) -> str:
+    """What the learner has written at a place of the worksheet, such as ``C3``; empty where that is nothing yet.
+
+    Raises
+    ------
+    WorksheetError
+        If the worksheet, or the empty form, cannot be opened.
+    """
+    template = worksheet.read_template()
+    typed = sections(worksheet.read_worksheet()).get(place, "")
+    printed = {line.strip() for line in template.splitlines()} - {""}
+    lines = [line.strip() for line in typed.splitlines() if line.strip() not in printed]
+    # The first line of an answer often stands right behind the form's own words.
+    lines = [line.removeprefix("**Your answer:**").strip() for line in lines]
+    text = "\n".join(lines).strip()
+    return text if own_words(text, template) else ""
 
 
 def _words(text: str) -> list[str]:

@@ -18,6 +18,7 @@ from tuning.data.loading import load, split
 from tuning.dials import Dials, parse_settings
 from tuning.encoder import finding as encoders
 from tuning.evidence import run_tables
+from tuning.evidence.handover import model_card
 from tuning.runs.record import Run
 from tuning.runs.store import copy_results, make_room_in
 from tuning.training import processes
@@ -37,11 +38,10 @@ def fit(
     watch: Callable[[Run], TrainerCallback] = ProgressLine,
     encoder: "Encoder | None" = None,
 ) -> Run:
-    """The notebook's loop in one call: data, encoder, tokens, training and the record.
+    """The notebook's loop in one call: data, encoder, tokens, training and the record under ``lab/runs/``.
 
     Parameters
     ----------
-    dials : Dials
     notebook : str
         What the record says it came from.
     quiet : bool
@@ -50,11 +50,6 @@ def fit(
         Gives what shows the progress of a run: a progress bar by default.
     encoder : Encoder, optional
         One that was found already, and told about; by default the dial ``MODEL`` says which.
-
-    Returns
-    -------
-    Run
-        Recorded under ``lab/runs/``.
     """
     data = load(dials.DATA, dials.AGREEMENT)
     splits = split(data)
@@ -97,7 +92,10 @@ def main(argv: list[str] | None = None) -> int:
     if options.out:
         copy_results(run.folder, options.out)
     if options.save_model:
-        shutil.copytree(run.folder / "model", options.save_model, dirs_exist_ok=True)
+        # The folder may hold a card that somebody has written.
+        leave = shutil.ignore_patterns(*model_card.FILES)
+        shutil.copytree(run.folder / "model", options.save_model, dirs_exist_ok=True, ignore=leave)
+        model_card.write_card(run, options.save_model)
     return 0
 
 

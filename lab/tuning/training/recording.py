@@ -19,11 +19,13 @@ from tuning.data.labels import LABELS
 from tuning.data.loading import Data, Splits, check_parts, label_counts, subset, training_part
 from tuning.data.splits import scored, scored_sizes
 from tuning.dials import Dials
+from tuning.encoder import adapters
 from tuning.encoder.finding import OWN_RUN
 from tuning.encoder.tokens import Tokens
 from tuning.encoder.weight_movement import weight_movement
 from tuning.errors import RunError
 from tuning.evidence import experiment_log
+from tuning.evidence.handover.model_card import CARD, write_card
 from tuning.evidence.predictions import note_start
 from tuning.runs import metrics
 from tuning.runs.diagnosis import diagnose
@@ -144,7 +146,6 @@ class Recording:
         ----------
         trainer : transformers.Trainer
             With ``recording.recorder`` among its callbacks.
-        tokens : Tokens
 
         Yields
         ------
@@ -192,6 +193,7 @@ class Recording:
         run, model, tokenizer = self.run, trainer.model, trainer.processing_class
         quieten(trainer)
         run.encoder["parameters"] = model.num_parameters()
+        run.adapter = adapters.facts(model)
         meter = Meter()
         began = time.perf_counter()
         if not run.baseline:
@@ -221,6 +223,16 @@ class Recording:
             experiment_log.append(run)
         finally:
             run.save(self.folder)
+        self._write_card()
+
+    def _write_card(self) -> None:
+        """Say beside the weights what they are; a library's own card, with its empty places, gives way."""
+        try:
+            (self.folder / "model" / CARD).unlink(missing_ok=True)
+            write_card(self.run)
+            write_card(self.run, self.folder / adapters.FOLDER)
+        except OSError as problem:
+            print(f"The model card was not written ({problem.strerror}); the run is kept.")
 
     def _refuse_what_the_log_would_not_show(self, trainer: Trainer, tokens: Tokens) -> None:
         again = 'Run the notebook again from the section "Dials" (menu: Run, then Run Selected Cell and All Below).'
@@ -281,6 +293,7 @@ class Recording:
     ) -> None:
         run = self.run
         run.final, logits = score_model(model, tokens, tokenizer, self.precision, known)
+        adapters.merge(model, self.folder / adapters.FOLDER)
         moved = weight_movement(model, self.encoder)
         run.final = finite(run.final | {"weight_movement": moved.pop("all"), "layer_movement": moved})
         lengths = sum(map(len, tokens.train["input_ids"]))
