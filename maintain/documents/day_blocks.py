@@ -12,6 +12,22 @@ from tuning.further.options import OPTIONS
 from tuning.notebook import activities
 from tuning.notebook.activities import Activity
 
+# One meaning each, in every document.
+EMOJI = {
+    "🎯": "learning objective",
+    "📋": "expected outputs",
+    "📝": "task or step",
+    "⌨️": "terminal",
+    "📓": "notebook",
+    "✅": "checkpoint",
+    "🤔": "reflect",
+    "💡": "tip",
+    "⚠️": "warning",
+    "📘": "explanation",
+    "🚀": "extension",
+    "🎓": "complete",
+}
+
 
 def _link(activity: Activity, path: Path) -> str:
     target = os.path.relpath(activities.FOLDER / f"{activity.name}.md", path.parent)
@@ -90,7 +106,7 @@ def _ksbs(path: Path) -> str:
 
 
 def _emoji(path: Path) -> str:
-    return table(("sign", "meaning"), activities.EMOJI.items())
+    return table(("sign", "meaning"), EMOJI.items())
 
 
 def _options(path: Path) -> str:

@@ -97,13 +97,7 @@ class Run:
         return finite(record | record.pop("unknown"))
 
     def save(self, folder: Path | None = None) -> Path:
-        """Check the record and write ``run.json`` in one piece.
-
-        Raises
-        ------
-        RunError
-            If the record does not fit the schema.
-        """
+        """Check the record and write ``run.json`` in one piece."""
         record = self.as_record()
         check(record, self.run_id)
         path = (folder or self.folder) / "run.json"
@@ -170,13 +164,7 @@ def _quick_validator() -> Callable[[Any], Any]:
 
 
 def check(record: Any, name: str) -> None:
-    """Check a record against the schema.
-
-    Raises
-    ------
-    RunError
-        With the first thing that does not fit.
-    """
+    """Check a record against the schema; a `RunError` names the first thing that does not fit."""
     try:
         _quick_validator()(record)
         if not _is_moment(record["started"]):
