@@ -1,9 +1,11 @@
 """Going Further executed for real with the embedded encoder: every option's notebook, on few sentences."""
 
+import importlib.util
 import os
 import re
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import nbformat
 import pandas as pd
 import pytest
 from helpers.machines import Session
+from IPython.core.inputtransformer2 import TransformerManager
+from nbclient.exceptions import CellExecutionError
 
 from tuning import paths
 from tuning.dials import PlanDials
@@ -70,13 +74,15 @@ class Live(Session):
         file = notebook_file("04B")
         super().__init__(file, file.parent, WORKSHOP_RUNS=str(runs), PYTHONPATH=str(paths.LAB))
 
-    def run_all(self, number: str, **settings: object) -> list:
-        """Run all cells with some settings in place of the parameters cell's; the executed cells."""
+    def run_all(self, number: str, pasted: str = "", **settings: object) -> list:
+        """Run all cells with some settings in place of the parameters cell's, and a pasted text; the executed cells."""
         forget = nbformat.v4.new_code_cell("%reset -f")
         self.notebook.cells = [forget, *nbformat.read(notebook_file(number), as_version=4).cells]
         for index, cell in enumerate(self.notebook.cells):
             if "parameters" in cell.metadata.get("tags", []):
                 cell.source = "\n".join([cell.source, *(f"{name} = {value!r}" for name, value in settings.items())])
+            if cell.source.startswith("%%pasted"):
+                cell.source += pasted
             if cell.cell_type == "code":
                 self.client.execute_cell(cell, index)
         return self.notebook.cells[1:]
@@ -182,6 +188,20 @@ def test_option_f_sweeps_tests_and_turns_each_dial(kernel):
 
 
 @pytest.mark.slow
+def test_option_g_reads_what_an_assistant_answered_and_leaves_no_row(kernel):
+    before = len(folders_of(kernel))
+    with pytest.raises(CellExecutionError, match="TEXT_MAY_LEAVE is False"):
+        kernel.run_all("04G")
+    answered = "\n".join(f"S{number:02}: neutral" for number in range(1, 31))
+    cells = kernel.run_all("04G", answered, TEXT_MAY_LEAVE=True, SECONDS=60, PRICE=0)
+    text = checked("G", cells)
+    assert "S01 " in text["ask-page"] and "Nothing was sent" in text["ask-page"]
+    assert "30 of 30 sentences have an answer" in text["answers-read"]
+    assert "2000" in text["costs"] and "the assistant is" in text["scores"]
+    assert len(folders_of(kernel)) - before in (0, 1)  # option E may have trained the backup lab's run already
+
+
+@pytest.mark.slow
 def test_a_plan_is_made_trained_and_held_against_what_happened(kernel):
     text = shown(kernel.run_all("04", MINUTES=10, TRAIN_PLAN=False))
     assert "10 minutes: TRAIN_SUBSET = " in text["plan"]
@@ -269,18 +289,29 @@ def test_every_option_has_a_notebook_a_module_and_its_row_on_the_page():
 def test_an_option_s_notebook_says_what_its_row_says_and_asks_for_no_other(letter):
     option, cells = OPTIONS[letter], cells_of(f"04{letter}")
     assert notebook_file(f"04{letter}").stem == option.notebook
-    assert (paths.LAB / "tuning" / "further" / f"{option.module}.py").is_file()
+    assert importlib.util.find_spec(f"tuning.further.{option.module}")
     title = cells["title"].source
     assert title.startswith(f"# {letter}. {option.title[0].upper()}{option.title[1:]}\n")
     assert f"**{option.question}**" in title
     code = "\n".join(cell.source for cell in cells.values() if cell.cell_type == "code")
     assert f'session.start("04{letter}")' in code
-    assert f'further.for_worksheet("{letter}", run_1, ' in code
-    assert f"import {option.module}" in code
+    assert re.search(rf'\(\s*"{letter}", run_1', code)
+    assert re.search(rf"from tuning\.further(\.{option.module}| import .*\b{option.module}\b)", code)
     assert "OPTION" not in code
 
 
 def test_what_all_notebooks_of_options_have_is_the_same():
-    shared = ("place-intro", "place", "run-one-intro", "save-intro", "save")
-    for cell in shared:
+    for cell in ("place", "save"):
         assert len({cells_of(number)[cell].source for number in NUMBERS if number != "04"}) == 1, cell
+    # What Colab needs is the same in every notebook.
+    assert cells_of("04")["place"].source in cells_of("04A")["place"].source
+
+
+def test_the_first_cell_finds_the_package_in_a_kernel_that_nobody_has_set_up():
+    place = TransformerManager().transform_cell(cells_of("04A")["place"].source)
+    # Without what the launcher puts on the path of an environment.
+    libraries = sysconfig.get_path("purelib")
+    code = f"import sys\nsys.path.append({libraries!r})\n{place}\nimport tuning\nprint(tuning.__file__)"
+    folder = notebook_file("04A").parent
+    done = subprocess.run([sys.executable, "-S", "-c", code], cwd=folder, capture_output=True, text=True)
+    assert done.stdout.strip() == str(paths.LAB / "tuning" / "__init__.py"), done.stderr

@@ -51,9 +51,11 @@ def is_here(tracker: str) -> bool:
 
 def how_to_get(tracker: str) -> str:
     """One line that says what is missing and how to get it."""
+    # pip reads it in the notebook's folder, whichever that is.
+    requirements = Path(os.path.relpath(paths.ROOT / "requirements" / "tracking.txt")).as_posix()
     return (
         f"{NAMES[tracker]} is not installed, so this step is left out. To get it, run in a cell of its own:"
-        " %pip install -r ../requirements/tracking.txt"
+        f" %pip install -r {requirements}"
     )
 
 
