@@ -37,8 +37,9 @@ def call_module(python: Path, module: str, arguments: Sequence[str]) -> int:
 
 
 def audit_command(options: argparse.Namespace) -> int:
-    """Look at a CSV; the backup lab's small environment is enough for that."""
-    return call_module(python_for_notebook("02"), "tuning.audit.audit", options.typed)
+    """Look at a CSV; the backup lab's small environment is enough for that. With ``--card`` write the data card."""
+    module = "maintain.data_card" if "--card" in options.typed else "tuning.audit.audit"
+    return call_module(python_for_notebook("02"), module, options.typed)
 
 
 def check_command(options: argparse.Namespace) -> int:
@@ -241,10 +242,11 @@ COMMANDS = {
         module_command("maintain.documents.markdown_blocks"),
     ),
     "handouts": Command(
-        "write the handouts as pages to print",
-        "Makes a web page of each handout in my_work/handouts/; print it from a browser on A4. The cheat sheet and the "
-        "glossary take one page each.",
-        ["handouts"],
+        "write handouts, room card and group cards as pages to print",
+        "Makes a web page of each handout in my_work/handouts/, and in large print beside it, and what the room needs: "
+        "the room card with the words after --room, the four curves, group cards, and working/stuck cards. Print them "
+        "from a browser on A4. The cheat sheet and the glossary take one page each.",
+        ["handouts", 'handouts --room "distilbert bundled fp32"'],
         module_command("maintain.handouts"),
     ),
     "site": Command(

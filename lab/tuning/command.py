@@ -10,18 +10,7 @@ EXIT_ERROR = 2
 
 
 def one_line_errors(main: Callable[..., int]) -> Callable[..., int]:
-    """Decorate the ``main`` of a command: a `WorkshopError` becomes one line on standard error.
-
-    Parameters
-    ----------
-    main : callable
-        Carries out the command and returns its exit code.
-
-    Returns
-    -------
-    callable
-        The same, which returns 2 after a `WorkshopError`.
-    """
+    """Decorate the ``main`` of a command: a `WorkshopError` becomes one line on standard error, and exit code 2."""
 
     @functools.wraps(main)
     def ended(*arguments: object, **named: object) -> int:

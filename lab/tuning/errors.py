@@ -43,13 +43,6 @@ class DocumentError(WorkshopError):
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Say which of `choices` a misspelt `word` may have meant.
 
-    Parameters
-    ----------
-    word : str
-        What was typed.
-    choices : iterable of str
-        What is allowed.
-
     Returns
     -------
     str

@@ -80,11 +80,6 @@ def replacing(path: Path) -> Iterator[Path]:
 def free_name(path: Path) -> Path:
     """Say where a new version of a file goes, so that nothing a person changed is written over.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        The name that the file has the first time.
-
     Returns
     -------
     pathlib.Path

@@ -37,13 +37,7 @@ def home() -> Path:
 
 
 def short(path: Path | str) -> str:
-    """Write `path` relative to the repository where it lies inside it, else to the home folder, for messages.
-
-    Returns
-    -------
-    str
-        The path with forward slashes.
-    """
+    """Write `path` relative to the repository where it lies inside, else to the home folder, with forward slashes."""
     path = Path(path)
     for base, prefix in ((ROOT, ""), (home(), "~/")):
         if path.is_relative_to(base):

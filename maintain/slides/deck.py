@@ -18,14 +18,14 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maintain.slides import deck_pictures
+from maintain.slides import deck_pictures, results_form, slide_design
 from maintain.slides.slide_finish import finish
 from maintain.slides.slide_source import FOLDER, SOURCE, parsed, plan, source_text
 from tuning import paths
 from tuning.command import one_line_errors
 from tuning.errors import DocumentError
 from tuning.files import write_whole
-from tuning.room import results_slide, slide_design
+from tuning.room import results_slide
 
 if TYPE_CHECKING:
     from pptx.presentation import Presentation
@@ -74,7 +74,7 @@ def build(folder: Path = FOLDER) -> list[Path]:
     presentation.core_properties.keywords = fingerprint(deck)
     slide_design.save(presentation, deck)
     form = folder / results_slide.FORM.name
-    slide_design.save(results_slide.empty_form(reference), form)
+    slide_design.save(results_form.empty_form(reference), form)
     pictures = [folder / "pictures" / name for name in words]
     return [*pictures, reference, deck, form]
 

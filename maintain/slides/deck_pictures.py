@@ -13,11 +13,11 @@ from matplotlib.patches import Rectangle
 
 from maintain import curve_figures
 from maintain.documents import run_blocks
+from maintain.slides.slide_design import SMALLEST
 from tuning.data import loading
 from tuning.dials import PRESETS, SgdDials
 from tuning.figures import curves, smoothing, style
 from tuning.figures.style import BLUE, GREEN, GREY, ORANGE, RED, Picture
-from tuning.room.slide_design import SMALLEST
 from tuning.runs import reference
 from tuning.sgd import classifier
 from tuning.sgd.surface import TwoWeights

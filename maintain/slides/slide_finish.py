@@ -4,12 +4,11 @@ import copy
 import re
 from typing import TYPE_CHECKING, Any
 
-from maintain.slides import table_fit
+from maintain.slides import slide_design, table_fit
+from maintain.slides.slide_design import SMALLEST
 from maintain.slides.slide_source import SOURCE, Page, span
 from tuning import paths
 from tuning.errors import DocumentError
-from tuning.room import slide_design
-from tuning.room.slide_design import SMALLEST
 
 if TYPE_CHECKING:
     from pptx.presentation import Presentation

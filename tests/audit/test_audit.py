@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from tuning.audit import audit, card, findings
+from maintain import data_card
+from tuning.audit import audit, findings
 from tuning.audit.damaged_signs import damaged
 from tuning.audit.near_copies import candidates, letter_vectors, near_pairs
 from tuning.data.labels import LABELS
@@ -124,16 +125,16 @@ def test_lazy_rules_do_not_solve_it_and_a_linear_model_learns_something(found):
 
 
 def test_the_card_shows_what_the_audit_finds(found):
-    text = card.CARD.read_text(encoding="utf-8")
-    inside = text.split(card.CARD_MARKS[0])[1].split(card.CARD_MARKS[1])[0]
-    assert inside.strip() == card.card_table(found).strip()
+    text = data_card.CARD.read_text(encoding="utf-8")
+    inside = text.split(data_card.CARD_MARKS[0])[1].split(data_card.CARD_MARKS[1])[0]
+    assert inside.strip() == data_card.card_table(found).strip()
 
 
 def test_kappa_agrees_with_scikit_learn():
-    table = card.double_labelling().to_numpy()
+    table = data_card.double_labelling().to_numpy()
     first, second = np.indices(table.shape)
     expected = cohen_kappa_score(first.ravel(), second.ravel(), sample_weight=table.ravel())
-    assert card.kappa(table) == pytest.approx(expected)
+    assert data_card.kappa(table) == pytest.approx(expected)
 
 
 def made_up(tmp_path, rows):

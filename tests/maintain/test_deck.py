@@ -12,10 +12,10 @@ from matplotlib.text import Text
 from PIL import Image, ImageChops
 
 from maintain.documents import day_blocks, markdown_blocks
-from maintain.slides import deck, deck_pictures, slide_finish, slide_source, table_fit
+from maintain.slides import deck, deck_pictures, slide_design, slide_finish, slide_source, table_fit
 from tuning.errors import DocumentError
 from tuning.notebook import activities
-from tuning.room import budget_round, slide_design
+from tuning.room import budget_round
 
 pptx = pytest.importorskip("pptx")
 CAUSES = ("too high", "too low", "about right", "just right", "overfit", "collaps", "diverg", "too few", "too many")

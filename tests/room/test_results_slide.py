@@ -6,6 +6,7 @@ import sys
 import pytest
 from helpers.rooms import RATES, room_lines, room_run
 
+from maintain.slides import results_form
 from tuning import paths
 from tuning.errors import WorkshopError
 from tuning.room import board as boards
@@ -101,7 +102,7 @@ def test_a_long_name_is_shortened_so_that_its_row_keeps_its_height(make_run):
 
 
 def test_the_form_in_the_repository_is_what_the_code_writes():
-    new, kept = results_slide.empty_form(), pptx.Presentation(str(results_slide.FORM))
+    new, kept = results_form.empty_form(), pptx.Presentation(str(results_slide.FORM))
     for one, other in zip(new.slides, kept.slides, strict=True):
         assert [shape.name for shape in one.shapes] == [shape.name for shape in other.shapes]
     assert tables(new) == tables(kept)

@@ -24,7 +24,6 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from tuning.audit.card import write_card
 from tuning.audit.damaged_signs import damaged
 from tuning.audit.findings import SAMPLE, Audit
 from tuning.audit.near_copies import near_pairs
@@ -60,14 +59,8 @@ def audit(data: Data, on_step: Callable[[str], None] = lambda step: None) -> Aud
 
     Parameters
     ----------
-    data : Data
-        A checked data set.
     on_step : callable
         Called with a few words at the beginning of each of `STEPS`.
-
-    Returns
-    -------
-    Audit
     """
     steps = iter(STEPS)
 
@@ -183,8 +176,6 @@ def one_word_rules(frame: pd.DataFrame, most: int = 8) -> list[tuple[str, str, f
     ----------
     frame : pandas.DataFrame
         Columns ``sentence`` and ``label``.
-    most : int
-        How many rules.
 
     Returns
     -------
@@ -273,7 +264,6 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="workshop.py audit", description=__doc__.splitlines()[0])
     parser.add_argument("csv", nargs="?", default="bundled", help="a CSV of your own (default: the bundled sentences)")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
-    parser.add_argument("--card", action="store_true", help="write the table of the data card (bundled sentences)")
     options = parser.parse_args(argv)
     data = load(options.csv)
     with tqdm(total=len(STEPS), leave=False, bar_format="{desc:16} {bar:30} {elapsed}") as bar:
@@ -284,8 +274,6 @@ def main(argv: list[str] | None = None) -> int:
 
         findings = audit(data, show)
     print(json.dumps(findings.as_dict(), indent=1, ensure_ascii=False) if options.json else findings.text())
-    if options.card:
-        write_card(findings)
     return 0
 
 

@@ -54,10 +54,6 @@ def near_pairs(sentences: Sequence[str], at_least: float = NEAR) -> tuple[np.nda
 def letter_vectors(texts: list[str]) -> sparse.csr_array:
     """TF-IDF of character 4-grams, each row of length 1; the rarest features have the lowest columns.
 
-    Parameters
-    ----------
-    texts : list of str
-
     Returns
     -------
     scipy.sparse.csr_array of shape (texts, features), float32
@@ -101,7 +97,6 @@ def candidates(vectors: sparse.csr_array, at_least: float) -> tuple[np.ndarray, 
     ----------
     vectors : scipy.sparse.csr_array of shape (rows, features)
         Rows of length 1, the rarest features first.
-    at_least : float
 
     Returns
     -------

@@ -44,23 +44,12 @@ STEP_SHARE = 0.4
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """What some work is expected to take, with the assumptions that the figures stand on.
-
-    Attributes
-    ----------
-    seconds : float
-    source : str
-        Where the speed comes from.
-    watts : float
-        Assumed power of the machine while it trains.
-    price_per_hour : float
-        Assumed price, in any currency.
-    """
+    """What some work is expected to take, with the assumptions that the figures stand on."""
 
     seconds: float
-    source: str
-    watts: float = WATTS
-    price_per_hour: float = PRICE_PER_HOUR
+    source: str  # Where the speed comes from.
+    watts: float = WATTS  # Assumed power of the machine while it trains.
+    price_per_hour: float = PRICE_PER_HOUR  # Assumed price, in any currency.
 
     @property
     def watt_hours(self) -> float:
@@ -165,17 +154,8 @@ def estimate(
 
     Parameters
     ----------
-    dials : Dials
     speed : Speed, optional
         By default what is known, else a probe of a few seconds.
-    encoder : Encoder, optional
-        The one at hand by default.
-    watts, price_per_hour : float
-        Assumptions.
-
-    Returns
-    -------
-    Estimate
     """
     encoder = encoder or at_hand(dials.MODEL)
     speed = speed or known(dials, encoder) or probe(dials, encoder)
@@ -189,13 +169,6 @@ def for_part(speed: Speed, dials: Dials, encoder: "Encoder") -> Speed:
     ----------
     speed : Speed
         Where everything learns.
-    dials : Dials
-    encoder : Encoder
-
-    Returns
-    -------
-    Speed
-        The same where everything learns.
     """
     if dials.trained == EVERYTHING:
         return speed
@@ -213,11 +186,6 @@ def known(dials: Dials, encoder: "Encoder | None" = None) -> Speed | None:
     ----------
     dials : Dials
         Runs with another batch size or number format do not count.
-    encoder : Encoder, optional
-
-    Returns
-    -------
-    Speed or None
     """
     encoder = encoder or at_hand(dials.MODEL)
     remembered = _remembered().get(_key(dials, encoder))
@@ -291,11 +259,6 @@ def probe(dials: Dials, encoder: "Encoder | None" = None) -> Speed:
     ----------
     dials : Dials
         Their encoder, data, batch size, length and number format are used.
-    encoder : Encoder, optional
-
-    Returns
-    -------
-    Speed
     """
     from tuning.cost import speed_probe
 

@@ -44,31 +44,16 @@ WORKING = ("just right", "overfitting")
 
 @dataclasses.dataclass(frozen=True)
 class LearningCurve:
-    """What sentences and epochs bring.
+    """What sentences and epochs bring."""
 
-    Attributes
-    ----------
-    level : float
-        Logarithm of the error at one sentence and one epoch, far outside what was seen.
-    sentences, epochs : float
-        What a doubling takes from the logarithm of the error.
-    miss : float
-        Typical distance of the points from the curve.
-    points : int
-        Epochs of runs that it was fitted to.
-    most_epochs : int
-        Epochs seen; nothing is promised beyond.
-    source : str
-        Where the points come from, in words.
-    """
-
-    level: float
+    level: float  # Logarithm of the error at one sentence and one epoch, far outside what was seen.
+    # What a doubling takes from the logarithm of the error.
     sentences: float
     epochs: float
-    miss: float
-    points: int
-    most_epochs: int
-    source: str
+    miss: float  # Typical distance of the points from the curve.
+    points: int  # Epochs of runs that it was fitted to.
+    most_epochs: int  # Epochs seen; nothing is promised beyond.
+    source: str  # Where the points come from, in words.
 
     def f1(self, sentences: float, epochs: float) -> float:
         """Expected macro-F1, between 0 and 1."""
@@ -86,29 +71,14 @@ class LearningCurve:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Dials that fit a limit, with their estimate.
+    """Dials that fit a limit, with their estimate."""
 
-    Attributes
-    ----------
-    dials : Dials
-        The proposal.
-    estimate : tuning.cost.estimate.Estimate
-        What it will take.
-    f1 : float
-        Macro-F1 that the learning curve expects.
-    curve : LearningCurve
-    limit : str
-        The limit in words.
-    table : pandas.DataFrame
-        The best of all plans that fit, the proposal first.
-    """
-
-    dials: Dials
-    estimate: Estimate
-    f1: float
+    dials: Dials  # The proposal.
+    estimate: Estimate  # What it will take.
+    f1: float  # Macro-F1 that the learning curve expects.
     curve: LearningCurve
-    limit: str
-    table: pd.DataFrame
+    limit: str  # The limit in words.
+    table: pd.DataFrame  # The best of all plans that fit, the proposal first.
 
     def __str__(self) -> str:
         return (
@@ -120,12 +90,6 @@ class Plan:
 
 def learning_curve(encoder: "Encoder", rate: float) -> LearningCurve:
     """Fit the learning curve to the runs of the log and to the reference runs.
-
-    Parameters
-    ----------
-    encoder : Encoder
-    rate : float
-        Learning rate of what is planned.
 
     Returns
     -------
@@ -204,22 +168,12 @@ def plan(
 
     Parameters
     ----------
-    minutes : float, optional
-        Time that is there.
     budget : float, optional
         Money that is there, in the currency of the price; with both limits the tighter one counts.
     base : Dials, optional
         All dials but ``TRAIN_SUBSET`` and ``EPOCHS`` are taken from here.
-    price_per_hour, watts : float
-        Assumptions.
     speed : Speed, optional
         By default what is known of this machine, else a probe of a few seconds.
-    encoder : Encoder, optional
-        The one at hand by default.
-
-    Returns
-    -------
-    Plan
 
     Raises
     ------
@@ -287,12 +241,6 @@ def _table(plans: list[tuple[Dials, float, float]], watts: float, price_per_hour
 
 def estimate_and_actual(made: Plan, run: Run) -> pd.DataFrame:
     """The plan beside what happened.
-
-    Parameters
-    ----------
-    made : Plan
-    run : Run
-        Trained with the plan's dials.
 
     Returns
     -------

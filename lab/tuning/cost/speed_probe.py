@@ -37,18 +37,7 @@ WRITES_AT_END = 2
 
 
 def measure(dials: Dials, encoder: "Encoder") -> Speed:
-    """Train for a few seconds on real batches, on a model that is then thrown away.
-
-    Parameters
-    ----------
-    dials : Dials
-    encoder : Encoder
-
-    Returns
-    -------
-    Speed
-        From the median time of each batch.
-    """
+    """Train for a few seconds on real batches, on a model that is then thrown away; medians count."""
     began = time.perf_counter()
     state = torch.get_rng_state()
     model, tokenizer = encoders.build(encoder, dials.seed)

@@ -5,26 +5,13 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What a run has to do.
+    """What a run has to do."""
 
-    Attributes
-    ----------
-    steps : int
-        Updates of the weights.
-    tokens : int
-        Tokens trained on, all epochs, without padding.
-    read : int
-        Tokens of one evaluation: validation and the fixed part of train.
-    epochs : int
-        There is an evaluation after each, and one before training.
-    ends : int or None
-        Tokens of the evaluation before training, and of one after it, where more validation sentences are scored then.
-    """
-
-    steps: int
-    tokens: int
-    read: int
-    epochs: int
+    steps: int  # Updates of the weights.
+    tokens: int  # Tokens trained on, all epochs, without padding.
+    read: int  # Tokens of one evaluation: validation and the fixed part of train.
+    epochs: int  # There is an evaluation after each, and one before training.
+    # Tokens of the evaluation before training, and of one after it, where more validation sentences are scored then.
     ends: int | None = None
 
     @property
@@ -38,27 +25,13 @@ class Work:
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
-    """How fast one machine trains one encoder; all in seconds.
+    """How fast one machine trains one encoder; all in seconds."""
 
-    Attributes
-    ----------
-    step : float
-        For each update, whatever the size of its batch.
-    token : float
-        For each token trained on.
-    read : float
-        For each token in evaluation.
-    fixed : float
-        For all that is done once: reading and writing the weights.
-    source : str
-        Where these come from, in words.
-    """
-
-    step: float
-    token: float
-    read: float
-    fixed: float
-    source: str
+    step: float  # For each update, whatever the size of its batch.
+    token: float  # For each token trained on.
+    read: float  # For each token in evaluation.
+    fixed: float  # For all that is done once: reading and writing the weights.
+    source: str  # Where these come from, in words.
 
     def seconds(self, work: Work) -> float:
         """Seconds of a whole run, all evaluations included."""

@@ -8,28 +8,15 @@ import pandas as pd
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """A checked data set.
+    """A checked data set."""
 
-    Attributes
-    ----------
-    frame : pandas.DataFrame
-        One row per sentence: ``id``, ``sentence``, ``label``, ``split`` (None where the file has none), and the
-        bundled file's ``topic``, ``style`` and ``phenomenon`` where present.
-    path : pathlib.Path
-        The file.
-    sha256 : str
-        Hash of the file's bytes.
-    notices : tuple of str
-        What a person should know about the reading, such as an old text encoding.
-    source : str
-        What the dial ``DATA`` says for these sentences; not what was asked for where they stand in for it.
-    rows : tuple of int
-        Where each sentence stands in its file, as a spreadsheet counts rows; empty where nobody needs it.
-    """
-
+    # One row per sentence: ``id``, ``sentence``, ``label``, ``split`` (None where the file has none), and the bundled
+    # file's ``topic``, ``style`` and ``phenomenon`` where present.
     frame: pd.DataFrame
-    path: Path
-    sha256: str
-    notices: tuple[str, ...] = ()
+    path: Path  # The file.
+    sha256: str  # Hash of the file's bytes.
+    notices: tuple[str, ...] = ()  # What a person should know about the reading, such as an old text encoding.
+    # What the dial ``DATA`` says for these sentences; not what was asked for where they stand in for it.
     source: str = "bundled"
+    # Where each sentence stands in its file, as a spreadsheet counts rows; empty where nobody needs it.
     rows: tuple[int, ...] = ()

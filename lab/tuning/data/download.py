@@ -46,26 +46,14 @@ class WrongContent(HubError):
 
 @dataclasses.dataclass(frozen=True)
 class File:
-    """A file of a repository.
-
-    Attributes
-    ----------
-    name : str
-    size : int or None
-        Bytes, where they are known beforehand.
-    sha256 : str or None
-        Hash of the content, where it is known beforehand.
-    holds : tuple of (str, value)
-        What a JSON file without a known hash must hold to be taken for the right one.
-    beside : tuple of str
-        What else it may hold, whatever the value.
-    """
+    """A file of a repository."""
 
     name: str
-    size: int | None
-    sha256: str | None
+    size: int | None  # Bytes, where they are known beforehand.
+    sha256: str | None  # Hash of the content, where it is known beforehand.
+    # What a JSON file without a known hash must hold to be taken for the right one.
     holds: tuple[tuple[str, Any], ...] = ()
-    beside: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()  # What else it may hold, whatever the value.
 
     def is_in(self, path: Path) -> bool:
         """Whether the file at `path` is there and is this one."""
@@ -111,7 +99,6 @@ def fetch(
 
     Parameters
     ----------
-    repository : Repository
     folder : pathlib.Path
         Where to; made if need be. A part file that an earlier try left there is continued.
     deadline : float
@@ -119,11 +106,6 @@ def fetch(
         ``PATIENCE_SECONDS``; a silent one after ``SILENCE_SECONDS``.
     on_progress : callable, optional
         Called with bytes done and bytes in all of the file under way.
-
-    Returns
-    -------
-    pathlib.Path
-        `folder`.
 
     Raises
     ------
@@ -157,10 +139,6 @@ def fetch(
 
 def ask(repository: Repository) -> Callable[[float], str | None]:
     """Ask for the head of a repository's first file, in the background.
-
-    Parameters
-    ----------
-    repository : Repository
 
     Returns
     -------

@@ -8,21 +8,11 @@ import pandas as pd
 
 @dataclasses.dataclass(frozen=True)
 class Duplicates:
-    """Which rows of a data set repeat one another, after folding case and blanks.
+    """Which rows of a data set repeat one another, after folding case and blanks."""
 
-    Attributes
-    ----------
-    copies : list of tuple of int
-        Positions of each sentence that appears more than once with one label.
-    contradictions : list of tuple of int
-        Positions of each sentence that appears with two labels or three.
-    leaks : list of tuple of int
-        Positions of each sentence that appears in more than one part of the data.
-    """
-
-    copies: list[tuple[int, ...]]
-    contradictions: list[tuple[int, ...]]
-    leaks: list[tuple[int, ...]]
+    copies: list[tuple[int, ...]]  # Positions of each sentence that appears more than once with one label.
+    contradictions: list[tuple[int, ...]]  # Positions of each sentence that appears with two labels or three.
+    leaks: list[tuple[int, ...]]  # Positions of each sentence that appears in more than one part of the data.
 
     @property
     def repeats(self) -> int:
@@ -42,10 +32,6 @@ def duplicates(frame: pd.DataFrame) -> Duplicates:
     ----------
     frame : pandas.DataFrame
         ``sentence``, ``label`` and ``split`` (None where there are no parts).
-
-    Returns
-    -------
-    Duplicates
     """
     keys = folded_sentences(frame["sentence"]).reset_index(drop=True)
     repeated = keys[keys.duplicated(keep=False)]
@@ -68,8 +54,6 @@ def notice(frame: pd.DataFrame, rows: tuple[int, ...], name: str, source: str) -
         As for :func:`duplicates`.
     rows : tuple of int
         Where each of its rows stands in the file.
-    name : str
-        The file's name.
     source : str
         How the audit is to be given the file.
     """

@@ -77,10 +77,6 @@ def load(source: str = "bundled", agreement: str = "all") -> Data:
     agreement : str
         PhraseBank only: ``"50"``, ``"66"``, ``"75"`` or ``"all"``, the share of annotators that had to agree.
 
-    Returns
-    -------
-    Data
-
     Raises
     ------
     DataError

@@ -35,17 +35,6 @@ def split(data: Data, seed: int = SPLIT_SEED) -> Splits:
 
     The file's own ``split`` column decides where there is one. Otherwise the cut is stratified by label, with all
     copies of a sentence on one side, and depends on `seed` alone: every group gets the same parts.
-
-    Parameters
-    ----------
-    data : Data
-        A checked data set.
-    seed : int
-        Seed of the cut.
-
-    Returns
-    -------
-    Splits
     """
     frame = data.frame.assign(split=part_of_each(data, seed))
     return Splits(*(frame[frame["split"] == part].reset_index(drop=True) for part in PARTS))
@@ -93,8 +82,6 @@ def subset(frame: pd.DataFrame, size: int, seed: int = SPLIT_SEED) -> pd.DataFra
         Rows with a ``label``.
     size : int
         How many; 0, or more than there are, means all.
-    seed : int
-        Seed of the draw.
 
     Returns
     -------
@@ -118,13 +105,6 @@ def flip_labels(frame: pd.DataFrame, share: float, seed: int = SPLIT_SEED) -> pd
         Rows with a ``label``; it stays as it is.
     share : float
         Between 0 and 1; exactly this share, rounded to whole rows, is flipped.
-    seed : int
-        Seed of the draw.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A copy with the noisy labels.
     """
     rng = np.random.default_rng(seed)
     rows = rng.choice(len(frame), size=round(share * len(frame)), replace=False)
@@ -138,15 +118,10 @@ def training_part(splits: Splits, size: int, noise: float = 0.0) -> pd.DataFrame
 
     Parameters
     ----------
-    splits : Splits
     size : int
         How many sentences; 0 for all.
     noise : float
         Share of their labels that are wrong; other parts keep theirs.
-
-    Returns
-    -------
-    pandas.DataFrame
     """
     return flip_labels(subset(splits.train, size), noise)
 

@@ -79,35 +79,16 @@ OWN_RUN = "workshop_run"
 
 @dataclasses.dataclass(frozen=True)
 class Encoder:
-    """A pretrained encoder on disk.
+    """A pretrained encoder on disk."""
 
-    Attributes
-    ----------
-    name : str
-        What it is called in the record.
-    source : str
-        Where it was found: ``lab/models``, ``hub cache``, ``hub``, ``embedded`` or ``folder``.
-    folder : pathlib.Path
-        Its files.
-    revision : str
-        Which version of it: the Hub's commit, the package's version, or the start of the weights' SHA-256.
-    rates : dict of str to float
-        Learning rate of each preset.
-    banner : str
-        What to tell the learner when it is not the one asked for; empty otherwise.
-    asked : str
-        What the dial ``MODEL`` said when it was found; empty where no dial did.
-    keeps_head : bool
-        Whether a run begins with the head that is in the folder: only where the workshop trained it.
-    """
-
-    name: str
-    source: str
-    folder: Path
-    revision: str
-    rates: dict[str, float]
-    banner: str = ""
-    asked: str = ""
+    name: str  # What it is called in the record.
+    source: str  # Where it was found: ``lab/models``, ``hub cache``, ``hub``, ``embedded`` or ``folder``.
+    folder: Path  # Its files.
+    revision: str  # Which version of it: the Hub's commit, the package's version, or the start of the weights' SHA-256.
+    rates: dict[str, float]  # Learning rate of each preset.
+    banner: str = ""  # What to tell the learner when it is not the one asked for; empty otherwise.
+    asked: str = ""  # What the dial ``MODEL`` said when it was found; empty where no dial did.
+    # Whether a run begins with the head that is in the folder: only where the workshop trained it.
     keeps_head: bool = False
 
     def rate(self, preset: str | float) -> float:
@@ -128,10 +109,6 @@ def find(model: str = "distilbert", on_progress: download.Progress | None = None
         ``tokenizer.json``.
     on_progress : callable, optional
         Called with bytes done and bytes in all while something is downloaded; a bar of text by default.
-
-    Returns
-    -------
-    Encoder
 
     Raises
     ------
@@ -161,7 +138,6 @@ def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedToke
 
     Parameters
     ----------
-    encoder : Encoder
     seed : int
         Decides the head's random start.
 

@@ -31,21 +31,11 @@ COPIES_OF_A_LEARNER = 3
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-    """What training holds in memory, in MB (10^6 bytes), the program itself left out.
+    """What training holds in memory, in MB (10^6 bytes), the program itself left out."""
 
-    Attributes
-    ----------
-    weights : float
-        All weights, learning or not.
-    learning : float
-        Gradient and AdamW's two running means of each weight that learns.
-    kept : float
-        What one batch leaves behind in the forward pass because the backward pass will need it.
-    """
-
-    weights: float
-    learning: float
-    kept: float
+    weights: float  # All weights, learning or not.
+    learning: float  # Gradient and AdamW's two running means of each weight that learns.
+    kept: float  # What one batch leaves behind in the forward pass because the backward pass will need it.
 
     @property
     def total(self) -> float:
@@ -68,7 +58,6 @@ def freeze(model: PreTrainedModel, encoder: "Encoder", trained: str) -> "Encoder
     ----------
     model : transformers.PreTrainedModel
         Its weights that stand still are marked, so that no gradient is computed for them.
-    encoder : Encoder
     trained : str
         One of ``tuning.dials.TRAINED_PARTS``.
 
@@ -108,7 +97,6 @@ def shares(encoder: "Encoder", trained: str) -> tuple[float, float]:
 
     Parameters
     ----------
-    encoder : Encoder
     trained : str
         One of ``tuning.dials.TRAINED_PARTS`` but ``everything``.
 
@@ -141,15 +129,10 @@ def memory(model: PreTrainedModel, batch: BatchEncoding, unused: int = 0) -> Mem
 
     Parameters
     ----------
-    model : transformers.PreTrainedModel
     batch : transformers.BatchEncoding
         With labels.
     unused : int
         Weights of the embedding table that training leaves out, see `tuning.training.speed.embedding_rows`.
-
-    Returns
-    -------
-    Memory
     """
     own = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
     kept: dict[int, int] = {}

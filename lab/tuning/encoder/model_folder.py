@@ -27,14 +27,6 @@ REASON_LENGTH = 150
 def settings(folder: Path) -> dict[str, Any]:
     """Read and check a model folder's ``config.json``, without loading transformers.
 
-    Parameters
-    ----------
-    folder : pathlib.Path
-
-    Returns
-    -------
-    dict
-
     Raises
     ------
     EncoderError
@@ -118,11 +110,8 @@ def check_loaded(
 
     Parameters
     ----------
-    model : transformers.PreTrainedModel
-    tokenizer : transformers.PreTrainedTokenizerBase
     report : dict
         What ``from_pretrained`` gives with ``output_loading_info=True``.
-    folder : pathlib.Path
 
     Raises
     ------

@@ -19,30 +19,16 @@ INPUTS = ["input_ids", "attention_mask"]
 
 @dataclasses.dataclass(frozen=True)
 class Tokens:
-    """The parts of the data as token numbers, ready for the Trainer.
+    """The parts of the data as token numbers, ready for the Trainer."""
 
-    Attributes
-    ----------
-    train : datasets.Dataset
-        The training sentences in use (``TRAIN_SUBSET``).
-    train_check : datasets.Dataset
-        The fixed training subset on which training accuracy and loss are measured, in evaluation mode.
-    validation : datasets.Dataset
-        What is scored before and after training.
-    validation_check : datasets.Dataset
-        The fixed part of it that is scored after each epoch; all of it, unless there are very many.
-    dials : Dials
-        The dials that these were made with.
-    cut : int
-        Sentences of `train` and `validation` that are longer than ``MAX_LENGTH``.
-    """
-
-    train: Dataset
+    train: Dataset  # The training sentences in use (``TRAIN_SUBSET``).
+    # The fixed training subset on which training accuracy and loss are measured, in evaluation mode.
     train_check: Dataset
-    validation: Dataset
+    validation: Dataset  # What is scored before and after training.
+    # The fixed part of it that is scored after each epoch; all of it, unless there are very many.
     validation_check: Dataset
-    dials: Dials
-    cut: int = 0
+    dials: Dials  # The dials that these were made with.
+    cut: int = 0  # Sentences of `train` and `validation` that are longer than ``MAX_LENGTH``.
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -72,7 +58,6 @@ def tokenise(frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length
     ----------
     frame : pandas.DataFrame
         ``id``, ``sentence`` and ``label``.
-    tokenizer : transformers.PreTrainedTokenizerBase
     max_length : int
         Tokens kept of each sentence.
     by_length : bool
@@ -141,7 +126,6 @@ def batch_of(
     ----------
     tokens : datasets.Dataset
         As :func:`tokenise` gives it.
-    tokenizer : transformers.PreTrainedTokenizerBase
     rows : slice or sequence of int
         All by default.
     labels : bool

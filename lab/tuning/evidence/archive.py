@@ -54,11 +54,6 @@ def save(weights: bool = False) -> Path:
     weights : bool
         The trained weights of the last run too; without them, the sections that ask the model again need a new run.
 
-    Returns
-    -------
-    pathlib.Path
-        The file; in Colab the browser downloads it as well.
-
     Raises
     ------
     KeepsakeError
@@ -115,7 +110,7 @@ def how_to_come_back() -> str:
 
 
 def bring_back(file: Path | str | None = None) -> list[Path]:
-    """Put the contents of a saved file where they belong, all of them or none.
+    """Put the contents of a saved file where they belong, all of them or none; gives those that were written.
 
     Where a file is here already and differs, the newer one gets the name and the older one stays beside it. Logs,
     predictions and the order of runs are joined.
@@ -125,11 +120,6 @@ def bring_back(file: Path | str | None = None) -> list[Path]:
     file : path, optional
         By default the newest one in the repository, in the folder above it or in the current folder; in Colab, where
         there is none, the browser asks for it.
-
-    Returns
-    -------
-    list of pathlib.Path
-        The files that were written.
 
     Raises
     ------

@@ -26,10 +26,6 @@ AT_ONCE = 2
 def take_all(coming: Sequence["Coming"]) -> tuple[list[Path], list[str]]:
     """Put all files where they belong, or none.
 
-    Parameters
-    ----------
-    coming : sequence of Coming
-
     Returns
     -------
     written : list of pathlib.Path

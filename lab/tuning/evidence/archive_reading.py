@@ -40,7 +40,6 @@ def unpack(file: Path, folder: Path) -> dict[str, float]:
 
     Parameters
     ----------
-    file : pathlib.Path
     folder : pathlib.Path
         Gets the files under `PLACES`.
 

@@ -39,10 +39,6 @@ def log_file() -> Path:
 def append(run: Run) -> None:
     """Add a run to the experiment log, once; a note that stands in its row already is kept.
 
-    Parameters
-    ----------
-    run : Run
-
     Raises
     ------
     RunError
@@ -60,8 +56,6 @@ def amend(run: Run, note: str = "", watts: float = WATTS, price_per_hour: float 
         Where its row is gone, it gets a new one.
     note : str
         Written only where no note stands: what a learner wrote stays.
-    watts, price_per_hour : float
-        The assumptions.
 
     Raises
     ------
@@ -80,19 +74,12 @@ def amend(run: Run, note: str = "", watts: float = WATTS, price_per_hour: float 
 
 
 def join(path: Path, raw: bytes) -> bool:
-    """Take in rows, notes and added columns of another copy of the log that this one lacks.
+    """Take in rows, notes and added columns of another copy of the log that this one lacks; was there any?
 
     Parameters
     ----------
-    path : pathlib.Path
-        The log.
     raw : bytes
         The other copy; one that cannot be read as a log is kept beside this one.
-
-    Returns
-    -------
-    bool
-        Whether it had any.
 
     Raises
     ------

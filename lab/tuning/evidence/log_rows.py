@@ -66,14 +66,7 @@ def baseline_values(run: Run) -> dict[str, str]:
 
 
 def log_values(run: Run, watts: float = WATTS, price_per_hour: float = PRICE_PER_HOUR) -> dict[str, str]:
-    """One row of the experiment log: the worksheet's columns, then what is needed to repeat the run.
-
-    Parameters
-    ----------
-    run : Run
-    watts, price_per_hour : float
-        What energy and cost assume.
-    """
+    """One row of the experiment log: the worksheet's columns, then what is needed to repeat the run."""
     dials, timing = run.dials, run.timing
     group = adopted_from(run)
     rest: dict[str, Any] = {

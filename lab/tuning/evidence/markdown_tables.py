@@ -10,31 +10,18 @@ BORDER = r"\|"
 
 @dataclasses.dataclass
 class Table:
-    """A Markdown table inside a text: where its rows are.
+    """A Markdown table inside a text: where its rows are."""
 
-    Attributes
-    ----------
-    first, end : int
-        Line of the first row below the heading, and the line after the last row.
-    rows : list of list of str
-        Cells of each row as they stand, blanks included, as many as the heading has; what a row has too many stands in
-        its last cell.
-    """
-
+    # Line of the first row below the heading, and the line after the last row.
     first: int
     end: int
+    # Cells of each row as they stand, blanks included, as many as the heading has; what a row has too many stands in
+    # its last cell.
     rows: list[list[str]]
 
 
 def find_table(text: str, columns: Sequence[str]) -> Table | str:
     """Find a table by its heading.
-
-    Parameters
-    ----------
-    text : str
-        A Markdown text with line ends of any system.
-    columns : sequence of str
-        The names in the table's heading.
 
     Returns
     -------

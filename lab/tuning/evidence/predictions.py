@@ -29,23 +29,16 @@ def predictions_file() -> Path:
 
 
 def predict(dials: Dials | SgdDials, word: str, f1: float | None = None, because: str = "") -> str:
-    """Store a prediction with the present time.
+    """Store a prediction with the present time, and say so, or what to do.
 
     Parameters
     ----------
-    dials : Dials or SgdDials
-        The dials of the run to come.
     word : str
         ``moving``, ``stalled``, ``collapsed`` or ``crashed``; empty stores nothing.
     f1 : float, optional
         The macro-F1 on validation that you expect, 0 to 1.
     because : str
         Your reason, in half a sentence.
-
-    Returns
-    -------
-    str
-        What was stored, or what to do.
 
     Raises
     ------
@@ -97,13 +90,7 @@ def prediction_of(run: Run) -> dict[str, Any] | None:
 
 
 def prediction_and_result(run: Run) -> pd.DataFrame:
-    """Prediction and result of a run, side by side.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows ``predicted`` and ``happened``; the word, the macro-F1, the time and the reason.
-    """
+    """Prediction and result of a run, side by side."""
     made = prediction_of(run) or {"word": "no prediction", "f1": None, "made": "", "because": ""}
     verdict = run.diagnosis
     rows = {

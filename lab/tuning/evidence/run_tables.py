@@ -11,14 +11,7 @@ from tuning.runs.store import readable_runs
 
 
 def before_after(run: Run) -> pd.DataFrame:
-    """Majority class, untrained and trained model side by side.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows ``majority class``, ``before training``, ``after training``; accuracy and macro-F1 with their 95%
-        intervals, losses in nats, and the gap.
-    """
+    """Majority class, untrained and trained model side by side, with 95% intervals; losses in nats."""
     top = run.majority
     rows = {"majority class": {"accuracy": number(top.get("accuracy"), 3), "macro-F1": number(top.get("f1_macro"), 3)}}
     for name, scores in (("before training", run.baseline), ("after training", run.final)):
@@ -34,14 +27,9 @@ def before_after(run: Run) -> pd.DataFrame:
 
 
 def labs_compared() -> pd.DataFrame:
-    """All finished runs of both labs: scores with intervals, and the time that a point of macro-F1 took.
+    """All finished runs of both labs: scores with intervals, and the time that a point of macro-F1 took, best first.
 
     Seconds per point: training seconds for each hundredth of macro-F1 above the run's own majority row.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per run, the best macro-F1 first.
     """
     rows = []
     for run in readable_runs()[0]:
@@ -73,13 +61,7 @@ def _trained_on(run: Run) -> str:
 
 
 def validation_and_test(run: Run) -> pd.DataFrame:
-    """Scores on the validation part, which guided choices, beside the test part, which did not.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows ``validation`` and ``test``.
-    """
+    """Scores on the validation part, which guided choices, beside the test part, which did not."""
     test, final = run.test or {}, run.final
     return pd.DataFrame.from_dict(
         {

@@ -62,13 +62,6 @@ def evidence() -> pd.DataFrame:
 def own_words(answer: str, template: str) -> int:
     """Count the words of an answer that are not the template's.
 
-    Parameters
-    ----------
-    answer : str
-        A section of the learner's worksheet.
-    template : str
-        The whole template.
-
     Returns
     -------
     int

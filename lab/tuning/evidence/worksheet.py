@@ -194,8 +194,6 @@ def filled(text: str, runs: Sequence[Run], spare: int = 0) -> tuple[str, list[st
 
     Parameters
     ----------
-    text : str
-        The worksheet.
     runs : sequence of Run
         Oldest first.
     spare : int

@@ -29,19 +29,12 @@ _NAMES = {field.casefold(): field for field in FIELDS}
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Block:
-    """What was typed about one run, or about the model before training.
+    """What was typed about one run, or about the model before training."""
 
-    Attributes
-    ----------
-    first, end : int
-        Its first line, its own heading included, and the line after its last.
-    typed : dict of str to str
-        A text for each of `FIELDS`; empty where nothing was typed.
-    """
-
+    # Its first line, its own heading included, and the line after its last.
     first: int
     end: int
-    typed: dict[str, str]
+    typed: dict[str, str]  # A text for each of `FIELDS`; empty where nothing was typed.
 
     @property
     def is_baseline(self) -> bool:
@@ -55,17 +48,7 @@ class Block:
 
 
 def find_blocks(text: str) -> list[Block]:
-    """Find the blocks of a worksheet, in their order.
-
-    Parameters
-    ----------
-    text : str
-        With line ends of any system.
-
-    Returns
-    -------
-    list of Block
-    """
+    """Find the blocks of a worksheet, in their order."""
     blocks: list[Block] = []
     lines = lines_of(text)
     typed: dict[str, list[str]] = {}

@@ -47,11 +47,6 @@ def export_worksheet() -> list[Path]:
 
     A file that somebody has typed into since its last export stays; the new one gets a number.
 
-    Returns
-    -------
-    list of pathlib.Path
-        The files.
-
     Raises
     ------
     WorksheetError

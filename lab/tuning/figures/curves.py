@@ -75,15 +75,10 @@ def loss_curve(run: Run, title: str | None = None, steps: int | None = None) -> 
 
     Parameters
     ----------
-    run : Run
     title : str, optional
         Instead of the preset and its rate.
     steps : int, optional
         Length of the step axis, for a run that is still under way.
-
-    Returns
-    -------
-    Picture
     """
     figure, _ = loss_panels(run, title, steps)
     return Picture(figure, describe(run, steps))

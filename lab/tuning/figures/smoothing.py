@@ -15,7 +15,6 @@ def window(run: Run, steps: int | None = None) -> int:
 
     Parameters
     ----------
-    run : Run
     steps : int, optional
         Length of a run that is still under way; by default its last recorded step.
     """
@@ -29,12 +28,6 @@ def moving_average(run: Run, steps: int | None = None) -> np.ndarray:
     """Mean of the last step losses, so that the trend shows through the noise of single batches.
 
     The window goes by the steps' numbers. In a thinned record it holds fewer losses and covers the same stretch.
-
-    Parameters
-    ----------
-    run : Run
-    steps : int, optional
-        As for :func:`window`.
 
     Returns
     -------

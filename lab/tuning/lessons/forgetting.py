@@ -30,7 +30,6 @@ def similarities(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pai
     ----------
     model : transformers.PreTrainedModel
         Its head is not used.
-    tokenizer : transformers.PreTrainedTokenizerBase
     pairs : pandas.DataFrame
         Columns ``first`` and ``second``.
 

@@ -17,14 +17,9 @@ from tuning.training.scoring import predict
 
 
 def open_test(run: Run) -> pd.DataFrame:
-    """Score a run on the test part and write into its record when that was done.
+    """Score a run on the test part and write into its record when that was done; gives both parts.
 
     Opening it again shows the same numbers and the time of the first opening.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Validation and test side by side.
 
     Raises
     ------

@@ -60,11 +60,6 @@ class Microscope:
     def step(self, learning_rate: float) -> float:
         """Take one AdamW step with all weights and give the batch's loss afterwards; then step back.
 
-        Parameters
-        ----------
-        learning_rate : float
-            Step length.
-
         Returns
         -------
         float

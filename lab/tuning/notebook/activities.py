@@ -51,26 +51,13 @@ class Task:
 
 @dataclasses.dataclass(frozen=True)
 class Activity:
-    """The front matter of one activity.
+    """The front matter of one activity."""
 
-    Attributes
-    ----------
-    name : str
-        Name of its file without the ending, such as ``activity-2``.
-    title : str
-    minutes : int
-        What all tasks take together.
-    ksbs : tuple of str
-        Codes, each a key of `KSBS`.
-    objectives, questions, keypoints : tuple of str
-        What a learner can do afterwards, what the activity asks, and what to take away.
-    tasks : tuple of Task
-    """
-
-    name: str
+    name: str  # Name of its file without the ending, such as ``activity-2``.
     title: str
-    minutes: int
-    ksbs: tuple[str, ...]
+    minutes: int  # What all tasks take together.
+    ksbs: tuple[str, ...]  # Codes, each a key of `KSBS`.
+    # What a learner can do afterwards, what the activity asks, and what to take away.
     objectives: tuple[str, ...]
     questions: tuple[str, ...]
     keypoints: tuple[str, ...]
@@ -85,15 +72,6 @@ class Activity:
 
 def load(name: str) -> Activity:
     """Read the front matter of one activity.
-
-    Parameters
-    ----------
-    name : str
-        One of `NAMES`.
-
-    Returns
-    -------
-    Activity
 
     Raises
     ------

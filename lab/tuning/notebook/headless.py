@@ -177,7 +177,7 @@ def apart_from_the_learner() -> Iterator[None]:
 
 
 def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None, mine: bool = False) -> Path:
-    """Execute a notebook from its first cell to its last.
+    """Execute a notebook from its first cell to its last; gives the folder of its results.
 
     Parameters
     ----------
@@ -191,11 +191,6 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None,
         Folder for the executed notebook, ``run.json`` and ``predictions.csv``; by default the folder of the new run.
     mine : bool
         Take what a learner has typed into the notebook; otherwise every dial that is not set has its default.
-
-    Returns
-    -------
-    pathlib.Path
-        That folder.
 
     Raises
     ------

@@ -40,12 +40,7 @@ class Check:
 
 
 def checks() -> list[Check]:
-    """Look at everything on this machine that a training run needs.
-
-    Returns
-    -------
-    list of Check
-    """
+    """Look at everything on this machine that a training run needs."""
     return [
         _python(),
         _packages(),

@@ -67,14 +67,8 @@ def retyped(text: str, typed: Mapping[str, Any]) -> str:
 
     Parameters
     ----------
-    text : str
-        The notebook's file.
     typed : mapping
         Names that cells set at their top level, and values.
-
-    Returns
-    -------
-    str
     """
     notebook = nbformat.reads(text, as_version=4)
     for cell in notebook.cells:

@@ -17,14 +17,8 @@ def read_notebook(path: Path, tagged: bool = False) -> dict[str, Any]:
 
     Parameters
     ----------
-    path : pathlib.Path
     tagged : bool
         Whether the cell of dials must have its tag, by which `run` finds it.
-
-    Returns
-    -------
-    dict
-        As in its file.
 
     Raises
     ------

@@ -17,12 +17,7 @@ _FIRST_LINE = re.compile(rf"\s*%%{MAGIC}[ \t]+({'|'.join(NAMES)})(.*)", re.DOTAL
 
 
 def switch_on(shell: Any) -> None:
-    """Make ``%%pasted NAME`` known to an IPython shell: the text below it becomes the value of that name.
-
-    Parameters
-    ----------
-    shell : IPython.core.interactiveshell.InteractiveShell
-    """
+    """Make ``%%pasted NAME`` known to an IPython shell: the text below it becomes the value of that name."""
     from IPython.core.magic import no_var_expand
 
     @no_var_expand
@@ -46,11 +41,6 @@ def name_in(source: str) -> str | None:
 
 def as_text(lines: list[str]) -> list[str]:
     """Hand a cell of pasted text on as it is: empty, above the first line, or like another kernel's prompts.
-
-    Parameters
-    ----------
-    lines : list of str
-        A cell, as ``input_transformers_cleanup`` of an IPython shell hands it on.
 
     Returns
     -------

@@ -35,10 +35,6 @@ def _hub(reason: str | None, dials: Dials) -> Check:
 def of_dials(dials: Dials) -> list[Check]:
     """What the first cell cannot look at, because the dials come after it.
 
-    Parameters
-    ----------
-    dials : Dials
-
     Returns
     -------
     list of Check
@@ -131,8 +127,6 @@ def time_needed(dials: Dials | None = None, minutes: float = MINUTES, *, probe: 
 
     Parameters
     ----------
-    dials : Dials, optional
-        The default dials by default.
     minutes : float
         The time left for training.
     probe : bool
@@ -191,13 +185,7 @@ def _for_the_coach(results: list[Check], hub_check: Check | None, time_check: Ch
 
 
 def report(dials: Dials | None = None, minutes: float = MINUTES, *, probe: bool = False) -> int:
-    """Print all checks, and how long training takes here; returns 1 if one failed, else 0.
-
-    Parameters
-    ----------
-    dials, minutes, probe
-        As for :func:`time_needed`.
-    """
+    """Print all checks, and how long training takes here; returns 1 if one failed, else 0."""
     # It is asked first and heard last: meanwhile the rest is looked at. Before there are dials nobody has wanted it.
     asked = None if dials is None else _asked(dials)
     results = checks()

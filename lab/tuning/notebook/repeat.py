@@ -23,24 +23,12 @@ SAME = 0.0005
 
 @dataclasses.dataclass(frozen=True)
 class Repeat:
-    """A run and its repetition.
+    """A run and its repetition."""
 
-    Attributes
-    ----------
-    answer : str
-        ``exactly``, ``to three places`` or ``no``.
-    numbers : pandas.DataFrame
-        Recorded and repeated value of each score, and their difference.
-    differs : list of str
-        What else was not the same: versions, threads, precision, data, encoder.
-    run : Run
-        The repetition, recorded like every other run.
-    """
-
-    answer: str
-    numbers: pd.DataFrame
-    differs: list[str]
-    run: Run
+    answer: str  # ``exactly``, ``to three places`` or ``no``.
+    numbers: pd.DataFrame  # Recorded and repeated value of each score, and their difference.
+    differs: list[str]  # What else was not the same: versions, threads, precision, data, encoder.
+    run: Run  # The repetition, recorded like every other run.
 
     def __str__(self) -> str:
         also = f" Not the same: {'; '.join(self.differs)}." if self.differs else " Everything else was the same."
@@ -54,10 +42,6 @@ def reproduce(run_id: str | None = None) -> Repeat:
     ----------
     run_id : str, optional
         A run of the main or the backup lab, own or adopted; the last of the main lab by default.
-
-    Returns
-    -------
-    Repeat
 
     Raises
     ------

@@ -49,13 +49,7 @@ def notebook_file(number: str) -> Path:
 
 
 def start(number: str) -> None:
-    """Make errors and tables readable, pasted text harmless and memory steady, for the rest of this kernel.
-
-    Parameters
-    ----------
-    number : str
-        The notebook's number.
-    """
+    """Make errors and tables readable, pasted text harmless and memory steady, for the rest of this kernel."""
     from IPython import get_ipython
 
     shell = get_ipython()
@@ -172,11 +166,6 @@ def _sentences_to_the_left(frame: Any, table: str) -> str:
 
 def sections_of_names(notebook: Mapping[str, Any]) -> dict[str, str]:
     """Say for every name that a notebook's cells define which section defines it first.
-
-    Parameters
-    ----------
-    notebook : mapping
-        As in its file, or an ``nbformat.NotebookNode``.
 
     Returns
     -------

@@ -13,19 +13,7 @@ _KEPT = re.compile(r"\s*(?:\||(?:python3?|py|pip|git|tensorboard|wandb)\s|%|!)|.
 
 
 def wrapped(text: str, width: int = WIDTH) -> str:
-    """Break lines that are too long between words; a word longer than the width, such as a share line, stays whole.
-
-    Parameters
-    ----------
-    text : str
-    width : int
-        Characters.
-
-    Returns
-    -------
-    str
-        The same words.
-    """
+    """Break lines that are too long between words; a word longer than the width, such as a share line, stays whole."""
     return "\n".join(_wrapped(line, width) for line in text.split("\n"))
 
 
@@ -38,12 +26,7 @@ def _wrapped(line: str, width: int) -> str:
 
 
 def wrap_prints(shell: Any) -> None:
-    """Let all that a notebook's cells print from now on be :func:`wrapped`.
-
-    Parameters
-    ----------
-    shell : IPython.core.interactiveshell.InteractiveShell
-    """
+    """Let all that a notebook's cells print from now on be :func:`wrapped`."""
     _wrap_this_cell()
     if _wrap_this_cell not in shell.events.callbacks["pre_run_cell"]:
         shell.events.register("pre_run_cell", _wrap_this_cell)

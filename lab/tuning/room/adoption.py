@@ -21,19 +21,9 @@ LONGEST_STEM = 76
 
 
 def adopt(text: str) -> Run:
-    """Put the run of a share line into this learner's own runs, log and worksheet.
+    """Put the run of a share line into this learner's own runs, log and worksheet: it is the last run now.
 
     Adopting the same line again changes nothing; a line of the same run with its test part opened adds those scores.
-
-    Parameters
-    ----------
-    text : str
-        The line, as the chat shows it.
-
-    Returns
-    -------
-    Run
-        From now on the last run, for all cells that start from it.
 
     Raises
     ------

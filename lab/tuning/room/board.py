@@ -36,30 +36,14 @@ MAY_DIFFER = {"LR_PRESET", "GROUP", "DATA", "AGREEMENT", "MODEL", "PRECISION"}
 
 @dataclasses.dataclass(frozen=True)
 class Board:
-    """The runs of a room, sorted.
+    """The runs of a room, sorted."""
 
-    Attributes
-    ----------
-    compared : list of Shared
-        Runs of one lab that differ in learning rate and seed alone, by preset, then by name.
-    apart : list of tuple
-        A run of the same lab that is not comparable, and what is different.
-    backup : list of Shared
-        Runs of the backup lab, where the main lab has runs too.
-    refused : list of tuple of str
-        Where a bad line began, and the reason.
-    scores : list of Score
-        Answers in the clinic, one per visitor.
-    repeated : int
-        Copies of lines that were there already.
-    """
-
-    compared: list[Shared]
-    apart: list[tuple[Shared, str]]
-    backup: list[Shared]
-    refused: list[tuple[str, str]]
-    scores: list[Score]
-    repeated: int = 0
+    compared: list[Shared]  # Runs of one lab that differ in learning rate and seed alone, by preset, then by name.
+    apart: list[tuple[Shared, str]]  # A run of the same lab that is not comparable, and what is different.
+    backup: list[Shared]  # Runs of the backup lab, where the main lab has runs too.
+    refused: list[tuple[str, str]]  # Where a bad line began, and the reason.
+    scores: list[Score]  # Answers in the clinic, one per visitor.
+    repeated: int = 0  # Copies of lines that were there already.
 
     def one_lab(self) -> list[Shared]:
         """All runs of the lab that is compared, comparable or not."""
@@ -88,10 +72,6 @@ def collect(source: str = "") -> Board:
     ----------
     source : str
         A whole chat with share lines in it; or the path of a file or folder; or nothing, for the runs on this machine.
-
-    Returns
-    -------
-    Board
 
     Raises
     ------
@@ -167,13 +147,7 @@ def sort(gathered: Gathered) -> Board:
 
 
 def results(board: Board) -> pd.DataFrame:
-    """The runs that can be compared, in the columns of the slide.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per run.
-    """
+    """The runs that can be compared, in the columns of the slide, one row per run."""
     return pd.DataFrame([_row(shared) for shared in board.compared], columns=COLUMNS)
 
 
@@ -210,12 +184,7 @@ def _median(finals: list[dict[str, Any]], key: str) -> float | None:
 
 
 def not_comparable(board: Board) -> pd.DataFrame:
-    """Runs that stand apart, with the reason.
-
-    Returns
-    -------
-    pandas.DataFrame
-    """
+    """Runs that stand apart, with the reason."""
     reason = "backup lab: another model, other learning rates, another training loop"
     rows = [_row(shared) | {"Why apart": difference} for shared, difference in board.apart]
     rows += [_row(shared) | {"Why apart": reason} for shared in board.backup]

@@ -45,12 +45,7 @@ SMALLEST_GAPS = (-0.1, 0.2)
 
 
 def overlay(board: Board, size: tuple[float, float] = SLIDE) -> Picture:
-    """Smoothed step losses of all comparable runs in one panel, one look per preset.
-
-    Returns
-    -------
-    Picture
-    """
+    """Smoothed step losses of all comparable runs in one panel, one look per preset."""
     groups = by_preset(board)
     with mpl.rc_context(STYLE):
         figure, axes = new_figure(size)
@@ -67,12 +62,7 @@ def overlay(board: Board, size: tuple[float, float] = SLIDE) -> Picture:
 
 
 def small_multiples(board: Board, size: tuple[float, float] = SLIDE) -> Picture:
-    """The same losses, one panel per preset; validation losses after each epoch as marks.
-
-    Returns
-    -------
-    Picture
-    """
+    """The same losses, one panel per preset; validation losses after each epoch as marks."""
     groups = by_preset(board)
     with mpl.rc_context(STYLE):
         figure, panels = new_figure(size, ncols=max(len(groups), 1), sharey=True, sharex=True, squeeze=False)
@@ -93,10 +83,6 @@ def scores_and_gaps(board: Board, size: tuple[float, float] = SLIDE) -> Picture:
     """Macro-F1 and generalisation gap of each run against its learning rate, with 95% intervals.
 
     They stand side by side because a small gap proves nothing without a good score.
-
-    Returns
-    -------
-    Picture
     """
     groups = by_rate(board)
     with mpl.rc_context(STYLE):

@@ -22,7 +22,6 @@ def budget(board: Board, passes: int = BUDGET) -> pd.DataFrame:
 
     Parameters
     ----------
-    board : Board
     passes : int
         Training sentences times epochs that each group may spend.
 

@@ -59,31 +59,16 @@ _VISITOR = re.compile(r"[0-9a-f]{8}")
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What a learner said about one recorded run.
+    """What a learner said about one recorded run."""
 
-    Attributes
-    ----------
-    item : int
-        The clinic's number of the run, 1 to `ITEMS`.
-    round : str
-        When it was asked, one of `ROUNDS`.
-    cause, truth : str
-        The cause that was chosen and the true one, of `CAUSES`.
-    dial : str
-        The next dial that was chosen, of `DIALS`.
-    confidence : int
-        In the cause, 0 to `SURE`.
-    dial_right : bool
-        Whether the dial is a good next one.
-    """
-
-    item: int
-    round: str
+    item: int  # The clinic's number of the run, 1 to `ITEMS`.
+    round: str  # When it was asked, one of `ROUNDS`.
+    # The cause that was chosen and the true one, of `CAUSES`.
     cause: str
-    dial: str
-    confidence: int
+    dial: str  # The next dial that was chosen, of `DIALS`.
+    confidence: int  # In the cause, 0 to `SURE`.
     truth: str
-    dial_right: bool
+    dial_right: bool  # Whether the dial is a good next one.
 
     @property
     def right(self) -> bool:
@@ -101,13 +86,7 @@ class Score:
 
 
 def line(score: Score) -> str:
-    """Write a score line, as the page does.
-
-    Returns
-    -------
-    str
-        Under 1,000 characters.
-    """
+    """Write a score line, as the page does, of less than 1,000 characters."""
     record = {
         "k": score.visitor,
         "n": score.name,

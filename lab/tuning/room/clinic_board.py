@@ -22,10 +22,6 @@ SIZE = (12.8, 5.2)
 def by_cause(scores: Sequence[Score]) -> pd.DataFrame:
     """How often each cause was recognised, before and after the day.
 
-    Parameters
-    ----------
-    scores : sequence of Score
-
     Returns
     -------
     pandas.DataFrame
@@ -90,12 +86,7 @@ def misread(scores: Sequence[Score]) -> str:
 
 
 def picture(scores: Sequence[Score], size: tuple[float, float] = SIZE) -> Picture:
-    """Share of right answers by cause before and after, and against confidence.
-
-    Returns
-    -------
-    Picture
-    """
+    """Share of right answers by cause before and after, and against confidence."""
     with mpl.rc_context(STYLE):
         figure, (left, right) = new_figure(size, ncols=2)
         _draw_causes(left, _by_truth(_all(scores)))

@@ -27,30 +27,14 @@ MOST_ADDED = 3_000
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """One kind of line.
+    """One kind of line."""
 
-    Attributes
-    ----------
-    mark : str
-        Three characters by which it is found.
-    version : int
-        Whoever changes what a body means raises it.
-    oldest : int
-        The oldest version that can still be read.
-    alphabet : str
-        The characters of a body, as in a regular expression's brackets.
-    checksum : callable
-        Checksum of everything before it, in lower-case hexadecimal digits.
-    longest : int
-        Most characters of a body.
-    """
-
-    mark: str
-    version: int
-    oldest: int
-    alphabet: str
-    checksum: Callable[[str], str]
-    longest: int
+    mark: str  # Three characters by which it is found.
+    version: int  # Whoever changes what a body means raises it.
+    oldest: int  # The oldest version that can still be read.
+    alphabet: str  # The characters of a body, as in a regular expression's brackets.
+    checksum: Callable[[str], str]  # Checksum of everything before it, in lower-case hexadecimal digits.
+    longest: int  # Most characters of a body.
 
 
 def _sha256(text: str) -> str:
@@ -88,29 +72,16 @@ _WHOLE = re.compile(rf"{_START.pattern}.*?-{END}", re.DOTALL)
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """The beginning of a line in a text, and what follows it.
-
-    Attributes
-    ----------
-    kind : Kind
-    row : int
-        Row of the text in which it begins, from 1.
-    version, length : int
-        As the beginning says.
-    rest : str
-        The text up to the next beginning, as the chat has it.
-    sender : str
-        The last words before it, which in a chat name the sender; no sign in them can be taken for a format.
-    beyond : str
-        The text that follows without the other whole lines in it: a chat may have split this one around them.
-    """
+    """The beginning of a line in a text, and what follows it."""
 
     kind: Kind
-    row: int
+    row: int  # Row of the text in which it begins, from 1.
+    # As the beginning says.
     version: int
     length: int
-    rest: str
-    sender: str
+    rest: str  # The text up to the next beginning, as the chat has it.
+    sender: str  # The last words before it, which in a chat name the sender; no sign in them can be taken for a format.
+    # The text that follows without the other whole lines in it: a chat may have split this one around them.
     beyond: str
 
     def readings(self) -> list[str]:
@@ -130,18 +101,7 @@ def frame(kind: Kind, body: str) -> str:
 
 
 def find(text: str) -> list[Found]:
-    """Find where lines begin, whether they can be used or not; one more than `MOST_LINES` where there are too many.
-
-    Parameters
-    ----------
-    text : str
-        A whole chat, an e-mail, a file.
-
-    Returns
-    -------
-    list of Found
-        In the order of the text.
-    """
+    """Find where lines begin, whether they can be used or not; one more than `MOST_LINES` where there are too many."""
     text = text.translate(_HYPHENS)
     starts = list(_START.finditer(text))
     found, row, counted = [], 1, 0

@@ -43,24 +43,12 @@ _NOT_OURS = "was not written by this workshop's code; it is not used."
 
 @dataclasses.dataclass(frozen=True)
 class Shared:
-    """A run that came in a line.
+    """A run that came in a line."""
 
-    Attributes
-    ----------
-    name : str
-        What the group calls itself.
-    run : Run
-        The record, as far as it travels: no gradient norms, no platform, numbers to four places.
-    word : str or None
-        The group's one-word prediction, one of `CALL_WORDS`.
-    f1 : float or None
-        The macro-F1 that it predicted.
-    """
-
-    name: str
-    run: Run
-    word: str | None = None
-    f1: float | None = None
+    name: str  # What the group calls itself.
+    run: Run  # The record, as far as it travels: no gradient norms, no platform, numbers to four places.
+    word: str | None = None  # The group's one-word prediction, one of `CALL_WORDS`.
+    f1: float | None = None  # The macro-F1 that it predicted.
 
     @functools.cached_property
     def key(self) -> str:
@@ -78,23 +66,14 @@ def _hash(record: dict[str, Any]) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Gathered:
-    """What was found in a chat or a folder.
+    """What was found in a chat or a folder."""
 
-    Attributes
-    ----------
-    shared : list of Shared
-        Runs of good lines, in the order in which they came.
-    refused : list of tuple of str
-        The sender's last words before a bad line, or its row, and the reason.
-    scores : list of Score
-        Score lines of the clinic, one per visitor.
-    repeated : list of str
-        Where a copy of a line began that was there already: it counts once.
-    """
-
+    # Runs of good lines, in the order in which they came.
     shared: list[Shared] = dataclasses.field(default_factory=list)
+    # The sender's last words before a bad line, or its row, and the reason.
     refused: list[tuple[str, str]] = dataclasses.field(default_factory=list)
-    scores: list[Score] = dataclasses.field(default_factory=list)
+    scores: list[Score] = dataclasses.field(default_factory=list)  # Score lines of the clinic, one per visitor.
+    # Where a copy of a line began that was there already: it counts once.
     repeated: list[str] = dataclasses.field(default_factory=list)
     _places: dict[str, int] = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -121,16 +100,6 @@ class Gathered:
 
 def line(run: Run, group_name: str, word: str | None = None, f1: float | None = None) -> str:
     """Write a run as a share line.
-
-    Parameters
-    ----------
-    run : Run
-    group_name : str
-        The group's name, as it will stand on the board.
-    word : str, optional
-        The group's one-word prediction.
-    f1 : float, optional
-        The macro-F1 that it predicted.
 
     Returns
     -------
@@ -177,14 +146,8 @@ def share_line(run: Run, group_name: str) -> str:
 
     Parameters
     ----------
-    run : Run
     group_name : str
         What your group calls itself on the board; empty for no line.
-
-    Returns
-    -------
-    str
-        The line, or what to do.
 
     Raises
     ------
@@ -232,13 +195,8 @@ def gather(text: str, where: str = "") -> Gathered:
 
     Parameters
     ----------
-    text : str
     where : str
         What to call the text in reasons, such as a file's name.
-
-    Returns
-    -------
-    Gathered
     """
     gathered = Gathered()
     if len(text) > LONGEST_TEXT:

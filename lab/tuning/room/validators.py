@@ -104,12 +104,7 @@ def file_stem(name: str) -> str:
 
 
 def clean_name(typed: str) -> str:
-    """Check the name that a group typed.
-
-    Returns
-    -------
-    str
-        With single blanks.
+    """Check the name that a group typed, and set its blanks.
 
     Raises
     ------

@@ -43,28 +43,16 @@ class Diagnosis:
 
 @dataclasses.dataclass(frozen=True)
 class Convergence:
-    """What the convergence check found.
+    """What the convergence check found."""
 
-    Attributes
-    ----------
-    state : str
-        ``converged``, ``still falling``, ``rising``, ``stalled``, ``collapsed`` or ``cannot tell``; see `OUTCOMES`.
-    reason : str
-        One sentence with the numbers.
-    delta : float or None
-        Change of the evaluation-mode training loss between the last two epochs, in nats.
-    slope, slope_error : float or None
-        Change of the step loss per 100 steps over the second half of the run, and its standard error.
-    epoch_seconds : float or None
-        What one more epoch would take, from the mean of the epochs so far.
-    """
-
+    # ``converged``, ``still falling``, ``rising``, ``stalled``, ``collapsed`` or ``cannot tell``; see `OUTCOMES`.
     state: str
-    reason: str
-    delta: float | None
+    reason: str  # One sentence with the numbers.
+    delta: float | None  # Change of the evaluation-mode training loss between the last two epochs, in nats.
+    # Change of the step loss per 100 steps over the second half of the run, and its standard error.
     slope: float | None
     slope_error: float | None
-    epoch_seconds: float | None
+    epoch_seconds: float | None  # What one more epoch would take, from the mean of the epochs so far.
 
     def epoch_cost(self, price_per_hour: float) -> float | None:
         """Money for one more epoch at a machine's price per hour, in the price's currency."""
@@ -79,10 +67,6 @@ def diagnose(run: Run) -> Diagnosis:
     run : Run
         Where ``baseline`` has no loss, that of the first step stands in: it is taken before any update. Where the
         scores after training lack one, that of the last epoch does.
-
-    Returns
-    -------
-    Diagnosis
     """
     facts = Facts(run)
     readings = facts.readings
@@ -100,14 +84,6 @@ def convergence(run: Run) -> Convergence:
 
     The training loss after the last epoch is compared with the lowest after an earlier one. A change below 0.01 means
     *converged* only if the loss first came down; `OUTCOMES` says which state belongs to which verdict.
-
-    Parameters
-    ----------
-    run : Run
-
-    Returns
-    -------
-    Convergence
     """
     facts = Facts(run)
     losses = [row["train_loss"] for row in facts.run.epochs]
@@ -136,10 +112,6 @@ def tried(run: Run, others: Iterable[Run]) -> str:
         One whose verdict asks for another rate, or is unclear.
     others : iterable of Run
         Earlier and later ones, with their recorded verdicts; `run` may be among them.
-
-    Returns
-    -------
-    str
     """
     rates: dict[str, set[float]] = {}
     for other in (run, *others):

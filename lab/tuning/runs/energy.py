@@ -32,40 +32,19 @@ METERS = {
 
 @dataclasses.dataclass(frozen=True)
 class Footprint:
-    """What a finished run took.
+    """What a finished run took."""
 
-    Attributes
-    ----------
-    seconds : float or None
-        Of the whole run, evaluations included.
-    watt_hours : float or None
-    measured : bool
-        Whether the energy was measured; else it is `watts` times the time.
-    money : float or None
-        In the currency of the price.
-    watts, price_per_hour : float
-        The assumptions.
-    """
-
-    seconds: float | None
+    seconds: float | None  # Of the whole run, evaluations included.
     watt_hours: float | None
-    measured: bool
-    money: float | None
+    measured: bool  # Whether the energy was measured; else it is `watts` times the time.
+    money: float | None  # In the currency of the price.
+    # The assumptions.
     watts: float
     price_per_hour: float
 
 
 def footprint(run: Run, watts: float = WATTS, price_per_hour: float = PRICE_PER_HOUR) -> Footprint:
-    """Seconds, energy and money of a finished run; None for what the record does not tell.
-
-    Parameters
-    ----------
-    run : Run
-    watts : float
-        Assumed power, used where the energy was not measured.
-    price_per_hour : float
-        Assumed price.
-    """
+    """Seconds, energy and money of a finished run; None for what the record does not tell."""
     seconds, measured = run.timing.get("total_seconds"), run.timing.get("energy_wh")
     if seconds is None:
         return Footprint(None, measured, measured is not None, None, watts, price_per_hour)

@@ -24,34 +24,18 @@ CONFIDENCE = 0.95
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """How a set of predictions did on one part of the data.
+    """How a set of predictions did on one part of the data."""
 
-    Attributes
-    ----------
-    size : int
-        Sentences scored.
-    correct : int
-        Sentences whose most likely label is right.
-    accuracy, f1_macro : float
-        Between 0 and 1.
-    loss : float
-        Mean cross-entropy in nats; NaN where the logits are not finite.
-    f1 : dict of str to float
-        F1 of each label.
-    predicted : dict of str to int
-        How often each label was predicted.
-    mistake_confidence : float or None
-        Mean probability of the label that was predicted, over the sentences on which it is wrong; None where the
-        model makes no mistake, or its logits are not finite.
-    """
-
-    size: int
-    correct: int
+    size: int  # Sentences scored.
+    correct: int  # Sentences whose most likely label is right.
+    # Between 0 and 1.
     accuracy: float
     f1_macro: float
-    loss: float
-    f1: dict[str, float]
-    predicted: dict[str, int]
+    loss: float  # Mean cross-entropy in nats; NaN where the logits are not finite.
+    f1: dict[str, float]  # F1 of each label.
+    predicted: dict[str, int]  # How often each label was predicted.
+    # Mean probability of the label that was predicted, over the sentences on which it is wrong; None where the model
+    # makes no mistake, or its logits are not finite.
     mistake_confidence: float | None = None
 
 
@@ -76,8 +60,6 @@ def cross_entropy(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     logits : numpy.ndarray of shape (sentences, labels)
-    truth : numpy.ndarray of shape (sentences,), integer
-        Index of the true label in ``tuning.data.loading.LABELS``.
 
     Returns
     -------
@@ -151,7 +133,6 @@ def mistake_confidence(logits: np.ndarray, truth: Sequence[int] | np.ndarray) ->
     Parameters
     ----------
     logits : numpy.ndarray of shape (sentences, labels)
-    truth : sequence of int, length sentences
 
     Returns
     -------
@@ -180,13 +161,7 @@ def majority(truth: Sequence[int] | np.ndarray) -> dict[str, float | str]:
 
 
 def accuracy_interval(correct: int, size: int) -> tuple[float, float]:
-    """95% interval of an accuracy (Wilson score interval, through scipy).
-
-    Parameters
-    ----------
-    correct, size : int
-        Sentences right, sentences scored.
-    """
+    """95% interval of an accuracy (Wilson score interval, through scipy)."""
     interval = scipy.stats.binomtest(correct, size).proportion_ci(CONFIDENCE, method="wilson")
     return float(interval.low), float(interval.high)
 
@@ -197,9 +172,6 @@ def f1_interval(logits: np.ndarray, truth: Sequence[int] | np.ndarray, seed: int
     Parameters
     ----------
     logits : numpy.ndarray of shape (sentences, labels)
-    truth : sequence of int
-    seed : int
-        Seed of the resampling, so that the same predictions give the same interval.
     """
     truth = np.asarray(truth, dtype=int)
     pairs = truth * len(LABELS) + logits.argmax(axis=-1)

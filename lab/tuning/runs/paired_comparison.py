@@ -17,30 +17,16 @@ class Comparison:
     """Two trained models on the same validation sentences.
 
     It says which of two *models* is better here. Which of two *settings* is better needs several seeds of each.
-
-    Attributes
-    ----------
-    names : tuple of str
-        What the two are called, first and second.
-    f1 : tuple of float
-        Macro-F1 of each, 0 to 1.
-    interval : tuple of float
-        95% interval of second minus first, by :func:`difference_interval`.
-    only_first, only_second : int
-        Sentences that one model alone has right.
-    p : float
-        McNemar's exact p-value, by :func:`mcnemar`.
-    size : int
-        Sentences compared.
     """
 
-    names: tuple[str, str]
-    f1: tuple[float, float]
-    interval: tuple[float, float]
+    names: tuple[str, str]  # What the two are called, first and second.
+    f1: tuple[float, float]  # Macro-F1 of each, 0 to 1.
+    interval: tuple[float, float]  # 95% interval of second minus first, by :func:`difference_interval`.
+    # Sentences that one model alone has right.
     only_first: int
     only_second: int
-    p: float
-    size: int
+    p: float  # McNemar's exact p-value, by :func:`mcnemar`.
+    size: int  # Sentences compared.
 
     @property
     def difference(self) -> float:
@@ -82,12 +68,6 @@ def compare(run_a: Run, run_b: Run, names: tuple[str, str] = ("A", "B")) -> Comp
     ----------
     run_a, run_b : Run
         With their ``predictions.csv``; the order of the sentences may differ.
-    names : tuple of str
-        What to call them in the sentence.
-
-    Returns
-    -------
-    Comparison
 
     Raises
     ------
@@ -165,13 +145,6 @@ def difference_interval(counts: np.ndarray, seed: int = 0) -> tuple[float, float
     ----------
     counts : numpy.ndarray of shape (labels, labels, labels)
         As :func:`joint_counts` gives them.
-    seed : int
-        Seed of the resampling, so that the same predictions give the same interval.
-
-    Returns
-    -------
-    tuple of float
-        Ends of the interval of second minus first.
     """
     size = int(counts.sum())
     drawn = np.random.default_rng(seed).multinomial(size, counts.ravel() / size, size=BOOTSTRAP_SAMPLES)
@@ -185,11 +158,6 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
     Only the sentences that exactly one model has right count; with equal models each is a fair coin (McNemar 1947,
     Psychometrika 12, 153-157).
-
-    Parameters
-    ----------
-    only_first, only_second : int
-        Sentences that one model alone has right.
 
     Returns
     -------

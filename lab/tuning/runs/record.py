@@ -99,16 +99,6 @@ class Run:
     def save(self, folder: Path | None = None) -> Path:
         """Check the record and write ``run.json`` in one piece.
 
-        Parameters
-        ----------
-        folder : pathlib.Path, optional
-            Where to; the run's own folder by default.
-
-        Returns
-        -------
-        pathlib.Path
-            The file.
-
         Raises
         ------
         RunError

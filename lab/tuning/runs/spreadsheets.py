@@ -26,18 +26,11 @@ def as_typed(cell: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table of text cells.
+    """A table of text cells."""
 
-    Attributes
-    ----------
-    columns : list of str
-        Names of our columns as they are spelt in the code, and of a person's own columns as they stand there.
-    rows : list of dict
-        A cell for each of these columns.
-    """
-
+    # Names of our columns as they are spelt in the code, and of a person's own columns as they stand there.
     columns: list[str]
-    rows: list[dict[str, str]]
+    rows: list[dict[str, str]]  # A cell for each of these columns.
 
 
 def read_table(raw: bytes, ours: Sequence[str], key: str, free_text: str) -> Table | None:
@@ -48,10 +41,6 @@ def read_table(raw: bytes, ours: Sequence[str], key: str, free_text: str) -> Tab
 
     Parameters
     ----------
-    raw : bytes
-        All of the file.
-    ours : sequence of str
-        Names of our columns.
     key : str
         The column without which it is not our table.
     free_text : str

@@ -134,10 +134,6 @@ def last_run(run_id: str | None = None, *, backup: bool = False) -> Run:
     backup : bool
         The last run of the backup lab (notebook 02) instead of the main lab.
 
-    Returns
-    -------
-    Run
-
     Raises
     ------
     RunError
@@ -162,7 +158,6 @@ def matching_ids(typed: str, run_ids: Sequence[str]) -> list[str]:
     ----------
     typed : str
         A Run ID or a part of it, such as ``just-right`` or ``JUST_RIGHT``; words behind it are passed over.
-    run_ids : sequence of str
 
     Returns
     -------

@@ -43,21 +43,9 @@ _one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """Sentences as TF-IDF vectors, with their labels.
+    """Sentences as TF-IDF vectors, with their labels."""
 
-    Attributes
-    ----------
-    train, check, validation : scipy.sparse.csr_array of shape (sentences, words)
-        `check` is the fixed part of train on which training scores are measured.
-    train_labels, check_labels, validation_labels : numpy.ndarray of int
-    vectorizer : sklearn.feature_extraction.text.TfidfVectorizer
-    dials : SgdDials
-        The dials that these were made with.
-    validation_ids : list
-    made_for : tuple
-        The dials that decided what stands in them; `dials` may be replaced for another rate.
-    """
-
+    # Shape (sentences, words). `check` is the fixed part of train on which training scores are measured.
     train: sparse.csr_array
     check: sparse.csr_array
     validation: sparse.csr_array
@@ -65,9 +53,9 @@ class Features:
     check_labels: np.ndarray
     validation_labels: np.ndarray
     vectorizer: TfidfVectorizer
-    dials: SgdDials
+    dials: SgdDials  # The dials that these were made with.
     validation_ids: list
-    made_for: tuple
+    made_for: tuple  # The dials that decided what stands in them; `dials` may be replaced for another rate.
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -152,22 +140,10 @@ def logits(model: SGDClassifier, vectors: sparse.csr_array) -> np.ndarray:
 
 @_one_thread
 def train(features: Features, data: Data, splits: Splits, notebook: str = "02") -> Run:
-    """Train one model and record every step and epoch.
+    """Train one model and record every step and epoch under ``lab/runs/``.
 
     A step is one batch of `BATCH_SIZE` sentences handed to ``partial_fit``, which goes through them one at a time. Its
     loss is measured before the update, as in the main lab.
-
-    Parameters
-    ----------
-    features : Features
-    data : Data
-    splits : Splits
-    notebook : str
-
-    Returns
-    -------
-    Run
-        Recorded under ``lab/runs/``.
 
     Raises
     ------

@@ -107,20 +107,7 @@ class TwoWeights:
         return {preset: share * self.stable_limit() for preset, share in SHARES.items()}
 
     def walk(self, rate: float, steps: int = STEPS, seed: int = 0) -> Path:
-        """Go downhill with SGD from zero: one random batch of eight sentences per step.
-
-        Parameters
-        ----------
-        rate : float
-            Step length.
-        steps : int
-        seed : int
-            Seed of the batches.
-
-        Returns
-        -------
-        Path
-        """
+        """Go downhill with SGD from zero: one random batch of eight sentences per step."""
         rng = np.random.default_rng(seed)
         points = [np.zeros(2)]
         for _ in range(steps):

@@ -14,13 +14,8 @@ def walks(model: TwoWeights, paths: dict[str, Walk]) -> Picture:
 
     Parameters
     ----------
-    model : tuning.sgd.surface.TwoWeights
     paths : dict of str to tuning.sgd.surface.Path
         Title of each panel and its path.
-
-    Returns
-    -------
-    Picture
     """
     lowest = model.lowest()
     reach = 1.6 * np.abs(lowest).max()

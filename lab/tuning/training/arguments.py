@@ -33,7 +33,6 @@ def fixed_arguments(dials: Dials, precision: str, folder: Path | None = None) ->
 
     Parameters
     ----------
-    dials : Dials
     precision : str
         ``fp32``, ``bf16`` or ``fp16``.
     folder : pathlib.Path, optional

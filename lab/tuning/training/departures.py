@@ -90,7 +90,6 @@ def of_trainer(trainer: Trainer, expected: TrainingArguments, dialled: Collectio
         What the dials give on this machine.
     dialled : collection of str
         Names of the arguments that a dial turns.
-    dials : Dials
 
     Returns
     -------

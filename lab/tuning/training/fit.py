@@ -38,11 +38,10 @@ def fit(
     watch: Callable[[Run], TrainerCallback] = ProgressLine,
     encoder: "Encoder | None" = None,
 ) -> Run:
-    """The notebook's loop in one call: data, encoder, tokens, training and the record.
+    """The notebook's loop in one call: data, encoder, tokens, training and the record under ``lab/runs/``.
 
     Parameters
     ----------
-    dials : Dials
     notebook : str
         What the record says it came from.
     quiet : bool
@@ -51,11 +50,6 @@ def fit(
         Gives what shows the progress of a run: a progress bar by default.
     encoder : Encoder, optional
         One that was found already, and told about; by default the dial ``MODEL`` says which.
-
-    Returns
-    -------
-    Run
-        Recorded under ``lab/runs/``.
     """
     data = load(dials.DATA, dials.AGREEMENT)
     splits = split(data)

@@ -56,8 +56,6 @@ class LiveLine(TrainerCallback):
 
     Parameters
     ----------
-    run : Run
-        The record that the recorder fills.
     title : str
         Stands before the line, for a cell that trains several runs.
     """
@@ -102,8 +100,6 @@ class GrowingCurve:
 
     Parameters
     ----------
-    run : Run
-        The record that grows.
     steps : int
         Length of the whole run.
     """
@@ -140,13 +136,7 @@ class GrowingCurve:
 
 
 class LiveCurve(LiveLine):
-    """Show the run while it trains, as a line, a figure and a sentence.
-
-    Parameters
-    ----------
-    run : Run
-        The record that the recorder fills.
-    """
+    """Show the run while it trains, as a line, a figure and a sentence."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -231,13 +221,7 @@ def _as_text(text: str) -> dict[str, str]:
 
 
 class ProgressLine(TrainerCallback):
-    """A progress bar in the terminal, with the loss beside it.
-
-    Parameters
-    ----------
-    run : Run
-        The record that the recorder fills.
-    """
+    """A progress bar in the terminal, with the loss beside it."""
 
     def __init__(self, run: Run) -> None:
         self.run = run

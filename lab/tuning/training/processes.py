@@ -22,18 +22,7 @@ def is_first() -> bool:
 
 
 def agree(value: Value | None) -> Value:
-    """Give every process what the first one has; all of them wait here for it.
-
-    Parameters
-    ----------
-    value : object
-        What this process has; only the first one's counts.
-
-    Returns
-    -------
-    object
-        The value of the first process.
-    """
+    """Give every process what the first one has; all of them wait here for it."""
     if count() == 1:
         return value
     import torch

@@ -18,8 +18,6 @@ class Recorder(TrainerCallback):
 
     Parameters
     ----------
-    run : Run
-        The record to fill.
     fingerprint : str
         What must be equal for a checkpoint of this run to be continued.
 

@@ -145,7 +145,6 @@ class Recording:
         ----------
         trainer : transformers.Trainer
             With ``recording.recorder`` among its callbacks.
-        tokens : Tokens
 
         Yields
         ------

@@ -32,24 +32,14 @@ SPARE_BYTES = 50_000_000
 
 @dataclasses.dataclass(frozen=True)
 class HalfFinished:
-    """A run that was cut off, with its newest whole checkpoint.
+    """A run that was cut off, with its newest whole checkpoint."""
 
-    Attributes
-    ----------
-    folder : pathlib.Path
-        The run's folder.
-    checkpoint : pathlib.Path
-    steps, epochs : list of dict
-        The record as it stood at the checkpoint.
-    departures : list of str
-        What the dials did not say about it.
-    """
-
-    folder: Path
+    folder: Path  # The run's folder.
     checkpoint: Path
+    # The record as it stood at the checkpoint.
     steps: list[dict[str, Any]]
     epochs: list[dict[str, Any]]
-    departures: list[str]
+    departures: list[str]  # What the dials did not say about it.
 
     def discard(self) -> None:
         """Delete it: the marks first, so that it is gone even if a file is held by another program."""

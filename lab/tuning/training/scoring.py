@@ -85,10 +85,8 @@ def predict(model: PreTrainedModel, tokens: Dataset, tokenizer: PreTrainedTokeni
 
     Parameters
     ----------
-    model : transformers.PreTrainedModel
     tokens : datasets.Dataset
         As `tuning.encoder.tokens.tokenise` gives it.
-    tokenizer : transformers.PreTrainedTokenizerBase
     precision : str
         Number format, as in training.
 
@@ -134,9 +132,6 @@ def score_model(
 
     Parameters
     ----------
-    model : transformers.PreTrainedModel
-    tokens : Tokens
-    tokenizer : transformers.PreTrainedTokenizerBase
     precision : str
         Number format, as in training.
     logits : dict of str to numpy.ndarray, optional

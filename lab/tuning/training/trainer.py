@@ -49,7 +49,6 @@ def prepare(dials: Dials, encoder: encoders.Encoder | None = None, splits: Split
 
     Parameters
     ----------
-    dials : Dials
     encoder : Encoder, optional
         By default the dial ``MODEL`` says which.
     splits : Splits, optional
@@ -77,8 +76,6 @@ def build_trainer(setup: Setup, args: TrainingArguments, kind: type[Trainer] | N
 
     Parameters
     ----------
-    setup : Setup
-    args : transformers.TrainingArguments
     kind : type, optional
         By default the dial ``SPEED`` says which.
     **parts
@@ -107,13 +104,10 @@ def train_unrecorded(
 
     Parameters
     ----------
-    dials : Dials
     encoder : Encoder or None
         None for the one that the dial ``MODEL`` names.
-    learning_rate : float
     kind : type, optional
         Of the Trainer.
-    callbacks : iterable of transformers.TrainerCallback
     **changes
         Training arguments that differ from those of the dials.
     """

@@ -38,12 +38,6 @@ _FOOTER = re.compile(
 def check(table: Table, name: str) -> tuple[pd.DataFrame, tuple[int, ...], list[str]]:
     """Check a table and take from it what the workshop uses.
 
-    Parameters
-    ----------
-    table : Table
-    name : str
-        The file's name, for messages.
-
     Returns
     -------
     frame : pandas.DataFrame

@@ -13,13 +13,6 @@ BEFORE, AFTER = 12, 28
 def decode(raw: bytes, name: str) -> tuple[str, list[str]]:
     """Read bytes as UTF-8, and each line that is not as cp1252, the old encoding of Windows.
 
-    Parameters
-    ----------
-    raw : bytes
-        All of the file.
-    name : str
-        Its name, for messages.
-
     Returns
     -------
     text : str

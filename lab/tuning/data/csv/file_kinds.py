@@ -48,13 +48,6 @@ _WEB = re.compile(rb"<(?:!doctype|html|head|body|table|div|\?xml|!--)", re.IGNOR
 def refuse_other_kinds(raw: bytes, name: str) -> None:
     """Refuse a file that is something else than a table in plain text.
 
-    Parameters
-    ----------
-    raw : bytes
-        All of the file.
-    name : str
-        Its name, for the message.
-
     Raises
     ------
     DataError

@@ -26,28 +26,14 @@ _CURLY = re.compile(r"\s*[\u201c\u201d\u201e\u201f\u00ab\u00bb]")
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """The cells of a file, every row as wide as the header.
+    """The cells of a file, every row as wide as the header."""
 
-    Attributes
-    ----------
-    header : list of str
-        Without blanks and unseen signs around the names.
-    rows : list of list of str
-        Cells as they stand. Rows without any text are left out.
-    numbers : list of int
-        Where each row stands in the file as a spreadsheet shows it: blank lines count too.
-    separator : str
-    notices : list of str
-        What was left out above the header.
-    torn : int, optional
-        The first row with a quoted cell that goes on after its closing quotation mark, where it could not be mended.
-    """
-
-    header: list[str]
-    rows: list[list[str]]
-    numbers: list[int]
+    header: list[str]  # Without blanks and unseen signs around the names.
+    rows: list[list[str]]  # Cells as they stand. Rows without any text are left out.
+    numbers: list[int]  # Where each row stands in the file as a spreadsheet shows it: blank lines count too.
     separator: str = ","
-    notices: list[str] = dataclasses.field(default_factory=list)
+    notices: list[str] = dataclasses.field(default_factory=list)  # What was left out above the header.
+    # The first row with a quoted cell that goes on after its closing quotation mark, where it could not be mended.
     torn: int | None = None
 
     def column(self, place: int) -> list[str]:
@@ -73,12 +59,6 @@ def read_table(text: str, name: str) -> Table:
     ----------
     text : str
         Comma, semicolon, tab or bar between cells; a first line such as ``sep=;`` is obeyed.
-    name : str
-        The file's name, for messages.
-
-    Returns
-    -------
-    Table
 
     Raises
     ------

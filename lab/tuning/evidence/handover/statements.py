@@ -41,3 +41,8 @@ def data_limits(run: Run) -> list[str]:
     noise = run.dials.get("LABEL_NOISE")
     wrong = [f"{noise:.0%} of the training labels were made wrong on purpose."] if noise else []
     return [*wrong, *of_source]
+
+
+def of_hundred(share: float) -> str:
+    """A share as a whole number of a hundred."""
+    return f"{100 * share:.0f} of 100"

@@ -1,15 +1,19 @@
-"""The data card's table, and the two labelling passes over the bundled sentences."""
+"""The data card's table, and the two labelling passes over the bundled sentences: ``workshop.py audit --card``."""
 
+import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from tuning import paths
+from tuning.audit.audit import audit
 from tuning.audit.findings import Audit
 from tuning.audit.near_copies import NEAR
+from tuning.command import one_line_errors
 from tuning.data.labels import LABELS
-from tuning.data.loading import PARTS
+from tuning.data.loading import PARTS, load
 
 CARD = paths.DATA / "README.md"
 DOUBLE_LABELLING = paths.DATA / "double_labelling.csv"
@@ -22,7 +26,7 @@ def double_labelling() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of shape (labels, labels)
-        Rows: first pass; columns: second pass; in the order of ``tuning.data.loading.LABELS``.
+        Rows: first pass; columns: second pass; in the order of `LABELS`.
     """
     table = pd.read_csv(DOUBLE_LABELLING).pivot_table("sentences", "first", "second", fill_value=0)
     return table.loc[list(LABELS), list(LABELS)].astype(int)
@@ -89,3 +93,19 @@ def write_card(findings: Audit, card: Path = CARD) -> None:
     _, _, after = rest.partition(CARD_MARKS[1])
     new = f"{before}{CARD_MARKS[0]}\n{card_table(findings)}\n{CARD_MARKS[1]}{after}"
     card.write_text(new, encoding="utf-8", newline="\n")
+
+
+@one_line_errors
+def main(argv: list[str] | None = None) -> int:
+    """Command line of ``workshop.py audit --card``."""
+    parser = argparse.ArgumentParser(prog="workshop.py audit", description=__doc__.splitlines()[0])
+    parser.add_argument("--card", action="store_true", help="write the table of the data card (bundled sentences)")
+    parser.parse_args(argv)
+    findings = audit(load("bundled"))
+    print(findings.text())
+    write_card(findings)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
