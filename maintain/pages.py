@@ -111,7 +111,7 @@ def model_shell() -> str:
     Its policy lets WebAssembly be compiled, which the runtime is, and no request go out.
     """
     library = (VENDOR / RUNTIME_SCRIPT).read_text(encoding="utf-8").strip()
-    code = f"{library}\n\n{script(['unpack', 'reading', 'my_model'])}"
+    code = f"{library}\n\n{script(['packed', 'reading', 'my_model'])}"
     return _filled("my_model.html", ["style.css", "my_model.css"], code, {}, may=" 'wasm-unsafe-eval'")
 
 

@@ -1,4 +1,4 @@
-import { canUnpack, unpack } from "./unpack.mjs";
+import { canUnpack, unpack } from "./packed.mjs";
 import { openModel, ranked, withoutEach } from "./reading.mjs";
 
 const began = performance.now();

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from tuning import paths
 from tuning.data.labels import LABELS
+from tuning.encoder.run_models import encoder_of
 from tuning.errors import RunError
 from tuning.evidence.archive import MODEL_PAGE
 from tuning.evidence.handover import statements
@@ -75,15 +76,11 @@ def _check(run: Run) -> None:
             f" {size * 1.15 / 1e6:.0f} MB, which many mailboxes and telephones refuse. Set"
             ' DIALS = {"MODEL": "embedded"} for a run of the built-in encoder.'
         )
-    if not (run.folder / "model" / "tokenizer.json").is_file():
-        raise RunError(
-            f"{run.run_id}: its weights are no longer on disk (only the newest runs keep them). Train it again."
-        )
 
 
 def _tokenizer(run: Run) -> str:
     """The tokenizer's file without its cutting and padding: the page cuts as the run did, and never pads."""
-    tokenizer = json.loads((run.folder / "model" / "tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer = json.loads((encoder_of(run).folder / "tokenizer.json").read_text(encoding="utf-8"))
     return json.dumps(tokenizer | {"truncation": None, "padding": None}, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -121,11 +118,11 @@ def _times(right: np.ndarray, how: str) -> str:
 def _limits(run: Run) -> list[str]:
     """What the model card says about its limits."""
     right = _validation(run)[1]
-    low, high = (statements.of_hundred(end) for end in metrics.accuracy_interval(int(right.sum()), len(right)))
+    low, high = metrics.accuracy_interval(int(right.sum()), len(right))
     unfit = [] if statements.learned(run) else ["Do not use it at all, except to show what such a run looks like."]
     return [
         *unfit,
-        f"It was trained on {statements.data_name(run)}. On such sentences it is right on {low} to {high}.",
+        f"It was trained on {statements.data_name(run)}. On such sentences it is right on {low:.0%} to {high:.0%}.",
         *statements.data_limits(run),
         *(f"Not for {use}." for use in statements.UNFIT_FOR),
     ]
