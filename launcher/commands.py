@@ -94,7 +94,7 @@ def run_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--notebook", choices=["01", "02", "03", "04"], default="01", help="which notebook (default: 01)")
     add("--preset", metavar="P", help="learning rate: TOO_LOW, JUST_RIGHT, TOO_HIGH, or a number")
-    add("--set", metavar="NAME=VALUE", action="append", help="change any dial; may be repeated")
+    add("--set", metavar="NAME=VALUE", action="append", help="change any dial, or OPTION=B of 04; may be repeated")
     add("--fresh", action="store_true", help="throw away a half-finished run of the same dials, do not continue it")
     add("--out", metavar="DIR", help="folder for the results (default: a new one under lab/runs/check/)")
     add("--mine", action="store_true", help="a run of your own, which log and worksheet count; under lab/runs/")

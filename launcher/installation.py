@@ -35,7 +35,7 @@ from launcher.machine import (
 )
 from launcher.pip import PipReader, Progress, explain_pip, run_logged
 from launcher.pythons import version_of
-from launcher.settings import BACKUP, CONSTRAINTS, MAIN, ROOT, THIS, VERSIONS, Kit, WorkshopError, say
+from launcher.settings import BACKUP, CONSTRAINTS, FURTHER, MAIN, ROOT, THIS, VERSIONS, Kit, WorkshopError, say
 
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
@@ -124,7 +124,7 @@ class Installer:
         return sorted(damaged)
 
     def download(self, folder: Path) -> None:
-        """Bring every package that `install` would install into a folder, for machines of this kind.
+        """Bring every package that `install` would install, and what an option may need, for machines of this kind.
 
         Parameters
         ----------
@@ -148,7 +148,9 @@ class Installer:
                     # Among the downloaded ones, the next call finds it and takes no larger build.
                     options = ["--no-deps", pin, "--index-url", TORCH_CPU_INDEX]
                     self._run([*command, *options], progress, "bringing PyTorch", folder)
-            asked = ["-r", str(self.env.root / self.env.kit.requirements), "-c", str(self.env.root / CONSTRAINTS)]
+            files = [self.env.kit.requirements, FURTHER]
+            asked = [part for file in files for part in ("-r", str(self.env.root / file))]
+            asked += ["-c", str(self.env.root / CONSTRAINTS)]
             self._run([*command, *asked, "--find-links", str(folder)], progress, "bringing the packages", folder)
             progress.done()
         finally:

@@ -14,7 +14,7 @@ from tuning.files import write_whole
 HOST = "https://github.com/"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
 # Files that name the repository; the tests read it from pyproject.toml.
-FILES = ("pyproject.toml", "CITATION.cff", "README.md", "CONTRIBUTING.md", "lab/*.ipynb")
+FILES = ("pyproject.toml", "CITATION.cff", "README.md", "CONTRIBUTING.md", "lab/*.ipynb", "lab/going_further/*.ipynb")
 
 
 class RepositoryError(WorkshopError):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tuning.dials import PRESETS, Dials, FrozenDials, FurtherDials, parse_settings
+from tuning.dials import PRESETS, Dials, FreezingDials, FrozenDials, PlanDials, TrackingDials, parse_settings
 from tuning.errors import DialError, WorkshopError, nearest
 from tuning.notebook import machine_checks, preflight
 
@@ -283,14 +283,12 @@ def test_a_dial_error_is_one_of_the_workshops_own():
     assert issubclass(DialError, WorkshopError)
 
 
-# Notebook 04
+# Going Further
 
 
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("OPTION", "H", "A, B, C, D, E or F"),
-        ("OPTION", 1, "A, B, C, D, E or F"),
         ("RUN_1", 5, "a Run ID of your log"),
         ("DIALS", "EPOCHS=1", "dials of notebook 01 in braces"),
         ("DIALS", {"EPOCHS": 0}, "EPOCHS = 0 cannot be used"),
@@ -304,14 +302,14 @@ def test_a_dial_error_is_one_of_the_workshops_own():
         ("PRICE_PER_HOUR", 0, "a number above 0"),
     ],
 )
-def test_a_setting_of_notebook_04_that_cannot_be_used_is_refused(name, value, told):
+def test_a_setting_of_going_further_that_cannot_be_used_is_refused(name, value, told):
     with pytest.raises(DialError, match=told):
-        FurtherDials(**{name: value})
+        next(kind for kind in (PlanDials, FreezingDials, TrackingDials) if name in kind.names())(**{name: value})
 
 
-def test_settings_of_notebook_04_are_read_kindly():
-    found = FurtherDials(OPTION=" c ", MINUTES="10", DIALS={"EPOCHS": "3"}, RUN_1="")
-    assert (found.OPTION, found.MINUTES, found.DIALS, found.RUN_1) == ("C", 10.0, {"EPOCHS": 3}, None)
+def test_settings_of_going_further_are_read_kindly():
+    dials = PlanDials(MINUTES="10", DIALS={"EPOCHS": "3"}, RUN_1="")
+    assert (dials.MINUTES, dials.DIALS, dials.RUN_1) == (10.0, {"EPOCHS": 3}, None)
 
 
 def test_frozen_dials_are_dials_with_one_more():

@@ -22,11 +22,13 @@ from launcher import commands as launcher_commands
 from launcher.pip import PIP_CAUSES
 from maintain.documents import day_blocks, markdown_blocks
 from tuning import paths
-from tuning.dials import PRESETS, Dials, FurtherDials, SgdDials
+from tuning.dials import PRESETS, Dials, PlanDials, SgdDials
 from tuning.encoder.finding import RATES
 from tuning.evidence.archive import TAKE_HOME
 from tuning.evidence.log_rows import WORKSHEET_COLUMNS
+from tuning.further.options import OPTIONS
 from tuning.notebook import activities, notebook_settings
+from tuning.notebook.session import notebook_file, notebook_files
 from tuning.sgd.classifier import RATES as SGD_RATES
 
 ROOT = paths.ROOT
@@ -133,7 +135,7 @@ def anchors(path: Path) -> set[str]:
 def notebooks() -> dict[str, dict[str, set[str]]]:
     """Cell ids, headings, and names in capitals of each notebook."""
     found = {}
-    for path in sorted(paths.LAB.glob("0*.ipynb")):
+    for number, path in notebook_files().items():
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         lines = [
             line for cell in cells if cell["cell_type"] == "markdown" for line in "".join(cell["source"]).split("\n")
@@ -141,7 +143,7 @@ def notebooks() -> dict[str, dict[str, set[str]]]:
         code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
         names = set(re.findall(r"^([A-Z][A-Z0-9_]+) = ", code, re.MULTILINE))
         titles = {line.lstrip("# ").strip() for line in lines if line.startswith("#")}
-        found[path.name[:2]] = {"ids": {cell["id"] for cell in cells}, "titles": titles, "names": names}
+        found[number] = {"ids": {cell["id"] for cell in cells}, "titles": titles, "names": names}
     return found
 
 
@@ -215,7 +217,7 @@ def test_a_cell_that_documents_name_shows_its_name():
     texts = [text(name) for name in PAGES]
     groups = [group for page in texts for group in re.findall(r"\bcells?\s((?:`[\w-]+`(?:,| and)?\s?)+)", page)]
     named = {cell for group in groups for cell in re.findall(r"`([\w-]+)`", group)}
-    for path in paths.LAB.glob("0*.ipynb"):
+    for path in notebook_files().values():
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             source = "".join(cell["source"])
             if cell["cell_type"] == "code" and cell["id"] in named and not source.startswith("%%"):
@@ -224,7 +226,7 @@ def test_a_cell_that_documents_name_shows_its_name():
 
 def test_convergence_is_judged_after_the_curve_was_read():
     """It stood before it and gave the observer's answer away."""
-    (path,) = paths.LAB.glob("01_*.ipynb")
+    path = notebook_file("01")
     order = [cell["id"] for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
     assert order.index("train") < order.index("curve") < order.index("verdict") < order.index("convergence")
     assert order.index("convergence") < order.index("open-test")
@@ -253,7 +255,7 @@ def test_decimal_figures_come_from_a_source(name):
 
 @pytest.mark.parametrize("name", PROSE)
 def test_dials_that_are_named_exist_and_may_have_the_value(name):
-    kinds = (Dials, SgdDials, FurtherDials)
+    kinds = (Dials, SgdDials, PlanDials, *(option.dials for option in OPTIONS.values()))
     others = set().union(*(notebook["names"] for notebook in notebooks().values()))
     for dial, value in re.findall(r"\b([A-Z]{4,}(?:_[A-Z0-9]+)*) = (\"[^\"]*\"|[\w.+-]+)(?=`|$|\n| )", text(name)):
         takers = [kind for kind in kinds if dial in kind.settable()]
@@ -340,7 +342,7 @@ def test_the_generalisation_gap_is_defined_once():
     places = [name for name in PAGES if definition.search(text(name))]
     assert places == ["handouts/Unit6_Maths_Words_Glossary.md"]
     other = re.compile(r"validation\s+accuracy\s+minus\s+training|gap\W+(?:is|=)\W+val", re.IGNORECASE)
-    sources = [*map(text, PAGES), *(path.read_text(encoding="utf-8") for path in paths.LAB.glob("0*.ipynb"))]
+    sources = [*map(text, PAGES), *(path.read_text(encoding="utf-8") for path in notebook_files().values())]
     assert not [found for source in sources if (found := other.search(source))]
 
 
@@ -482,7 +484,7 @@ def test_the_spelling_is_british(tmp_path):
     turned = [f"{american}->{word}" for word, american in british if "," not in american and american not in BOTH]
     dictionary = tmp_path / "american.txt"
     dictionary.write_text("\n".join(turned), encoding="utf-8")
-    names = [str(ROOT / name) for name in PAGES] + [str(path) for path in paths.LAB.glob("0*.ipynb")]
+    names = [str(ROOT / name) for name in PAGES] + [str(path) for path in notebook_files().values()]
     # What stands in backticks belongs to the code.
     command = [sys.executable, "-m", "codespell_lib", "-D", str(dictionary), "-D", "-", "--ignore-regex", "`[^`]*`"]
     command += ["--ignore-words-list", "fro"]

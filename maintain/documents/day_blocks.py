@@ -5,9 +5,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from tuning import further, paths
+from tuning import paths
 from tuning.errors import DocumentError
 from tuning.evidence.markdown_tables import table
+from tuning.further.options import OPTIONS
 from tuning.notebook import activities
 from tuning.notebook.activities import Activity
 
@@ -132,9 +133,13 @@ def _emoji(path: Path) -> str:
 
 
 def _options(path: Path) -> str:
-    """The six options of Going Further."""
-    rows = [(f"**{letter}** {title}", further.QUESTIONS[letter]) for letter, title in further.TITLES.items()]
-    return table(("option", "the question"), rows)
+    """The options of Going Further, with their notebooks."""
+    folder = Path(os.path.relpath(paths.LAB / "going_further", path.parent)).as_posix()
+    rows = [
+        (f"**{letter}** [{option.title}]({folder}/{option.notebook}.ipynb)", option.question, option.training)
+        for letter, option in OPTIONS.items()
+    ]
+    return table(("option", "the question", "new training"), rows)
 
 
 def _half(first: bool) -> Callable[[Path], str]:

@@ -1,12 +1,13 @@
 """Fill the marked blocks of the documents from their sources, so that no figure is typed by hand.
 
-A block stands in a Markdown file between the marks ``<!-- figures: NAME begin -->`` and ``<!-- figures: NAME end -->``;
-`BLOCKS` says what each name is made from. ``python3 workshop.py documents`` writes them all; with ``--check`` it only
-says which are out of date.
+A block stands in a Markdown file, or on the page of notebook 04 where an option is chosen, between the marks
+``<!-- figures: NAME begin -->`` and ``<!-- figures: NAME end -->``; `BLOCKS` says what each name is made from.
+``python3 workshop.py documents`` writes them all; with ``--check`` it only says which are out of date.
 """
 
 import argparse
 import dataclasses
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -22,7 +23,10 @@ from tuning.errors import DocumentError, nearest
 from tuning.evidence.log_rows import WORKSHEET_COLUMNS
 from tuning.evidence.markdown_tables import table
 from tuning.files import write_whole
+from tuning.notebook.notebooks import read_notebook
+from tuning.notebook.session import notebook_file
 from tuning.runs import symptoms
+from tuning.runs.record import FURTHER_NOTEBOOK
 from tuning.sgd import classifier
 
 # Where documents are: what learners make, and what tools keep, is nobody's document.
@@ -88,6 +92,13 @@ def stale() -> dict[Path, str]:
         text = path.read_text(encoding="utf-8")
         if (new := filled(text, path)) != text:
             texts[path] = new
+    path = notebook_file(FURTHER_NOTEBOOK)
+    notebook = read_notebook(path)
+    for cell in notebook["cells"]:
+        text = "".join(cell["source"])
+        if (new := filled(text, path)) != text:
+            cell["source"] = new.splitlines(keepends=True)
+            texts[path] = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
     return texts
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from tuning.data import loading
 from tuning.data.labels import LABELS, NOTHING
-from tuning.dials import Dials, FurtherDials, SgdDials, parse_settings
+from tuning.dials import Dials, FreezingDials, PlanDials, SgdDials, TrackingDials, parse_settings
 from tuning.errors import DataError, DialError, RunError, ShareError, WorksheetError, WorkshopError
 from tuning.evidence import experiment_log, markdown_tables, run_tables, worksheet
 from tuning.evidence.log_rows import WORKSHEET_COLUMNS
@@ -289,7 +289,7 @@ VALUES = (
 )
 
 
-@pytest.mark.parametrize("kind", [Dials, SgdDials, FurtherDials])
+@pytest.mark.parametrize("kind", [Dials, SgdDials, PlanDials, FreezingDials, TrackingDials])
 @pytest.mark.parametrize("count", COUNTS)
 def test_any_value_of_any_dial_is_kept_in_its_range_or_refused(kind, count):
     @examples(count)

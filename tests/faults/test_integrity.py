@@ -27,7 +27,7 @@ from tuning.dials import Dials, SgdDials
 from tuning.encoder import finding as encoders
 from tuning.errors import EncoderError
 from tuning.evidence import worksheet, worksheet_export
-from tuning.notebook.session import notebook_file
+from tuning.notebook.session import notebook_file, notebook_files
 from tuning.room import share
 from tuning.runs.record import Run
 from tuning.training.arguments import fixed_arguments
@@ -329,7 +329,7 @@ def test_an_exported_worksheet_has_nothing_that_runs(make_run, keep_run):
     assert "default-src 'none'" in html
 
 
-@pytest.mark.parametrize("number", ["01", "02", "03", "04"])
+@pytest.mark.parametrize("number", notebook_files())
 def test_a_stored_notebook_has_no_output_and_no_script(number):
     notebook = nbformat.read(notebook_file(number), as_version=4)
     text = json.dumps(notebook)

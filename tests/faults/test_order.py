@@ -29,14 +29,14 @@ from tuning.dials import SgdDials
 from tuning.errors import WorkshopError
 from tuning.further import variations
 from tuning.notebook import session
-from tuning.notebook.session import notebook_file, sections_of_names
+from tuning.notebook.session import notebook_file, notebook_files, sections_of_names
 from tuning.runs.record import BACKUP_NOTEBOOK, Run
 from tuning.sgd import classifier
 from tuning.training import fit
 
 SIZES = {"train": 60, "validation": 45, "test": 12}
 ORDERS_IN_FULL = 50
-PARAMETERS = {"01": "speed-dials", "02": "speed-dials", "03": "shared", "04": "options"}
+PARAMETERS = {"01": "speed-dials", "02": "speed-dials", "03": "shared", "04": "plan-dials"}
 TURNS = {
     "01": [
         "LR_PRESET = 'TOO_LOW'",
@@ -62,8 +62,13 @@ TURNS = {
         "",
     ],
     "03": ["not a line of the chat", ""],
-    "04": [*(f"OPTION = {letter!r}" for letter in "ACDE"), "CHANGE = {'EPOCHS': 2}", "RUN_1 = 'none'"],
+    "04": ["MINUTES = 10", "MINUTES = 10; TRAIN_PLAN = True", "RUN_1 = 'none'", ""],
 }
+TRAINS = {"01": "train", "02": "train", "03": "collect", "04": "plan-train"}
+for _number in notebook_files():
+    if _number not in PARAMETERS:
+        PARAMETERS[_number], TRAINS[_number] = "dials", "run-one"
+        TURNS[_number] = ["CHANGE = {'EPOCHS': 2}", "RUN_1 = 'none'", ""]
 
 
 @dataclasses.dataclass
@@ -326,9 +331,6 @@ def wandering(cells: list[str], rng: random.Random) -> list[str]:
             order.append(rng.choice(cells))
         at += 1
     return order
-
-
-TRAINS = {"01": "train", "02": "train", "03": "collect", "04": "run-one"}
 
 
 def hurried(number: str, cells: list[str], rng: random.Random) -> list[str]:

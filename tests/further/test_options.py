@@ -1,4 +1,4 @@
-"""What the options of notebook 04 share: Run 1, its variations, their comparison, and the schedules' pictures."""
+"""What the options of Going Further share: Run 1, its variations, their comparison, and the schedules' pictures."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tuning.dials import TRAINED_PARTS, Dials, FrozenDials, FurtherDials
 from tuning.encoder import finding as encoders
 from tuning.errors import RunError
 from tuning.evidence import experiment_log
-from tuning.further import comparison, options, schedules, variations
+from tuning.further import comparison, run_one, schedules, variations
 from tuning.room.adoption import adopt
 from tuning.room.share import line
 from tuning.runs.record import FURTHER_NOTEBOOK
@@ -61,8 +61,8 @@ def test_run_1_is_the_last_run_of_the_main_lab(kept, no_training):
     kept("run-1", minutes=9)
     kept("run-2", minutes=5)
     kept("run-3", notebook=FURTHER_NOTEBOOK)
-    assert options.first(SETUP).run_id == "run-2"
-    assert options.first(FurtherDials(RUN_1="run-1")).run_id == "run-1"
+    assert run_one.first(SETUP).run_id == "run-2"
+    assert run_one.first(FurtherDials(RUN_1="run-1")).run_id == "run-1"
     assert last_run().run_id == "run-2"
 
 
@@ -70,7 +70,7 @@ def test_run_1_can_be_named_by_its_dials(kept, no_training, capsys):
     kept("run-1", minutes=9, dials={"EPOCHS": 1})
     kept("run-2", minutes=5)
     wanted = FurtherDials(DIALS={"EPOCHS": "1", "MODEL": "embedded"})
-    assert options.first(wanted).run_id == "run-1"
+    assert run_one.first(wanted).run_id == "run-1"
     assert "run-1 is in your log already" in capsys.readouterr().out
 
 
@@ -92,7 +92,7 @@ def test_without_a_run_one_with_the_default_dials_is_trained(monkeypatch, kept, 
     kept("run-1", notebook="02")
     asked = trained(monkeypatch)
     with pytest.raises(RunError, match="enough"):
-        options.first(SETUP)
+        run_one.first(SETUP)
     assert asked == [Dials()]
     told = capsys.readouterr().out.splitlines()
     assert told[-2].startswith("There is no run of the main lab in your log yet, so Run 1 is trained now")
@@ -104,7 +104,7 @@ def test_an_adopted_run_is_trained_again_with_its_dials(monkeypatch, kept, make_
     adopt(line(theirs, "Blue 4"))
     asked = trained(monkeypatch)
     with pytest.raises(RunError, match="enough"):
-        options.first(SETUP)
+        run_one.first(SETUP)
     assert [(dials.GROUP, dials.EPOCHS) for dials in asked] == [(7, 3)]
     assert "run-7 was adopted from Blue 4" in capsys.readouterr().out
 
@@ -112,7 +112,7 @@ def test_an_adopted_run_is_trained_again_with_its_dials(monkeypatch, kept, make_
 def test_an_adopted_run_on_a_file_of_the_groups_own_cannot_be_repeated(kept, make_run):
     adopt(line(make_run(dials={"DATA": "mine.csv"}, run_id="run-7"), "Blue 4"))
     with pytest.raises(RunError, match="DATA was a file of the group's own"):
-        options.first(SETUP)
+        run_one.first(SETUP)
 
 
 @pytest.mark.parametrize("change", ["data", "encoder"])
@@ -125,7 +125,7 @@ def test_a_run_whose_material_has_changed_is_made_anew(monkeypatch, kept, change
     run.save()
     asked = trained(monkeypatch)
     with pytest.raises(RunError, match="enough"):
-        options.first(SETUP)
+        run_one.first(SETUP)
     assert asked == [Dials(MODEL="embedded")]
     assert "Run 1 is one with the same dials, made here" in capsys.readouterr().out
 
@@ -133,13 +133,13 @@ def test_a_run_whose_material_has_changed_is_made_anew(monkeypatch, kept, change
 def test_a_run_of_the_backup_lab_is_no_run_1(kept):
     kept("run-1", notebook="02")
     with pytest.raises(RunError, match="is a run of the backup lab"):
-        options.first(FurtherDials(RUN_1="run-1"))
+        run_one.first(FurtherDials(RUN_1="run-1"))
 
 
 def test_a_run_that_trained_a_part_only_is_no_run_1(kept):
     kept("run-1", dials={"TRAINED": "head only"}, notebook=FURTHER_NOTEBOOK)
     with pytest.raises(RunError, match=r"run-1 trained a part of the model only \(head only\)"):
-        options.first(FurtherDials(RUN_1="run-1"))
+        run_one.first(FurtherDials(RUN_1="run-1"))
 
 
 def test_a_forecast_counts_only_what_is_not_in_the_log(monkeypatch, kept):
@@ -249,7 +249,7 @@ def test_the_text_for_the_worksheet_is_kept_with_the_run(kept):
         save_predictions(run.folder, ids, [LABELS[label] for label in truth], 5 * np.eye(3)[said])
     experiment_log.append(run_1)
     experiment_log.append(linear)
-    text = comparison.for_worksheet(FurtherDials(OPTION="A", WATTS=60, PRICE_PER_HOUR=1.2), run_1, {"linear": linear})
+    text = comparison.for_worksheet("A", run_1, {"linear": linear}, FurtherDials(WATTS=60, PRICE_PER_HOUR=1.2))
     assert "Option: A, schedule comparison" in text
     assert "from Run 1 (run-1): Run 2, linear: SCHEDULER = linear (run-2)" in text
     assert "What happened: linear is better than Run 1 by 15.0 points of macro-F1; between" in text
@@ -276,9 +276,9 @@ def test_a_learners_note_in_the_log_stays_and_a_lost_row_comes_back(kept):
 
 
 def test_the_introduction_warns_of_a_run_that_learned_nothing(kept):
-    assert "will show little" not in options.introduction(kept("run-1"))
+    assert "will show little" not in run_one.introduction(kept("run-1"))
     stalled = kept("run-2", diagnosis={"verdict": "too low", "reasons": [], "next_dial": ""})
-    assert "It has not learned what it could" in options.introduction(stalled)
+    assert "It has not learned what it could" in run_one.introduction(stalled)
 
 
 def test_runs_that_differ_in_the_seed_alone(kept, make_run):

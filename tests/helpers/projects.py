@@ -62,6 +62,7 @@ class Project:
         project.write("requirements.txt", "tiny==1.0\n")
         project.write("requirements/backup.txt", "tiny==1.0\n")
         project.write("requirements/test.txt", "pytest==99.0\n")
+        project.write("requirements/further.txt", "")
         project.write("constraints.txt", "tiny==1.0\n")
         project.write("lab/tuning/__init__.py", "")
         project.write("lab/tuning/notebook/headless.py", HEADLESS)

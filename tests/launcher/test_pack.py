@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from helpers.projects import without_network
+from helpers.wheels import make_wheel
 
 from launcher.environment import Environment
 from launcher.pack import pack_of
@@ -27,6 +28,8 @@ folder.mkdir(parents=True, exist_ok=True)
 def pack(ready, tmp_path) -> Path:
     """Give a pack, made where there is a network: the wheels' folder stands for it."""
     ready.write("lab/tuning/encoder/fetch.py", FETCHING)
+    ready.write("requirements/further.txt", "for-an-option==1.0\n")
+    make_wheel(ready.wheels, "for_an_option", "1.0", "")
     ready.write("lab/runs/one/run.json", "mine")
     ready.write("my_work/Activity_Worksheet.md", "mine")
     folder = tmp_path / "a stick" / "pack"
@@ -36,7 +39,8 @@ def pack(ready, tmp_path) -> Path:
 
 
 def test_pack_holds_the_workshop_and_nothing_of_a_learners(pack, ready):
-    assert [path.name for path in (pack / "wheels").iterdir()] == ["tiny-1.0-py3-none-any.whl"]
+    wheels = sorted(path.name for path in (pack / "wheels").iterdir())
+    assert wheels == ["for_an_option-1.0-py3-none-any.whl", "tiny-1.0-py3-none-any.whl"]
     assert (pack / "models" / "distilbert-base-uncased" / "model.safetensors").read_bytes() == b"weights"
     copied = {
         path.relative_to(pack / "repository").as_posix() for path in (pack / "repository").rglob("*") if path.is_file()

@@ -18,7 +18,7 @@ from helpers.projects import (
 from launcher.commands import COMMANDS
 from launcher.environment import Environment, name_of, pins
 from launcher.pythons import PYTHON_NEWEST, PYTHON_OLDEST, dotted
-from launcher.settings import BACKUP, MAIN, ROOT, TEST, VERSIONS
+from launcher.settings import BACKUP, FURTHER, MAIN, ROOT, TEST, VERSIONS
 
 OWNERS_NINE = {
     "transformers",
@@ -42,6 +42,10 @@ def test_requirements_hold_the_owners_packages_and_the_embedded_encoder():
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements/backup.txt", "requirements/test.txt"])
 def test_requirement_files_agree_with_the_constraints(name):
     assert pinned(name).items() <= pinned("constraints.txt").items()
+
+
+def test_what_options_install_is_tested_in_the_same_version():
+    assert pinned(FURTHER).items() <= pinned("requirements/test.txt").items()
 
 
 def test_backup_environment_is_a_small_part_of_the_main_one():
@@ -73,7 +77,7 @@ def test_constraints_fix_everything_that_is_pulled_in():
 
 def test_what_the_package_imports_is_a_direct_requirement():
     names = {"sklearn": "scikit-learn", "pptx": "python-pptx", "pypandoc": "pypandoc-binary", "yaml": "pyyaml"}
-    names["PIL"] = "pillow"
+    names |= {"PIL": "pillow", "huggingface_hub": "huggingface-hub"}
     imported = set()
     for file in (ROOT / "lab" / "tuning").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -84,7 +88,7 @@ def test_what_the_package_imports_is_a_direct_requirement():
                 modules = [node.module]
             for module in {module.split(".")[0] for module in modules} - sys.stdlib_module_names - {"tuning"}:
                 imported.add(names.get(module, module.lower()))
-    files = ("requirements/tracking.txt", "requirements/sweep.txt")
+    files = ("requirements/tracking.txt", "requirements/sweep.txt", FURTHER)
     optional = {name_of(pin) for file in files for pin in pins(ROOT / file)}
     assert imported - optional <= pinned("requirements.txt").keys()
 

@@ -15,6 +15,7 @@ from tuning.errors import DocumentError
 from tuning.evidence import markdown_tables
 from tuning.notebook import activities
 from tuning.notebook.activities import NAMES
+from tuning.notebook.session import notebook_files
 from tuning.room import budget_round
 from tuning.runs import reference
 
@@ -171,7 +172,7 @@ def test_the_budget_is_the_boards():
 def test_cells_that_an_activity_names_exist(name):
     there = {
         cell["id"]
-        for path in paths.LAB.glob("*.ipynb")
+        for path in notebook_files().values()
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
     }
     named = re.findall(r"cells? ((?:`[\w-]+`(?:, )?)+)", text(name))

@@ -11,11 +11,11 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from tuning import paths
-from tuning.dials import Dials, FurtherDials, SgdDials
+from tuning.dials import Dials, FreezingDials, PlanDials, SgdDials
 from tuning.errors import DialError
 from tuning.evidence import predictions
 from tuning.notebook import headless, notebook_settings, pasted_text
-from tuning.notebook.session import notebook_file
+from tuning.notebook.session import notebook_file, notebook_files
 from tuning.runs.diagnosis import diagnose
 from tuning.runs.record import Run
 from tuning.runs.store import finished_runs
@@ -36,7 +36,7 @@ def set_in(path) -> dict[str, object]:
     return found
 
 
-@pytest.mark.parametrize("number", headless.NOTEBOOKS)
+@pytest.mark.parametrize("number", notebook_files())
 def test_the_published_notebooks_hold_what_a_check_writes_into_them(number):
     for name, value in set_in(notebook_file(number)).items():
         if name in notebook_settings.PUBLISHED:
@@ -79,10 +79,13 @@ def asked(monkeypatch):
     return given
 
 
-@pytest.mark.parametrize(("number", "dials"), [("01", Dials()), ("02", SgdDials()), ("04", FurtherDials())])
-def test_a_check_sets_every_dial_and_lies_apart(asked, capsys, number, dials):
+@pytest.mark.parametrize(
+    ("typed", "dials"),
+    [("01", Dials()), ("02", SgdDials()), ("04", PlanDials()), ("04 --set OPTION=B", FreezingDials())],
+)
+def test_a_check_sets_every_dial_and_lies_apart(asked, capsys, typed, dials):
     before = dict(os.environ)
-    assert headless.main(["--notebook", number]) == 0
+    assert headless.main(["--notebook", *typed.split()]) == 0
     assert asked["parameters"].keys() == set(dials.settable())
     assert type(dials)(**asked["parameters"]) == dials
     assert asked["runs"] == str(paths.runs() / "check")
@@ -135,7 +138,7 @@ def test_a_checks_run_is_nobody_s(make_run, keep_run):
     assert json.loads((paths.runs() / "check" / make_run().run_id / "run.json").read_text())["outcome"] == "completed"
 
 
-@pytest.mark.parametrize("number", headless.NOTEBOOKS)
+@pytest.mark.parametrize("number", notebook_files())
 def test_the_progress_bar_shows_words(number):
     notebook = load_notebook_node(str(notebook_file(number)))
     with_settings = parameterize_notebook(notebook, {"EPOCHS": 1}, kernel_name="python3", language="python")

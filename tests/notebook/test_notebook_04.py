@@ -1,4 +1,4 @@
-"""Notebook 04 executed for real with the embedded encoder: every option, on few sentences."""
+"""Going Further executed for real with the embedded encoder: every option's notebook, on few sentences."""
 
 import os
 import re
@@ -13,13 +13,14 @@ import pytest
 from helpers.machines import Session
 
 from tuning import paths
-from tuning.dials import FurtherDials
+from tuning.dials import PlanDials
 from tuning.errors import DialError
-from tuning.notebook.notebook_settings import parameters
-from tuning.notebook.session import notebook_file
+from tuning.further.options import OPTIONS
+from tuning.notebook import notebook_settings
+from tuning.notebook.session import notebook_file, notebook_files
 from tuning.runs.record import Run
 
-NOTEBOOK = notebook_file("04")
+NUMBERS = [number for number in notebook_files() if number.startswith("04")]
 
 
 def execute(runs: Path, *options: str, **settings: object) -> subprocess.CompletedProcess:
@@ -63,52 +64,38 @@ def kernel(runs) -> Iterator["Live"]:
 
 
 class Live(Session):
-    """A live kernel in which the whole notebook is run again and again, each time with another option."""
+    """One kernel, in the options' folder, that forgets all names before a whole notebook is run in it."""
 
     def __init__(self, runs: Path) -> None:
-        super().__init__(NOTEBOOK, paths.LAB, WORKSHOP_RUNS=str(runs), PYTHONPATH=str(paths.LAB))
+        file = notebook_file("04B")
+        super().__init__(file, file.parent, WORKSHOP_RUNS=str(runs), PYTHONPATH=str(paths.LAB))
 
-    def run(self, **settings: object) -> list:
+    def run_all(self, number: str, **settings: object) -> list:
         """Run all cells with some settings in place of the parameters cell's; the executed cells."""
-        cells = self.notebook.cells
-        at = next(index for index, cell in enumerate(cells) if cell["id"] == "options")
-        stored = cells[at].source
-        cells[at].source = "\n".join([stored, *(f"{name} = {value!r}" for name, value in settings.items())])
-        for index, cell in enumerate(cells):
+        forget = nbformat.v4.new_code_cell("%reset -f")
+        self.notebook.cells = [forget, *nbformat.read(notebook_file(number), as_version=4).cells]
+        for index, cell in enumerate(self.notebook.cells):
+            if "parameters" in cell.metadata.get("tags", []):
+                cell.source = "\n".join([cell.source, *(f"{name} = {value!r}" for name, value in settings.items())])
             if cell.cell_type == "code":
                 self.client.execute_cell(cell, index)
-        cells[at].source = stored
-        return cells
+        return self.notebook.cells[1:]
 
 
-def check_only(option: str, cells: list) -> dict[str, str]:
-    """Every other option said one line and computed nothing; this one ended with a written comparison."""
+def checked(option: str, cells: list) -> dict[str, str]:
+    """What the cells put out: a written comparison at the end, and no warning."""
     text = shown(cells)
-    starts = {
-        "A": "schedule-train",
-        "B": "freeze-train",
-        "C": "errors-confusion",
-        "D": "track-train",
-        "E": "sgd-run",
-        "F": "range-sweep",
-    }
-    for letter, start in starts.items():
-        name = start.split("-")[0]
-        told = "".join(text[one] for one in text if one.startswith((name, "effects") if name == "range" else name))
-        if letter == option:
-            assert f"Option: {option}, " in text[f"{name}-result"]
-            assert "What happened:" in text[f"{name}-result"]
-        else:
-            assert told.strip().startswith(f"Option {letter}, ")
-            assert len(told.strip().splitlines()) == 1
-    assert not any("Traceback" in one or "Warning" in one for one in text.values())
+    (result,) = [words for cell, words in text.items() if cell.endswith("-result")]
+    assert f"Option: {option}, {OPTIONS[option].title}" in result
+    assert "What happened:" in result
+    assert not any("Traceback" in words or "Warning" in words for words in text.values())
     return text
 
 
 @pytest.mark.slow
 def test_option_a_on_an_empty_log_makes_run_1_and_compares_three_schedules(runs):
-    notebook = nbformat.read(runs / "out" / NOTEBOOK.name, as_version=4)
-    text = check_only("A", notebook.cells)
+    notebook = nbformat.read(runs / "out" / notebook_file("04A").name, as_version=4)
+    text = checked("A", notebook.cells)
     assert "There is no" not in text["run-one"]
     assert "Run 1: completed, recorded as" in text["run-one"]
     assert "To do: 4 runs, about" in text["schedule-train"]
@@ -133,8 +120,8 @@ def test_option_a_on_an_empty_log_makes_run_1_and_compares_three_schedules(runs)
 
 @pytest.mark.slow
 def test_option_b_freezes_more_and_more(kernel):
-    cells = kernel.run(OPTION="B")
-    text = check_only("B", cells)
+    cells = kernel.run_all("04B")
+    text = checked("B", cells)
     assert "script" in {run.notebook for run in map(Run.load, folders_of(kernel))}
     learning = [int(number.replace(",", "")) for number in re.findall(r"\s([\d,]{4,})\s", text["freeze-table"])][:4]
     assert learning == sorted(learning)
@@ -151,8 +138,8 @@ def folders_of(kernel: Live) -> list[Path]:
 @pytest.mark.slow
 def test_option_c_reads_the_predictions_and_trains_one_witness(kernel):
     before = len(folders_of(kernel))
-    cells = kernel.run(OPTION="C")
-    text = check_only("C", cells)
+    cells = kernel.run_all("04C")
+    text = checked("C", cells)
     # Its witness is a seed that option A has trained already.
     assert "is in your log already" in text["errors-again"]
     assert len(folders_of(kernel)) == before
@@ -163,8 +150,8 @@ def test_option_c_reads_the_predictions_and_trains_one_witness(kernel):
 
 @pytest.mark.slow
 def test_option_d_changes_one_thing_and_says_how_to_get_a_tracker(kernel):
-    cells = kernel.run(OPTION="D", CHANGE={"BATCH_SIZE": 16})
-    text = check_only("D", cells)
+    cells = kernel.run_all("04D", CHANGE={"BATCH_SIZE": 16})
+    text = checked("D", cells)
     assert "BATCH_SIZE = 16" in text["track-result"]
     for cell, name in (("track-local", "TensorBoard"), ("track-wandb", "Weights & Biases")):
         assert name in text[cell]
@@ -174,18 +161,18 @@ def test_option_d_changes_one_thing_and_says_how_to_get_a_tracker(kernel):
 
 @pytest.mark.slow
 def test_option_e_puts_the_backup_lab_beside_run_1(kernel):
-    cells = kernel.run(OPTION="E")
-    text = check_only("E", cells)
+    cells = kernel.run_all("04E")
+    text = checked("E", cells)
     assert "has no run of the backup lab" in text["sgd-run"]
     assert "seconds per point" in text["sgd-cost"].replace("\n", " ")
-    again = kernel.run(OPTION="E")
+    again = kernel.run_all("04E")
     assert "From your log:" in shown(again)["sgd-run"]
 
 
 @pytest.mark.slow
 def test_option_f_sweeps_tests_and_turns_each_dial(kernel):
-    cells = kernel.run(OPTION="F")
-    text = check_only("F", cells)
+    cells = kernel.run_all("04F")
+    text = checked("F", cells)
     assert "Suggested range" in text["range-sweep"]
     assert text["range-test"].count("recorded as") == 3
     assert "trial 1 of" in text["effects"]
@@ -196,45 +183,71 @@ def test_option_f_sweeps_tests_and_turns_each_dial(kernel):
 
 @pytest.mark.slow
 def test_a_plan_is_made_trained_and_held_against_what_happened(kernel):
-    text = shown(kernel.run(OPTION="E", MINUTES=10, TRAIN_PLAN=False))
+    text = shown(kernel.run_all("04", MINUTES=10, TRAIN_PLAN=False))
     assert "10 minutes: TRAIN_SUBSET = " in text["plan"]
     assert "Learning curve: doubling the sentences" in text["plan"]
     assert text["plan-train"].strip() == "Nothing planned was trained."
 
 
+@pytest.mark.slow
+def test_without_a_limit_nothing_is_planned_and_no_run_is_needed(kernel):
+    text = shown(kernel.run_all("04", RUN_1="none"))
+    assert text["plan"].strip() == "No plan: MINUTES and BUDGET are None."
+
+
+def parameters(settings: dict[str, str]) -> tuple[str, dict]:
+    number, settings = notebook_settings.of_option("04", settings)
+    return number, notebook_settings.parameters(number, settings)
+
+
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"OPTOIN": "A"}, "Did you mean OPTION"),
-        ({"OPTION": "G"}, "Allowed: A, B, C, D, E or F"),
+        ({"OPTION": "Z"}, f"Allowed: {', '.join(OPTIONS)}"),
         ({"OPTION": "A", "EPOHCS": "2"}, "Did you mean EPOCHS"),
         ({"OPTION": "A", "EPOCHS": "0"}, "EPOCHS"),
+        ({"OPTION": "A", "HEAD_RATE": "1e-3"}, "HEAD_RATE is no setting of notebook 04A"),
+        ({"OPTION": "B", "HEAD_RATE": "11"}, "up to 10"),
         ({"MINUTES": "-1"}, "MINUTES"),
         ({"FRESH": "True"}, "no setting of notebook 04"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_refused_before_anything_runs(settings, told):
-    with pytest.raises(DialError, match=told):
-        parameters("04", settings)
+def test_a_setting_that_cannot_be_used_is_refused_before_anything_runs(settings, message):
+    with pytest.raises(DialError, match=message):
+        parameters(settings)
 
 
-def test_dials_of_notebook_01_say_which_run_to_start_from():
-    given = parameters("04", {"OPTION": "b", "EPOCHS": "3", "LR_PRESET": "1e-4"})
-    assert given == {"OPTION": "B", "DIALS": {"EPOCHS": 3, "LR_PRESET": 1e-4}}
+def test_an_option_names_its_notebook_and_dials_of_notebook_01_the_run_to_start_from():
+    assert parameters({"OPTION": " b", "EPOCHS": "3", "LR_PRESET": "1e-4"}) == (
+        "04B",
+        {"DIALS": {"EPOCHS": 3, "LR_PRESET": 1e-4}},
+    )
+    assert parameters({"MINUTES": "10"}) == ("04", {"MINUTES": 10.0})
 
 
-def test_the_options_cell_and_the_package_agree():
-    cell = next(cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell["id"] == "options")
-    assert cell.metadata["tags"] == ["parameters"]
+def cells_of(number: str) -> dict[str, nbformat.NotebookNode]:
+    return {cell["id"]: cell for cell in nbformat.read(notebook_file(number), as_version=4).cells}
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_cell_of_dials_and_the_package_agree(number):
+    (cell,) = [cell for cell in cells_of(number).values() if "parameters" in cell.metadata.get("tags", [])]
+    kind = PlanDials if number == "04" else OPTIONS[number[2:]].dials
     values: dict = {}
     exec(cell.source, values)
     named = {name: value for name, value in values.items() if name.isupper()}
-    assert FurtherDials(**named) == FurtherDials()
-    assert list(named) == FurtherDials.names()
+    assert kind(**named) == kind()
+    assert list(named) == kind.names()
+    used = [
+        cell.source for cell in cells_of(number).values() if f"setup = {kind.__name__}.of(globals())" in cell.source
+    ]
+    assert len(used) == 1
 
 
-def test_the_cells_are_short_named_and_without_outputs():
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_cells_are_short_named_and_without_outputs(number):
+    notebook = nbformat.read(notebook_file(number), as_version=4)
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     lengths = sorted(len([line for line in cell.source.splitlines() if line.strip()]) for cell in code)
@@ -242,11 +255,32 @@ def test_the_cells_are_short_named_and_without_outputs():
     assert lengths[-1] <= 25
     assert not any(cell.outputs or cell.execution_count for cell in code)
     assert all(cell["id"].replace("-", "").isalpha() for cell in notebook.cells)
-    assert [cell["id"] for cell in code if "parameters" in cell.metadata.get("tags", [])] == ["options"]
 
 
-def test_the_questions_of_the_table_are_those_of_the_package():
-    from tuning.further.options import TITLES
+def test_every_option_has_a_notebook_a_module_and_its_row_on_the_page():
+    assert [*OPTIONS] == [number[2:] for number in NUMBERS if number != "04"]
+    # `documents --check` says whether this table is that of the package.
+    page = cells_of("04")["options-intro"].source
+    links = re.findall(r"^\| \*\*(\w)\*\* \[.*?\]\((.*?)\) \|", page, re.MULTILINE)
+    assert links == [(letter, f"going_further/{option.notebook}.ipynb") for letter, option in OPTIONS.items()]
 
-    table = next(cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell["id"] == "options-intro").source
-    assert all(f"| {letter}, {title} |" in table for letter, title in TITLES.items())
+
+@pytest.mark.parametrize("letter", OPTIONS)
+def test_an_option_s_notebook_says_what_its_row_says_and_asks_for_no_other(letter):
+    option, cells = OPTIONS[letter], cells_of(f"04{letter}")
+    assert notebook_file(f"04{letter}").stem == option.notebook
+    assert (paths.LAB / "tuning" / "further" / f"{option.module}.py").is_file()
+    title = cells["title"].source
+    assert title.startswith(f"# {letter}. {option.title[0].upper()}{option.title[1:]}\n")
+    assert f"**{option.question}**" in title
+    code = "\n".join(cell.source for cell in cells.values() if cell.cell_type == "code")
+    assert f'session.start("04{letter}")' in code
+    assert f'further.for_worksheet("{letter}", run_1, ' in code
+    assert f"import {option.module}" in code
+    assert "OPTION" not in code
+
+
+def test_what_all_notebooks_of_options_have_is_the_same():
+    shared = ("place-intro", "place", "run-one-intro", "save-intro", "save")
+    for cell in shared:
+        assert len({cells_of(number)[cell].source for number in NUMBERS if number != "04"}) == 1, cell

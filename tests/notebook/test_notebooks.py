@@ -12,7 +12,7 @@ from tuning import paths
 from tuning.errors import WorkshopError
 from tuning.notebook import headless
 from tuning.notebook.notebooks import read_notebook
-from tuning.notebook.session import notebook_file
+from tuning.notebook.session import notebook_file, notebook_files
 
 BACKUP = notebook_file("02").read_text(encoding="utf-8")
 MARKS = '<<<<<<< HEAD\n    "a"\n=======\n    "b"\n>>>>>>> theirs\n'
@@ -48,7 +48,7 @@ def test_a_damaged_notebook_is_named_with_a_way_to_restore_it(tmp_path, monkeypa
     assert "git checkout HEAD -- " in line
 
 
-@pytest.mark.parametrize("number", headless.NOTEBOOKS)
+@pytest.mark.parametrize("number", notebook_files())
 def test_the_notebooks_themselves_are_whole(number):
     assert read_notebook(notebook_file(number), tagged=True)["cells"]
 

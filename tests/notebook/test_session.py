@@ -16,7 +16,7 @@ from launcher.children import set_kernel_variables
 from tuning import paths
 from tuning.errors import WorkshopError
 from tuning.notebook import pasted_text, session, wrap
-from tuning.notebook.session import notebook_file, sections_of_names
+from tuning.notebook.session import notebook_file, notebook_files, sections_of_names
 
 
 def small_notebook() -> nbformat.NotebookNode:
@@ -67,8 +67,8 @@ def test_a_notebook_that_defines_nothing_has_no_names(cells):
 
 
 def test_the_real_notebooks_can_be_read():
-    for path in paths.LAB.glob("0*_*.ipynb"):
-        sections = sections_of_names(nbformat.read(session.notebook_file(path.name[:2]), as_version=4))
+    for path in notebook_files().values():
+        sections = sections_of_names(nbformat.read(path, as_version=4))
         assert sections
         assert all(sections.values())
 
@@ -167,7 +167,7 @@ def test_a_first_line_that_was_changed_is_one_line(shell, capsys):
 
 
 def test_every_pasted_text_of_the_notebooks_has_this_form():
-    cells = [cell for number in ("01", "02", "03", "04") for cell in nbformat.read(notebook_file(number), 4).cells]
+    cells = [cell for path in notebook_files().values() for cell in nbformat.read(path, 4).cells]
     code = [cell.source for cell in cells if cell.cell_type == "code"]
     assert [pasted_text.name_in(source) for source in code if "pasted" in source] == [
         "GROUP_LINE",
@@ -345,7 +345,7 @@ SLOW_TO_IMPORT = {
 MOST_SECONDS = 2
 
 
-@pytest.mark.parametrize("number", ["01", "02", "03", "04"])
+@pytest.mark.parametrize("number", notebook_files())
 def test_the_first_cell_imports_nothing_that_is_slow(number):
     """In a process of its own, counted in processor time: a busy neighbour changes that little."""
     from IPython.core.inputtransformer2 import TransformerManager
@@ -356,7 +356,12 @@ def test_the_first_cell_imports_nothing_that_is_slow(number):
     code = TransformerManager().transform_cell(first)
     before = os.times()
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=paths.LAB, capture_output=True, text=True, encoding="utf-8", check=True
+        [sys.executable, "-c", code],
+        cwd=notebook_file(number).parent,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=True,
     )
     used = os.times()
     assert done.stdout.splitlines()[-1] == "[]"

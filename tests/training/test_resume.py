@@ -9,7 +9,8 @@ import pytest
 
 from tuning import paths
 from tuning.data.loading import Data, Splits
-from tuning.dials import Dials
+from tuning.dials import Dials, FrozenDials
+from tuning.encoder import adapters
 from tuning.encoder import finding as encoders
 from tuning.encoder.run_models import trained
 from tuning.encoder.tokens import tokenise_splits
@@ -53,7 +54,7 @@ def killed_after(monkeypatch, small) -> Callable[[int], Path]:
 
         with monkeypatch.context() as patch, pytest.raises(Killed):
             patch.setattr(Recorder, "on_step_begin", die)
-            fit.fit(Dials(**small | dials), quiet=True)
+            fit.fit((FrozenDials if "TRAINED" in dials else Dials)(**small | dials), quiet=True)
         return next(paths.runs().glob(f"*/{resume.CHECKPOINTS}")).parent
 
     return kill
@@ -79,6 +80,16 @@ def test_a_half_finished_run_is_continued_and_a_line_says_so(killed_after, small
     whole = fit.fit(Dials(**small), quiet=True)
     assert weight_bytes(run) == weight_bytes(whole)
     assert (run.steps, run.final) == (whole.steps, whole.final)
+
+
+@pytest.mark.skipif(not adapters.is_here(), reason="peft is optional: requirements/further.txt")
+def test_a_half_finished_run_with_an_adapter_is_continued_too(killed_after, small):
+    folder = killed_after(2, TRAINED="LoRA 2")
+    dials = FrozenDials(**small, TRAINED="LoRA 2")
+    run, whole = (fit.fit(dials, quiet=True) for _ in range(2))
+    assert run.folder == folder
+    assert weight_bytes(run) == weight_bytes(whole)
+    assert (run.steps, run.final, run.adapter) == (whole.steps, whole.final, whole.adapter)
 
 
 def test_fresh_throws_a_half_finished_run_away_and_changes_no_number(killed_after, small, capsys):

@@ -5,8 +5,8 @@ wrong value gets the same one line everywhere, before anything is computed.
 """
 
 from tuning.dials.dial_set import parse_settings
-from tuning.dials.further import FurtherDials
-from tuning.dials.labs import EVERYTHING, PRESETS, ROOM_CARD, TRAINED_PARTS, Dials, FrozenDials, SgdDials
+from tuning.dials.further import FreezingDials, FurtherDials, PlanDials, TrackingDials
+from tuning.dials.labs import EVERYTHING, PRESETS, ROOM_CARD, TRAINED_PARTS, Dials, FrozenDials, SgdDials, lora_rank
 
 __all__ = [
     "EVERYTHING",
@@ -14,8 +14,12 @@ __all__ = [
     "ROOM_CARD",
     "TRAINED_PARTS",
     "Dials",
+    "FreezingDials",
     "FrozenDials",
     "FurtherDials",
+    "PlanDials",
     "SgdDials",
+    "TrackingDials",
+    "lora_rank",
     "parse_settings",
 ]

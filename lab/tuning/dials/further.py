@@ -1,19 +1,13 @@
-"""The dials of notebook 04: the option, the run to start from, and what is assumed about price and power."""
+"""The dials of Going Further: the run to start from, what is assumed about price and power, and an option's own."""
 
 import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from tuning.dials.checks import POSITIVE, number, one_of, optional, text, yes_no
+from tuning.dials.checks import POSITIVE, number, optional, text, yes_no
 from tuning.dials.dial_set import DialSet, dial
 from tuning.dials.labs import Dials
-
-OPTIONS = ("A", "B", "C", "D", "E", "F")
-
-
-def _option(value: Any) -> str:
-    return one_of(OPTIONS)(value.strip().upper() if isinstance(value, str) else value)
 
 
 def _some_dials(value: Any) -> dict[str, Any]:
@@ -25,9 +19,8 @@ def _some_dials(value: Any) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class FurtherDials(DialSet):
-    """What can be set in notebook 04: the option, the run to start from, and what is assumed about price and power."""
+    """What every notebook of Going Further has: the run to start from, and the assumptions about price and power."""
 
-    OPTION: str = dial("A", _option, "A, B, C, D, E or F", "the extension that is computed", OPTIONS)
     RUN_1: str | None = dial(
         None, optional(text), "None for your last run, or a Run ID of your log", "the run to start from"
     )
@@ -37,18 +30,16 @@ class FurtherDials(DialSet):
         'None, or dials of notebook 01 in braces, such as {"EPOCHS": 1}',
         "start from a run with these dials instead; it is trained where the log has none",
     )
-    HEAD_RATE: float = dial(
-        1e-3,
-        number(0, 10, above=True),
-        "a number above 0 and up to 10, such as 1e-3",
-        "option B: learning rate of the head alone",
+    PRICE_PER_HOUR: float = dial(
+        0.20, POSITIVE, "a number above 0", "assumed price of an hour on this machine, in your currency"
     )
-    CHANGE: Mapping[str, Any] = dial(
-        MappingProxyType({"BATCH_SIZE": 16}),
-        _some_dials,
-        'dials of notebook 01 in braces, such as {"BATCH_SIZE": 16}',
-        "option D: what Run 2 changes",
-    )
+    WATTS: float = dial(25.0, POSITIVE, "a number above 0", "assumed power of this machine while it trains")
+
+
+@dataclasses.dataclass(frozen=True)
+class PlanDials(FurtherDials):
+    """Those of notebook 04 itself, which plans a run under a limit."""
+
     MINUTES: float | None = dial(
         None,
         optional(POSITIVE),
@@ -59,7 +50,27 @@ class FurtherDials(DialSet):
         None, optional(POSITIVE), "None, or an amount of money above 0", "plan a run that this pays for"
     )
     TRAIN_PLAN: bool = dial(False, yes_no, "True or False", "train what was planned under MINUTES or BUDGET")
-    PRICE_PER_HOUR: float = dial(
-        0.20, POSITIVE, "a number above 0", "assumed price of an hour on this machine, in your currency"
+
+
+@dataclasses.dataclass(frozen=True)
+class FreezingDials(FurtherDials):
+    """Those of option B."""
+
+    HEAD_RATE: float = dial(
+        1e-3,
+        number(0, 10, above=True),
+        "a number above 0 and up to 10, such as 1e-3",
+        "learning rate of the head where it learns alone",
     )
-    WATTS: float = dial(25.0, POSITIVE, "a number above 0", "assumed power of this machine while it trains")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackingDials(FurtherDials):
+    """Those of option D."""
+
+    CHANGE: Mapping[str, Any] = dial(
+        MappingProxyType({"BATCH_SIZE": 16}),
+        _some_dials,
+        'dials of notebook 01 in braces, such as {"BATCH_SIZE": 16}',
+        "what Run 2 changes",
+    )

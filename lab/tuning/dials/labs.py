@@ -28,6 +28,7 @@ _ROOM_WORDS = {
 }
 EVERYTHING = "everything"
 TRAINED_PARTS = ("head only", "head and last block", "all but embeddings", EVERYTHING)
+_LORA = re.compile(r"LoRA ([1-9]|[1-5]\d|6[0-4])")
 
 
 def _subset(value: Any) -> int:
@@ -35,6 +36,18 @@ def _subset(value: Any) -> int:
     if 0 < sentences < 24:
         raise ValueError
     return sentences
+
+
+def lora_rank(trained: str) -> int | None:
+    """Rank of the adapter that learns; None where weights of the model itself do."""
+    match = _LORA.fullmatch(trained)
+    return int(match[1]) if match else None
+
+
+def _trained(value: Any) -> str:
+    if lora_rank(text(value)) is None:
+        return one_of(TRAINED_PARTS)(value)
+    return value
 
 
 def _room(value: Any) -> str:
@@ -160,10 +173,14 @@ class Dials(DialSet):
 
 @dataclasses.dataclass(frozen=True)
 class FrozenDials(Dials):
-    """The dials of a run in which a part of the encoder stands still; only notebook 04 has them."""
+    """The dials of a run in which a part of the encoder stands still; only Going Further has them."""
 
     TRAINED: str = dial(
-        EVERYTHING, one_of(TRAINED_PARTS), ", ".join(TRAINED_PARTS), "the weights that learn", TRAINED_PARTS
+        EVERYTHING,
+        _trained,
+        f"{', '.join(TRAINED_PARTS)}, or LoRA and its rank, from LoRA 1 to LoRA 64",
+        "the weights that learn",
+        TRAINED_PARTS,
     )
 
     @property

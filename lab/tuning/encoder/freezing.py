@@ -15,7 +15,8 @@ import torch
 from safetensors import safe_open
 from transformers import BatchEncoding, PreTrainedModel
 
-from tuning.dials import EVERYTHING, TRAINED_PARTS
+from tuning.dials import EVERYTHING, TRAINED_PARTS, lora_rank
+from tuning.encoder import adapters
 from tuning.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def freeze(model: PreTrainedModel, encoder: "Encoder", trained: str) -> "Encoder
     model : transformers.PreTrainedModel
         Its weights that stand still are marked, so that no gradient is computed for them.
     trained : str
-        One of ``tuning.dials.TRAINED_PARTS``.
+        One of ``tuning.dials.TRAINED_PARTS``, or ``LoRA`` and its rank: see :mod:`tuning.encoder.adapters`.
 
     Returns
     -------
@@ -77,9 +78,13 @@ def freeze(model: PreTrainedModel, encoder: "Encoder", trained: str) -> "Encoder
     blocks = [place for place in places.values() if isinstance(place, int)]
     if not blocks:
         raise EncoderError(f"{encoder.name}: the blocks of this encoder cannot be told apart, so it cannot be frozen.")
-    learning = _learning(trained, blocks)
-    for name, weight in model.named_parameters():
-        weight.requires_grad_(places[name] in learning)
+    if rank := lora_rank(trained):
+        adapters.attach(model, encoder, rank, {name for name, place in places.items() if place == "head"})
+        model.built_as = repr(model)
+    else:
+        learning = _learning(trained, blocks)
+        for name, weight in model.named_parameters():
+            weight.requires_grad_(places[name] in learning)
     return dataclasses.replace(encoder, name=f"{encoder.name} ({trained})")
 
 
@@ -98,7 +103,7 @@ def shares(encoder: "Encoder", trained: str) -> tuple[float, float]:
     Parameters
     ----------
     trained : str
-        One of ``tuning.dials.TRAINED_PARTS`` but ``everything``.
+        One of ``tuning.dials.TRAINED_PARTS`` but ``everything``, or ``LoRA`` and its rank.
 
     Returns
     -------
@@ -111,6 +116,9 @@ def shares(encoder: "Encoder", trained: str) -> tuple[float, float]:
     blocks = {place for place in places.values() if isinstance(place, int)}
     if not blocks:
         return 1.0, 1.0
+    if lora_rank(trained):
+        # Hardly any weight, but the way back goes through every block: for what stands still, half of its work.
+        return 0.0, 0.5
     learning = _learning(trained, blocks)
     weights = sum(size for name, size in sizes.items() if places[name] in learning)
     return weights / sum(sizes.values()), len(blocks & learning) / len(blocks)

@@ -1,16 +1,18 @@
 """The models of a recorded run: as it was before training, and as it was trained."""
 
 import dataclasses
-
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from tuning.encoder import finding as encoders
 from tuning.errors import EncoderError, RunError
 from tuning.runs.record import Run
 from tuning.runs.store import adopted_from, without_weights
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-def trained(run: Run) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+
+def trained(run: Run) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """Bring back the trained weights of a run from disk.
 
     Raises
@@ -29,7 +31,7 @@ def trained(run: Run) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     return encoders.build(kept, run.seed)
 
 
-def untrained(run: Run) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def untrained(run: Run) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """Build the model as it was before the run: the same encoder, the same random head."""
     return encoders.build(encoder_of(run), run.seed)
 

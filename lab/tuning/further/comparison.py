@@ -1,20 +1,16 @@
 """Run 1 and its variations held against each other, in a table and in writing."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from tuning.dials import FrozenDials, FurtherDials
 from tuning.evidence import experiment_log, log_rows
 from tuning.files import write_whole
+from tuning.further.options import OPTIONS
 from tuning.runs import energy, paired_comparison
 from tuning.runs.record import Run
 from tuning.runs.store import COMPARISON_FILE, note_result
-
-if TYPE_CHECKING:
-    pass
-from tuning.further.options import QUESTIONS, TITLES
 
 
 def summary(run_1: Run, others: Mapping[str, Run], setup: FurtherDials) -> pd.DataFrame:
@@ -97,17 +93,19 @@ def _numbered(number: int, title: str) -> str:
     return title if title == f"Run {number}" else f"Run {number}, {title}"
 
 
-def for_worksheet(setup: FurtherDials, run_1: Run, others: Mapping[str, Run]) -> str:
+def for_worksheet(option: str, run_1: Run, others: Mapping[str, Run], setup: FurtherDials) -> str:
     """Text for Part D of the worksheet; what you expected and what you would do next is yours to write.
 
     It is kept in the folder of the last of these runs, as ``comparison.md``, and in the notes of the log.
 
     Parameters
     ----------
-    setup : FurtherDials
+    option : str
+        Its letter.
     run_1 : Run
     others : mapping of str to Run
         By title.
+    setup : FurtherDials
     """
     pairs = _changed_runs(run_1, others)
     named = enumerate(pairs.items(), start=2)
@@ -117,10 +115,10 @@ def for_worksheet(setup: FurtherDials, run_1: Run, others: Mapping[str, Run]) ->
     text = "\n".join(
         [
             "For Part D of your worksheet (add what you expected, and what you would do next):",
-            f"Option: {setup.OPTION}, {TITLES[setup.OPTION]}",
-            f"The question it answers: {QUESTIONS[setup.OPTION]}",
+            f"Option: {option}, {OPTIONS[option].title}",
+            f"The question it answers: {OPTIONS[option].question}",
             f"What I changed, from Run 1 ({run_1.run_id}): {what or 'nothing'}. The sentences were the same.",
-            f"What happened: {compared(run_1, others, setup, f'option {setup.OPTION}')}",
+            f"What happened: {compared(run_1, others, setup, f'option {option}')}",
         ]
     )
     kept = list(pairs.values())[-1] if pairs else run_1

@@ -17,6 +17,7 @@ from transformers import TrainerCallback
 
 from tuning.cost import estimate
 from tuning.dials import Dials
+from tuning.encoder.run_models import encoder_of
 from tuning.figures.style import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, legend_below, new_figure
 from tuning.further import variations
 from tuning.runs import reference
@@ -139,7 +140,7 @@ class _Growing:
 
 def works(run_1: Run) -> list[estimate.Work]:
     """What the range test has to do: a sweep, which is some steps and no evaluation, and the runs that test it."""
-    whole = estimate.work(variations.dials_from(run_1.dials), variations.encoder_of(run_1))
+    whole = estimate.work(variations.dials_from(run_1.dials), encoder_of(run_1))
     sweep = dataclasses.replace(whole, steps=STEPS, tokens=round(STEPS * whole.tokens / whole.steps), read=0, ends=0)
     return [sweep, *TESTS * [whole]]
 

@@ -14,6 +14,7 @@ import pandas as pd
 from tuning import paths
 from tuning.cost import estimate
 from tuning.dials import Dials
+from tuning.encoder.run_models import encoder_of
 from tuning.figures.style import BLUE, GREY, ORANGE, STYLE, Picture, legend_below, new_figure
 from tuning.files import write_whole
 from tuning.further import variations
@@ -97,7 +98,7 @@ def _setting(dial: str, dials: Dials) -> str:
 
 def works(run_1: Run) -> list[estimate.Work]:
     """What the trials around Run 1 have to do, without those whose numbers are kept."""
-    encoder, kept = variations.encoder_of(run_1), _kept(run_1)
+    encoder, kept = encoder_of(run_1), _kept(run_1)
     whole = [estimate.work(dials, encoder) for turn, dials in trials(run_1).items() if turn not in kept]
     # One look at validation in place of one before training, one after it and one after each epoch.
     return [dataclasses.replace(work, read=0, ends=(work.ends or work.read) // 2) for work in whole]
@@ -115,7 +116,7 @@ def effects(run_1: Run) -> pd.DataFrame:
     pandas.DataFrame
         One row per trial: ``dial``, ``set to``, ``f1`` and its ``effect``, the difference from the base in points.
     """
-    planned, kept, encoder = trials(run_1), _kept(run_1), variations.encoder_of(run_1)
+    planned, kept, encoder = trials(run_1), _kept(run_1), encoder_of(run_1)
     rows = []
     for number, ((dial, value), dials) in enumerate(planned.items(), start=1):
         known = kept.get((dial, value))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tuning.cost import estimate
 from tuning.data.loading import load
 from tuning.dials import EVERYTHING, Dials, FrozenDials, FurtherDials, SgdDials
+from tuning.encoder.run_models import encoder_of
 from tuning.errors import RunError
 from tuning.runs.record import FURTHER_NOTEBOOK, Run
 from tuning.runs.store import adopted_from, readable_runs
@@ -72,13 +73,6 @@ def _varied(run_1: Run, changes: Mapping[str, Any], encoder: "Encoder") -> Dials
         dials = dataclasses.replace(dials, LR_PRESET=run_1.learning_rate)
     same = _same_dials(run_1, dials) and run_1.learning_rate == encoder.rate(dials.LR_PRESET)
     return None if same else dials
-
-
-def encoder_of(run: Run) -> "Encoder":
-    """The encoder that a run started from; see :func:`tuning.encoder.run_models.encoder_of`."""
-    from tuning.encoder import run_models
-
-    return run_models.encoder_of(run)
 
 
 def find_or_train(dials: Dials, title: str, encoder: "Encoder", notebook: str = "script") -> Run:

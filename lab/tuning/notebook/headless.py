@@ -42,6 +42,7 @@ from tuning.notebook.notebook_settings import (
     PUBLISHED,
     checked_prediction,
     defaults,
+    of_option,
     parameters,
     retyped,
 )
@@ -184,9 +185,9 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None,
     number : str
         ``"01"`` to ``"04"``.
     settings : dict
-        Dials to set, by name; for notebook 03 only ``SHARED``, a file or folder with share lines; for notebook 04
-        ``OPTION`` and its other settings, and dials for the run that it starts from. In 01 and 02 also the prediction
-        (``PREDICTION``, ``PREDICTED_F1``, ``BECAUSE``).
+        Dials to set, by name; for notebook 03 only ``SHARED``, a file or folder with share lines. For notebook 04 also
+        dials for the run that it starts from, and ``OPTION``: the notebook of that option is then executed in its
+        place. In 01 and 02 also the prediction (``PREDICTION``, ``PREDICTED_F1``, ``BECAUSE``).
     out : pathlib.Path, optional
         Folder for the executed notebook, ``run.json`` and ``predictions.csv``; by default the folder of the new run.
     mine : bool
@@ -201,6 +202,7 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None,
     WorkshopError
         Before anything runs, if the notebook is damaged; or if a cell fails, with its own line.
     """
+    number, settings = of_option(number, settings)
     typed = checked_prediction(number, settings)
     settings = {name: value for name, value in settings.items() if name not in typed}
     given = parameters(number, settings)
@@ -228,7 +230,7 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None,
                 engine_name="workshop",
                 kernel_name="python3",
                 language="python",
-                cwd=paths.LAB,
+                cwd=source.parent,
                 progress_bar={
                     "bar_format": "{desc} {n_fmt}/{total_fmt} cells  {elapsed}  {postfix}",
                     "dynamic_ncols": True,

@@ -7,9 +7,11 @@ from typing import Any
 
 import nbformat
 
-from tuning.dials import Dials, FurtherDials, SgdDials
+from tuning.dials import Dials, PlanDials, SgdDials
+from tuning.dials.dial_set import DialSet
 from tuning.errors import DialError, nearest
 from tuning.evidence.predictions import CALL_WORDS
+from tuning.further.options import OPTIONS
 from tuning.notebook import pasted_text
 from tuning.runs.record import BACKUP_NOTEBOOK, FURTHER_NOTEBOOK
 
@@ -29,11 +31,34 @@ PREDICTIONS = ("PREDICTION", "PREDICTED_F1", "BECAUSE")
 BOARD_NOTEBOOK = "03"
 
 
+def of_option(number: str, settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The number of the notebook that is meant, and its settings: ``OPTION`` chooses one of Going Further.
+
+    Raises
+    ------
+    DialError
+        If there is no such option.
+    """
+    if number != FURTHER_NOTEBOOK or "OPTION" not in settings:
+        return number, settings
+    letter = str(settings["OPTION"]).strip().upper()
+    if letter not in OPTIONS:
+        raise DialError(f"OPTION = {settings['OPTION']!r} cannot be used. Allowed: {', '.join(OPTIONS)}.")
+    return number + letter, {name: value for name, value in settings.items() if name != "OPTION"}
+
+
+def _dials_of(number: str) -> type[DialSet]:
+    """What the cell of dials of a notebook holds."""
+    if number.startswith(FURTHER_NOTEBOOK):
+        return PlanDials if number == FURTHER_NOTEBOOK else OPTIONS[number[2:]].dials
+    return SgdDials if number == BACKUP_NOTEBOOK else Dials
+
+
 def defaults(number: str) -> dict[str, Any]:
     """Every dial of a notebook with its default."""
     if number == BOARD_NOTEBOOK:
         return {}
-    dials = {BACKUP_NOTEBOOK: SgdDials, FURTHER_NOTEBOOK: FurtherDials}.get(number, Dials)()
+    dials = _dials_of(number)()
     values = {name: getattr(dials, name) for name in dials.settable()}
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
 
@@ -101,9 +126,9 @@ def parameters(number: str, settings: dict[str, Any]) -> dict[str, Any]:
     """
     if number == BOARD_NOTEBOOK:
         return _board_parameters(settings)
-    if number == FURTHER_NOTEBOOK:
-        return _further_parameters(settings)
-    dials = (SgdDials if number == BACKUP_NOTEBOOK else Dials).from_settings(settings)
+    if number.startswith(FURTHER_NOTEBOOK):
+        return _further_parameters(number, settings)
+    dials = _dials_of(number).from_settings(settings)
     return {name: getattr(dials, name) for name in settings}
 
 
@@ -119,17 +144,19 @@ def _board_parameters(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: str(Path(value).expanduser().resolve()) for name, value in settings.items()}
 
 
-def _further_parameters(settings: dict[str, Any]) -> dict[str, Any]:
-    """Notebook 04 has settings of its own; dials of notebook 01 say what kind of run it starts from."""
-    own, dials = FurtherDials.names(), Dials.names()
+def _further_parameters(number: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Notebooks of Going Further have dials of their own; those of notebook 01 say what kind of run they start from."""
+    kind = _dials_of(number)
+    own, dials = kind.names(), Dials.names()
     for name in settings:
         if name not in own and name not in dials:
-            hint = nearest(name, [*own, *dials])
+            hint = nearest(name, [*own, *dials, "OPTION"])
+            option = ", OPTION to run another notebook" * (number == FURTHER_NOTEBOOK)
             raise DialError(
-                f"{name} is no setting of notebook {FURTHER_NOTEBOOK}.{hint} It has {', '.join(own)}, and takes the"
+                f"{name} is no setting of notebook {number}.{hint} It has {', '.join(own)}{option}, and takes the"
                 " dials of notebook 01 for the run to start from."
             )
     given = {name: value for name, value in settings.items() if name in own}
     start = {name: value for name, value in settings.items() if name not in own}
-    checked = FurtherDials(**given | ({"DIALS": start} if start else {}))
+    checked = kind(**given | ({"DIALS": start} if start else {}))
     return {name: getattr(checked, name) for name in (*given, *(["DIALS"] if start else []))}

@@ -33,6 +33,13 @@ _WORD = r"[^\W\d_]{3,}"
 NO_FORMULAS = ' class="mathjax_ignore tex2jax_ignore"'
 
 
+def notebook_files() -> dict[str, Path]:
+    """Every notebook by its number: ``"01"``, and ``"04B"`` for option B of Going Further."""
+    options = {f"04{path.name[0].upper()}": path for path in (paths.LAB / "going_further").glob("[a-z]_*.ipynb")}
+    files = {path.name[:2]: path for path in paths.LAB.glob("[0-9][0-9]_*.ipynb")} | options
+    return dict(sorted(files.items()))
+
+
 def notebook_file(number: str) -> Path:
     """Path of a notebook by its number, such as ``"01"``.
 
@@ -41,11 +48,10 @@ def notebook_file(number: str) -> Path:
     WorkshopError
         If there is no such notebook.
     """
-    found = next(paths.LAB.glob(f"{number}_*.ipynb"), None)
-    if found is None:
-        there = ", ".join(sorted(path.name[:2] for path in paths.LAB.glob("[0-9][0-9]_*.ipynb")))
-        raise WorkshopError(f"There is no notebook {number} in lab/. Notebooks: {there}.")
-    return found
+    files = notebook_files()
+    if number not in files:
+        raise WorkshopError(f"There is no notebook {number} in lab/. Notebooks: {', '.join(files)}.")
+    return files[number]
 
 
 def start(number: str) -> None:
@@ -226,7 +232,7 @@ def _hint(problem: NameError, trace: TracebackType, sections: Mapping[str, str] 
 def _all_sections() -> dict[str, str]:
     """The names of all notebooks, for a kernel in which no first cell has said which it is."""
     names: dict[str, str] = {}
-    for path in sorted(paths.LAB.glob("[0-9][0-9]_*.ipynb"), reverse=True):
+    for path in reversed(notebook_files().values()):
         with contextlib.suppress(WorkshopError):
             names |= sections_of_names(read_notebook(path))
     return names

@@ -19,6 +19,7 @@ from tuning.data.labels import LABELS
 from tuning.data.loading import Data, Splits, check_parts, label_counts, subset, training_part
 from tuning.data.splits import scored, scored_sizes
 from tuning.dials import Dials
+from tuning.encoder import adapters
 from tuning.encoder.finding import OWN_RUN
 from tuning.encoder.tokens import Tokens
 from tuning.encoder.weight_movement import weight_movement
@@ -192,6 +193,7 @@ class Recording:
         run, model, tokenizer = self.run, trainer.model, trainer.processing_class
         quieten(trainer)
         run.encoder["parameters"] = model.num_parameters()
+        run.adapter = adapters.facts(model)
         meter = Meter()
         began = time.perf_counter()
         if not run.baseline:
@@ -228,6 +230,7 @@ class Recording:
         try:
             (self.folder / "model" / CARD).unlink(missing_ok=True)
             write_card(self.run)
+            write_card(self.run, self.folder / adapters.FOLDER)
         except OSError as problem:
             print(f"The model card was not written ({problem.strerror}); the run is kept.")
 
@@ -290,6 +293,7 @@ class Recording:
     ) -> None:
         run = self.run
         run.final, logits = score_model(model, tokens, tokenizer, self.precision, known)
+        adapters.merge(model, self.folder / adapters.FOLDER)
         moved = weight_movement(model, self.encoder)
         run.final = finite(run.final | {"weight_movement": moved.pop("all"), "layer_movement": moved})
         lengths = sum(map(len, tokens.train["input_ids"]))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tuning.data.labels import LABELS
 from tuning.evidence import run_tables
 from tuning.evidence.handover import statements
 from tuning.evidence.markdown_tables import table
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 CARD = "README.md"
 # What lies beside the weights and belongs to the card: a copy of the folder gets a card of its own.
 FILES = (CARD, AS_WRITTEN)
+# What tells a folder with an adapter from one with a whole model.
+ADAPTER = "adapter_config.json"
 HUB_NAMES = {
     "distilbert-base-uncased": "distilbert/distilbert-base-uncased",
     "all-MiniLM-L6-v2": "sentence-transformers/all-MiniLM-L6-v2",
@@ -53,13 +56,13 @@ def write_card(run: Run, folder: Path | None = None, words: str = "") -> Path | 
     if not any(folder.glob("*.safetensors")):
         return None
     path = free_name(folder / CARD)
-    write_whole(path, model_card(run, words).content)
+    write_whole(path, model_card(run, words, adapter=(folder / ADAPTER).is_file()).content)
     sign(path)
     return path
 
 
-def model_card(run: Run, words: str = "") -> "ModelCard":
-    """The card of a run, with the learner's own paragraph, as the Hub's own library reads it.
+def model_card(run: Run, words: str = "", *, adapter: bool = False) -> "ModelCard":
+    """The card of a run, or of its adapter, with the learner's own paragraph, as the Hub's own library reads it.
 
     Returns
     -------
@@ -67,10 +70,10 @@ def model_card(run: Run, words: str = "") -> "ModelCard":
     """
     from huggingface_hub import ModelCard, ModelCardData
 
-    base = HUB_NAMES.get(run.encoder["name"])
+    base = _base(run)
     data = ModelCardData(
         language="en",
-        library_name="transformers",
+        library_name="peft" if adapter else "transformers",
         pipeline_tag="text-classification",
         tags=["financial-sentiment", "workshop", *([] if statements.learned(run) else ["not-for-use"])],
         metrics=["accuracy", "f1"],
@@ -78,7 +81,14 @@ def model_card(run: Run, words: str = "") -> "ModelCard":
         eval_results=list(_results(run)),
         **({"base_model": base} if base else {}),
     )
-    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{_text(run, words)}")
+    return ModelCard(
+        f"---\n{data.to_yaml()}\n---\n\n{_text(run, words, _opening_adapter(run) if adapter else _opening(run))}"
+    )
+
+
+def _base(run: Run) -> str | None:
+    """The Hub's name of the encoder, whose name in the record also says which part learned."""
+    return HUB_NAMES.get(run.encoder["name"].partition(" (")[0])
 
 
 def _results(run: Run) -> Iterator["EvalResult"]:
@@ -99,7 +109,7 @@ def _results(run: Run) -> Iterator["EvalResult"]:
                 )
 
 
-def _text(run: Run, words: str) -> str:
+def _text(run: Run, words: str, opening: str) -> str:
     encoder = run.encoder["name"] if run.encoder["source"] != "folder" else OWN_ENCODER
     unfit = [] if statements.learned(run) else [_not_learned(run)]
     sections = {
@@ -113,7 +123,7 @@ def _text(run: Run, words: str) -> str:
         "How it was trained": [_dials(run)],
         "Scores": _scores(run),
         "What training took": [_cost(run)],
-        "How to open it": [_opening(run)],
+        "How to open it": [opening],
         "To publish it": [
             "Nothing was sent anywhere. To put it on the Hub, decide on a licence (the encoder's, and that of the"
             " sentences, bind you), ask whoever owns the data, and type:",
@@ -196,6 +206,22 @@ def _opening(run: Run) -> str:
         f"{own_head if run.encoder['source'] == 'embedded' else ''}\n"
         'model = AutoModelForSequenceClassification.from_pretrained("this folder")\n'
         'tokenizer = AutoTokenizer.from_pretrained("this folder")\n'
+        "```"
+    )
+
+
+def _opening_adapter(run: Run) -> str:
+    own_head = run.encoder["source"] == "embedded"
+    head = "BertMeanPoolingForSequenceClassification" if own_head else "AutoModelForSequenceClassification"
+    where = "tuning.encoder.pooling_head" if own_head else "transformers"
+    base = _base(run) or "the folder of the encoder"
+    return (
+        "It is an adapter: small weights beside those of the encoder, which it needs.\n\n"
+        "```python\n"
+        f"from peft import PeftModel\nfrom {where} import {head}\n\n"
+        f"labels = {dict(enumerate(LABELS))}\n"
+        f'base = {head}.from_pretrained("{base}", id2label=labels)\n'
+        'model = PeftModel.from_pretrained(base, "this folder")\n'
         "```"
     )
 
