@@ -120,6 +120,7 @@ function answerTo(models, cards) {
       showProbabilities(cards[at], facts.models[at], answer.probs);
       answers.push(answer);
     }
+    document.body.dataset.said = text;
     if (answers[0].lost) byId("cut").textContent = `The last ${answers[0].lost} tokens are not read: it was trained on ${facts.models[0].longest} at most.`;
     await pause(PAUSE_WORDS);
     for (const [at, ask] of models.entries()) {

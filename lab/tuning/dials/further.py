@@ -74,3 +74,12 @@ class TrackingDials(FurtherDials):
         'dials of notebook 01 in braces, such as {"BATCH_SIZE": 16}',
         "what Run 2 changes",
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class PageDials(FurtherDials):
+    """Those of option J."""
+
+    BESIDE: str | None = dial(
+        None, optional(text), "None, or a Run ID of your log", "a second run, whose model answers beside that of Run 1"
+    )

@@ -19,6 +19,7 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from tuning import paths
 from tuning.data.loading import load, split
 from tuning.data.splits import scored
 from tuning.encoder.tokens import INPUTS, batch_of, tokenise
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 PACKAGES = ("onnx", "onnxruntime")
+REQUIREMENTS = paths.ROOT / "requirements" / "further.txt"
 INSTALL = "%pip install -r ../../requirements/further.txt"
 # The set of operators that both ONNX Runtime and its build for browsers have known since 2022.
 OPSET = 17
@@ -37,22 +39,22 @@ OPSET = 17
 ROUNDING = 1e-3
 
 
-def missing() -> list[str]:
-    """The packages of this option that are not installed."""
+def is_here() -> bool:
+    """Whether the packages are installed."""
     importlib.invalidate_caches()
-    return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    return all(importlib.util.find_spec(name) is not None for name in PACKAGES)
 
 
-def need_packages() -> None:
-    """Stop in one line where a package of this option is not installed.
+def need() -> None:
+    """Stop in one line where they are not.
 
     Raises
     ------
     RunError
-        With the line that installs it.
+        With the line that installs them.
     """
-    if names := missing():
-        raise RunError(f"Not installed: {' and '.join(names)}. Run in a cell of its own: {INSTALL}")
+    if not is_here():
+        raise RunError(f"{' and '.join(PACKAGES)} are not installed. Run in a cell of its own: {INSTALL}")
 
 
 class _Logits(torch.nn.Module):
@@ -81,7 +83,7 @@ def export(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, target: P
     RunError
         If a package is missing, or the graph does not answer as the model does.
     """
-    need_packages()
+    need()
     model = model.float().cpu()
     # As a whole: the exporter brings back the mode of the wrapper, and with it that of the model inside.
     wrapped = _Logits(model).eval()

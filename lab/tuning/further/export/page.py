@@ -19,7 +19,8 @@ from tuning.evidence.handover import statements
 from tuning.files import write_whole
 from tuning.further.error_analysis import NARROW
 from tuning.further.export import shell
-from tuning.further.export.quantisation import int8_file
+from tuning.further.export.quantisation import INT8_FILE, int8_file
+from tuning.further.variations import recorded_runs
 from tuning.runs import metrics
 from tuning.runs.record import Run
 from tuning.runs.store import last_run, load_predictions
@@ -66,6 +67,30 @@ def write(run: Run, beside: str | None = None) -> Path:
     target = paths.share() / MODEL_PAGE
     write_whole(target, shell.fill(facts, blocks))
     return target
+
+
+def could_stand_beside(run: Run) -> str:
+    """The Run IDs that ``BESIDE`` may name, in one line: other runs of the same encoder whose model is still here."""
+    others = [
+        other.run_id
+        for other in recorded_runs()
+        if other.run_id != run.run_id
+        and other.encoder["revision"] == run.encoder["revision"]
+        and any((other.folder / name).exists() for name in ("model", INT8_FILE))
+    ]
+    if not others:
+        return "No other run's model is on this machine. To see one beside it, run notebook 01 with TOO_HIGH first."
+    return f"For BESIDE, these models are here: {', '.join(others)}."
+
+
+def size(page: Path) -> str:
+    """The size of a page, in a sentence."""
+    return f"The page has {page.stat().st_size / 1e6:.0f} MB."
+
+
+def how_to_open(page: Path) -> str:
+    """Where the page is, and how to open it."""
+    return f"Written: {paths.short(page)}. {size(page)} Download it, and open it with a double click."
 
 
 def _check(run: Run) -> None:

@@ -6,6 +6,7 @@ workshop asks one sentence at a time.
 """
 
 import dataclasses
+import logging
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,15 +16,19 @@ import pandas as pd
 
 from tuning.data.labels import LABELS
 from tuning.data.loading import load
-from tuning.encoder.run_models import trained
+from tuning.encoder import finding
+from tuning.encoder.run_models import encoder_of, trained
 from tuning.files import write_whole
 from tuning.further.error_analysis import NARROW
 from tuning.further.export import onnx_export
 from tuning.further.export.onnx_export import Answers, answers
-from tuning.runs import metrics, paired_comparison
+from tuning.runs import metrics
+from tuning.runs.paired_comparison import Comparison, of_labels
 from tuning.runs.record import Run
+from tuning.runs.store import load_predictions
 
 INT8_FILE = "model_int8.onnx"
+NAMES = ("Run 1", "int8")
 TOGETHER = 32
 # Steps between zero and the largest weight that eight bits with a sign can name.
 STEPS = 127
@@ -118,13 +123,18 @@ def quantise(graph: Path, target: Path, recipe: Recipe) -> Path:
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    quantize_dynamic(
-        graph,
-        target,
-        per_channel=recipe.per_output,
-        weight_type=QuantType.QInt8 if recipe.signed else QuantType.QUInt8,
-        nodes_to_exclude=list(_second_matrices(graph)) if recipe.second_float else None,
-    )
+    # It asks each time for a step that changes nothing here.
+    logging.disable(logging.WARNING)
+    try:
+        quantize_dynamic(
+            graph,
+            target,
+            per_channel=recipe.per_output,
+            weight_type=QuantType.QInt8 if recipe.signed else QuantType.QUInt8,
+            nodes_to_exclude=list(_second_matrices(graph)) if recipe.second_float else None,
+        )
+    finally:
+        logging.disable(logging.NOTSET)
     return target
 
 
@@ -163,7 +173,7 @@ def int8_file(run: Run) -> Path:
     """
     kept = run.folder / INT8_FILE
     if not kept.exists():
-        onnx_export.need_packages()
+        onnx_export.need()
         model, tokenizer = trained(run)
         with tempfile.TemporaryDirectory() as scratch:
             graph = onnx_export.export(model, tokenizer, Path(scratch) / "float32.onnx")
@@ -183,7 +193,7 @@ def measure(run: Run) -> Forms:
     RunError
         If a package is missing, the run's weights are gone, or its model cannot be written as ONNX.
     """
-    onnx_export.need_packages()
+    onnx_export.need()
     model, tokenizer = trained(run)
     tokens = onnx_export.validation_tokens(run, tokenizer)
 
@@ -310,7 +320,25 @@ def neighbours(forms: Forms, most: int = 3) -> pd.DataFrame:
     )
 
 
-def against_run_1(forms: Forms) -> paired_comparison.Comparison:
+def against_run_1(forms: Forms) -> Comparison:
     """The chosen recipe held against Run 1, sentence by sentence."""
-    predicted = forms.before.argmax(axis=1), forms.chosen.alone.predicted
-    return paired_comparison.of_labels(forms.truth, *predicted, names=("Run 1", "int8"))
+    return of_labels(forms.truth, forms.before.argmax(axis=1), forms.chosen.alone.predicted, NAMES)
+
+
+def kept_against(run: Run) -> Comparison:
+    """The kept eight-bit model held against the predictions that were kept with its run."""
+    tokenizer = finding.tokenizer(encoder_of(run))
+    tokens = onnx_export.validation_tokens(run, tokenizer)
+    asked = answers(onnx_export.session(int8_file(run)), tokens, tokenizer)
+    recorded = load_predictions(run).set_index("id").loc[tokens["id"], list(LABELS)].to_numpy()
+    return of_labels(np.array(tokens["labels"]), recorded.argmax(axis=1), asked.predicted, NAMES)
+
+
+def sizes(forms: Forms) -> str:
+    """What was gained, in a sentence."""
+    before, after = forms.by_name["PyTorch"], forms.chosen
+    same = np.mean(after.alone.predicted == forms.before.argmax(axis=1))
+    return (
+        f"{before.megabytes:.0f} MB became {after.megabytes:.0f} MB, {before.alone.milliseconds:.0f} ms a sentence"
+        f" became {after.alone.milliseconds:.0f} ms on one core, and {same:.1%} of the labels stayed."
+    )
