@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 PACKAGES = ("onnx", "onnxruntime")
 REQUIREMENTS = paths.ROOT / "requirements" / "further.txt"
-INSTALL = "%pip install -r ../../requirements/further.txt"
+MISSING = (
+    "onnx and onnxruntime are not installed, and options I and J need them. Run in a cell of its own:"
+    " %pip install -r ../../requirements/further.txt"
+)
 # The set of operators that both ONNX Runtime and its build for browsers have known since 2022.
 OPSET = 17
 # Logits of PyTorch and of the graph differ by rounding alone; a graph that left something out is off by far more.
@@ -54,7 +57,7 @@ def need() -> None:
         With the line that installs them.
     """
     if not is_here():
-        raise RunError(f"{' and '.join(PACKAGES)} are not installed. Run in a cell of its own: {INSTALL}")
+        raise RunError(MISSING)
 
 
 class _Logits(torch.nn.Module):
