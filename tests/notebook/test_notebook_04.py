@@ -303,7 +303,7 @@ def test_an_option_s_notebook_says_what_its_row_says_and_asks_for_no_other(lette
     code = "\n".join(cell.source for cell in cells.values() if cell.cell_type == "code")
     assert f'session.start("04{letter}")' in code
     assert re.search(rf'\(\s*"{letter}", run_1', code)
-    room, _, module = option.module.rpartition("/")
+    room, _, module = option.module.rpartition(".")
     place = rf"\.{room}" if room else ""
     assert re.search(rf"from tuning\.further{place}(\.{module}| import .*\b{module}\b)", code)
     assert "OPTION" not in code

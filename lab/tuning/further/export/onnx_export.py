@@ -176,10 +176,9 @@ def answers(model: Any, tokens: Dataset, tokenizer: PreTrainedTokenizerBase, tog
     together : int
         Sentences in a batch, padded to the longest of them.
     """
-    batches = [
-        dict(batch_of(tokens, tokenizer, slice(start, start + together), labels=False))
-        for start in range(0, len(tokens), together)
-    ]
+    starts = range(0, len(tokens), together)
+    whole = [batch_of(tokens, tokenizer, slice(start, start + together)) for start in starts]
+    batches = [{name: batch[name] for name in INPUTS} for batch in whole]
     logits, took = [], []
     if isinstance(model, PreTrainedModel):
 
