@@ -85,16 +85,35 @@ def for_worksheet(
     pairs = _changed_runs(run_1, others)
     named = enumerate(pairs.items(), start=2)
     what = "; ".join(_change(run_1, number, title, other) for number, (title, other) in named)
+    happened = f"{compared(run_1, others, setup, f'option {option}')}{more and f' {more}'}"
+    change = f"What I changed, from Run 1 ({run_1.run_id}): {what or 'nothing'}. The sentences were the same."
+    kept = next((other for other in reversed(pairs.values()) if isinstance(other, Run)), run_1)
+    return written(option, change, happened, kept)
+
+
+def written(option: str, change: str, happened: str, run: Run) -> str:
+    """The lines for Part D of the worksheet, kept as ``comparison.md`` in a run's folder.
+
+    Parameters
+    ----------
+    option : str
+        Its letter.
+    change : str
+        The line that says what was changed.
+    happened : str
+        The comparison in words.
+    run : Run
+        In whose folder they are kept.
+    """
     text = "\n".join(
         [
             "For Part D of your worksheet (add what you expected, and what you would do next):",
             f"Option: {option}, {OPTIONS[option].title}",
             f"The question it answers: {OPTIONS[option].question}",
-            f"What I changed, from Run 1 ({run_1.run_id}): {what or 'nothing'}. The sentences were the same.",
-            f"What happened: {compared(run_1, others, setup, f'option {option}')}{more and f' {more}'}",
+            change,
+            f"What happened: {happened}",
         ]
     )
-    kept = next((other for other in reversed(pairs.values()) if isinstance(other, Run)), run_1)
-    write_whole(kept.folder / COMPARISON_FILE, text + "\n")
-    note_result(kept.folder)
+    write_whole(run.folder / COMPARISON_FILE, text + "\n")
+    note_result(run.folder)
     return text
