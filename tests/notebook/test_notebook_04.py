@@ -73,7 +73,8 @@ class Live(Session):
 
     def __init__(self, runs: Path) -> None:
         file = notebook_file("04B")
-        super().__init__(file, file.parent, WORKSHOP_RUNS=str(runs), PYTHONPATH=str(paths.LAB))
+        own = {"WORKSHOP_RUNS": str(runs), "WORKSHOP_WORK": str(runs / "my_work")}
+        super().__init__(file, file.parent, PYTHONPATH=str(paths.LAB), **own)
 
     def run_all(self, number: str, pasted: str = "", **settings: object) -> list:
         """Run all cells with some settings in place of the parameters cell's, and a pasted text; the executed cells."""
@@ -313,16 +314,16 @@ def test_every_option_has_a_notebook_a_module_and_its_row_on_the_page():
 def test_an_option_s_notebook_says_what_its_row_says_and_asks_for_no_other(letter):
     option, cells = OPTIONS[letter], cells_of(f"04{letter}")
     assert notebook_file(f"04{letter}").stem == option.notebook
-    assert importlib.util.find_spec(f"tuning.further.{option.module}")
+    module = f"tuning.further.{option.module}".replace("/", ".")
+    assert importlib.util.find_spec(module)
     title = cells["title"].source
     assert title.startswith(f"# {letter}. {option.title[0].upper()}{option.title[1:]}\n")
     assert f"**{option.question}**" in title
     code = "\n".join(cell.source for cell in cells.values() if cell.cell_type == "code")
     assert f'session.start("04{letter}")' in code
     assert re.search(rf'\(\s*"{letter}", run_1', code)
-    room, _, module = option.module.rpartition(".")
-    place = rf"\.{room}" if room else ""
-    assert re.search(rf"from tuning\.further{place}(\.{module}| import .*\b{module}\b)", code)
+    room, _, name = module.rpartition(".")
+    assert re.search(rf"from {room}(\.{name}\b| import .*\b{name}\b)", code)
     assert "OPTION" not in code
 
 
