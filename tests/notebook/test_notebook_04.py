@@ -14,6 +14,7 @@ from helpers.machines import Session
 
 from tuning import paths
 from tuning.dials import PlanDials
+from tuning.encoder import adapters
 from tuning.errors import DialError
 from tuning.further.options import OPTIONS
 from tuning.notebook import notebook_settings
@@ -179,6 +180,21 @@ def test_option_f_sweeps_tests_and_turns_each_dial(kernel):
     assert "the seed alone" in text["effects"]
     assert len(pictures(cells)) == 3
     assert (Path(kernel.variables["WORKSHOP_RUNS"]) / "dial_effects.csv").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not adapters.is_here(), reason="peft is optional: requirements/further.txt")
+def test_option_h_tries_rates_and_keeps_a_small_adapter(kernel):
+    cells = kernel.run_all("04H", RATES=("JUST_RIGHT", 1e-2))
+    text = checked("H", cells)
+    assert text["lora-train"].count("recorded as") == 2
+    assert "head only: " in text["lora-train"]
+    assert "The best rate is 0.01" in text["lora-rates"]
+    assert "0.33%" in text["lora-table"]
+    assert re.search(r"same label to (\d+) of \1 sentences", text["lora-merge"])
+    assert "LoRA, JUST_RIGHT" in text["lora-result"]
+    kept = [folder for folder in folders_of(kernel) if (folder / adapters.FOLDER / adapters.WEIGHTS).is_file()]
+    assert [Run.load(folder).adapter["rank"] for folder in kept] == [8, 8]
 
 
 @pytest.mark.slow

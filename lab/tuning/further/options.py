@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tuning.dials import FreezingDials, FurtherDials, TrackingDials
+from tuning.dials import FreezingDials, FurtherDials, LoraDials, TrackingDials
 
 
 class Option(NamedTuple):
@@ -82,5 +82,14 @@ OPTIONS = {
         "lr_finder",
         "3 runs, short trials",
         "15 to 18",
+    ),
+    "H": Option(
+        "LoRA",
+        "Can a few new weights beside the model learn as much as all of it, and at which learning rate?",
+        "h_lora",
+        "lora",
+        "6 runs",
+        "15 to 18",
+        LoraDials,
     ),
 }
