@@ -101,6 +101,9 @@ def test_option_a_on_an_empty_log_makes_run_1_and_compares_three_schedules(runs)
     assert "Run 1: completed, recorded as" in text["run-one"]
     assert "To do: 4 runs, about" in text["schedule-train"]
     assert "average, two of the 3 seeds" in text["schedule-seeds"]
+    # One progress line for each training, however often it was updated.
+    (train,) = [cell for cell in notebook.cells if cell["id"] == "schedule-train"]
+    assert len([output for output in train.outputs if output.output_type == "display_data"]) == 2
     assert len(pictures(notebook.cells)) == 2
     assert all(picture["metadata"]["image/png"]["alt"] for picture in pictures(notebook.cells))
     made = [Run.load(path.parent) for path in sorted(runs.glob("2*/run.json"))]
