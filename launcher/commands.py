@@ -227,6 +227,14 @@ COMMANDS = {
         ["figures"],
         module_command("maintain.curve_figures"),
     ),
+    "redraw": Command(
+        "draw curves A to D, the clinic and all tables from DistilBERT (for maintainers)",
+        "Records DistilBERT's reference runs, all but those that are there already, then draws the curve pictures, "
+        "playground and clinic from them and writes the documents. It needs DistilBERT on this machine (fetch-model) "
+        "and, the first time, hours. 'slides' then builds the deck.",
+        ["redraw"],
+        module_command("maintain.redraw"),
+    ),
     "pages": Command(
         "write the playground and the clinic again from their parts (for maintainers)",
         "Joins the parts in assets/pages/, the two-word model and the reference runs to assets/playground.html and "

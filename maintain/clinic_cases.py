@@ -60,12 +60,14 @@ LEARNED = 0.1
 
 
 def recorded() -> dict[str, Run]:
-    """The reference runs of the main lab by name, those of the budget round left out, which are thinned.
+    """The main lab's reference runs of one encoder by name, those of the budget round left out, which are thinned.
 
     The backup lab's losses and rates are of another kind.
     """
-    others = (reference_runs.BACKUP, reference_runs.DISTILBERT, reference_runs.BUDGETED)
-    return {name: reference.load(name) for name in reference.names() if not name.startswith(others)}
+    start = reference_runs.drawn_from()
+    others = (reference_runs.BACKUP, reference_runs.BUDGETED) + (() if start else (reference_runs.DISTILBERT,))
+    names = [name.removeprefix(start) for name in reference.names(start)]
+    return {name: curve_figures.recorded(name) for name in names if not name.startswith(others)}
 
 
 def choose(runs: dict[str, Run], shown: set[str]) -> list[tuple[str, str]]:

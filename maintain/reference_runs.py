@@ -42,8 +42,10 @@ BUDGET = ((2400, 2), (1600, 3), (800, 6))
 DIGITS = 4
 BACKUP = "backup-"
 SWEPT, BUDGETED = "sweep-", "budget-"
-# Beside the built-in encoder's runs, never in their place: the curve pictures and the clinic are made from those.
+# Beside the built-in encoder's runs; see `drawn_from`.
 DISTILBERT = "distilbert-"
+# What a room sees that keeps to the room card, whatever its machines would choose; in a folder of their own.
+FP32 = "fp32/"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +74,11 @@ def plan(model: str) -> dict[str, Dials | SgdDials]:
         f"{start}{preset.lower()}-seed{seed}": Dials(LR_PRESET=preset, GROUP=seed, MODEL=model)
         for preset in PRESETS
         for seed in PRESET_SEEDS
+    }
+    main |= {
+        f"{FP32}{start}{preset.lower()}-seed{seed}": Dials(LR_PRESET=preset, GROUP=seed, MODEL=model, PRECISION="fp32")
+        for preset in PRESETS
+        for seed in SEEDS
     }
     main[f"{start}over-training"] = Dials(MODEL=model, **OVER_TRAINING)
     main |= {f"{start}over-fitting-seed{seed}": Dials(MODEL=model, GROUP=seed, **OVER_FITTING) for seed in SEEDS}
@@ -102,7 +109,13 @@ def thinning(name: str) -> Thinning:
     """How much of a run of this name is kept: whole where a curve is drawn from it."""
     if name.startswith(BACKUP):
         return BACKUP_THINNING
-    return SWEEP_THINNING if name.removeprefix(DISTILBERT).startswith((SWEPT, BUDGETED)) else WHOLE
+    return SWEEP_THINNING if name.removeprefix(DISTILBERT).startswith((SWEPT, BUDGETED, FP32)) else WHOLE
+
+
+def drawn_from() -> str:
+    """What the names of the runs begin with that curves and clinic are drawn from: DistilBERT's once all are here."""
+    needed = {name for name in plan("distilbert") if name.startswith(DISTILBERT)}
+    return DISTILBERT if needed <= {*names()} else ""
 
 
 def thin(run: Run, rule: Thinning = WHOLE) -> Run:
@@ -153,7 +166,7 @@ def record(model: str, only: list[str]) -> None:
     chosen = {
         name: dials
         for name, dials in plan(model).items()
-        if not only or any(fnmatch.fnmatch(name.removeprefix(DISTILBERT), pattern) for pattern in only)
+        if not only or any(fnmatch.fnmatch(name.replace(DISTILBERT, ""), pattern) for pattern in only)
     }
     if any(isinstance(dials, Dials) for dials in chosen.values()):
         from tuning.encoder import finding
@@ -169,7 +182,7 @@ def record(model: str, only: list[str]) -> None:
 
 def judge() -> None:
     """Judge the records that are there by the rules of today, without training anything."""
-    for name in names():
+    for name in [*names(), *names(FP32)]:
         run = load(name)
         run.diagnosis = diagnose(run).as_dict()
         save(run, name)

@@ -8,13 +8,12 @@ import html
 import re
 from pathlib import Path
 
-from maintain.curve_figures import ASSETS, CURVES
+from maintain.curve_figures import ASSETS, curve_runs
 from tuning import paths
 from tuning.dials import PRESETS, Dials
 from tuning.errors import DocumentError
 from tuning.figures.curves import describe
 from tuning.notebook import activities
-from tuning.runs import reference
 
 USUAL_ROOM = "embedded bundled fp32"
 GROUPS = 12
@@ -107,8 +106,8 @@ def room_card(room: str = USUAL_ROOM) -> str:
 def curves() -> str:
     """The four curves of Activity 1, a page each, without their answers."""
     pages = []
-    for letter, name in CURVES.items():
-        words = html.escape(f"Curve {letter.upper()}. {describe(reference.load(name))}", quote=True)
+    for letter, run in curve_runs().items():
+        words = html.escape(f"Curve {letter.upper()}. {describe(run)}", quote=True)
         source = picture_address(ASSETS / f"curve_{letter}.png")
         pages.append(f'<section>\n<img src="{source}" alt="{words}">\n<p>What happened, and where do you see it?</p>\n')
     return _document("The four curves", _CURVES, "</section>\n".join(pages) + "</section>")

@@ -12,6 +12,7 @@ from tuning.runs import reference
 from tuning.runs.record import Run
 
 # What a reference run shares with a group's first run; an over-training run does not.
+ROOM_COLUMNS = ("preset", "seeds", "accuracy", "macro-F1", "gap", "weights moved", "seconds", "verdict")
 _USUAL = ("TRAIN_SUBSET", "EPOCHS", "BATCH_SIZE", "SCHEDULER")
 
 
@@ -65,11 +66,10 @@ def _room(path: Path) -> str:
             continue
         some = next(iter(presets.values()))[0]
         rows = [_room_row(preset, presets[preset]) for preset in PRESETS if preset in presets]
-        columns = ("preset", "seeds", "accuracy", "macro-F1", "gap", "weights moved", "seconds", "verdict")
         majority, machine = some.majority, some.machine
         row = f"accuracy {majority['accuracy']:.2f}, macro-F1 {majority['f1_macro']:.2f}"
         where = f"{machine['cores']} cores, {machine['precision']}; always *{majority['label']}*: {row}"
-        parts.append(f"**{lab}** ({where})\n\n{table(columns, rows)}")
+        parts.append(f"**{lab}** ({where})\n\n{table(ROOM_COLUMNS, rows)}")
     return "\n\n".join(parts)
 
 
@@ -86,6 +86,18 @@ def _room_row(preset: str, runs: list[Run]) -> tuple[str, ...]:
         spread((run.timing.get("train_seconds") for run in runs), ".0f"),
         ", ".join(verdicts),
     )
+
+
+def _room_in_fp32(path: Path) -> str:
+    """The presets' runs in the number format of the room card; without seconds, which are another machine's."""
+    runs = [reference.load(name) for name in reference.names(reference_runs.FP32)]
+    if not runs:
+        return "Not recorded yet. Run `python3 workshop.py reference --model embedded --only 'fp32/*'` once."
+    some = runs[0]
+    rows = [_room_row(preset, own) for preset in PRESETS if (own := [run for run in runs if run.preset == preset])]
+    kept = [column for column in range(len(ROOM_COLUMNS)) if ROOM_COLUMNS[column] != "seconds"]
+    shown = table([ROOM_COLUMNS[column] for column in kept], [[row[column] for column in kept] for row in rows])
+    return f"**{some.encoder['name']}**, {some.machine['precision']}\n\n{shown}"
 
 
 def _how_to_record(lab: str) -> str:
@@ -124,10 +136,9 @@ def _curve_answers(path: Path) -> str:
 
     Each letter opens the explained picture.
     """
-    from maintain.curve_figures import ASSETS, CURVES
+    from maintain.curve_figures import ASSETS, curve_runs
 
     explained = Path(os.path.relpath(ASSETS / "coach_only", path.parent)).as_posix()
-    runs = {letter: reference.load(name) for letter, name in CURVES.items()}
     rows = [
         (
             f"[{letter.upper()}]({explained}/curve_{letter}_explained.png)",
@@ -135,7 +146,7 @@ def _curve_answers(path: Path) -> str:
             " ".join(run.diagnosis["reasons"]),
             run.diagnosis["next_dial"],
         )
-        for letter, run in runs.items()
+        for letter, run in curve_runs().items()
     ]
     return table(("curve", "what happened", "what shows it", "first dial"), rows)
 
@@ -164,9 +175,9 @@ def _budget(path: Path) -> str:
 
 
 def _reveal(path: Path) -> str:
-    from maintain.curve_figures import CURVES
+    from maintain.curve_figures import curve_runs
 
-    verdicts = {letter: reference.load(name).diagnosis["verdict"] for letter, name in CURVES.items()}
+    verdicts = {letter: run.diagnosis["verdict"] for letter, run in curve_runs().items()}
     return "\n\n".join(
         f"**{letter.upper()}** {_TOLD[verdict][0]}: *{_TOLD[verdict][1]}*" for letter, verdict in verdicts.items()
     )
@@ -183,6 +194,7 @@ def _always_majority(path: Path) -> str:
 
 BLOCKS: dict[str, Callable[[Path], str]] = {
     "room": _room,
+    "room-in-fp32": _room_in_fp32,
     "cost": _cost,
     "curve-answers": _curve_answers,
     "budget": _budget,

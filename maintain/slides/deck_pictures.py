@@ -18,7 +18,6 @@ from tuning.data import loading
 from tuning.dials import PRESETS, SgdDials
 from tuning.figures import curves, smoothing, style
 from tuning.figures.style import BLUE, GREEN, GREY, ORANGE, RED, Picture
-from tuning.runs import reference
 from tuning.sgd import classifier
 from tuning.sgd.surface import TwoWeights
 
@@ -49,7 +48,7 @@ def curves_unnamed() -> Picture:
 
 def curves_named() -> Picture:
     """The same four curves with what happened in each."""
-    found = {letter: reference.load(name).diagnosis["verdict"] for letter, name in curve_figures.CURVES.items()}
+    found = {letter: run.diagnosis["verdict"] for letter, run in curve_figures.curve_runs().items()}
     told = "; ".join(f"{letter.upper()}: {verdict}" for letter, verdict in found.items())
     return _four(lambda letter: f"{letter.upper()}: {found[letter]}", f" What happened: {told}.")
 
@@ -58,7 +57,7 @@ def _four(title: Callable[[str], str], told: str) -> Picture:
     with mpl.rc_context(STYLE):
         figure, panels = _new_figure(nrows=2, ncols=2)
         words = []
-        runs = {letter: reference.load(name) for letter, name in curve_figures.CURVES.items()}
+        runs = curve_figures.curve_runs()
         for panel, (letter, run) in zip(panels.flat, runs.items(), strict=True):
             for line in curves.draw_loss(panel, run)[2:]:
                 line.set_markersize(6)

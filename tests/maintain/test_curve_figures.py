@@ -1,9 +1,11 @@
 """The reference runs and the curve pictures that are drawn from them."""
 
+import json
+
 import pytest
 
-from maintain import curve_figures, reference_runs
-from tuning.errors import EncoderError
+from maintain import clinic_cases, curve_figures, redraw, reference_runs
+from tuning.errors import EncoderError, RunError
 from tuning.runs import reference
 from tuning.runs.diagnosis import diagnose
 
@@ -55,10 +57,42 @@ def test_distilberts_runs_stand_beside_the_built_in_encoders_and_not_in_their_pl
         {name for name in reference_runs.plan(model) if not name.startswith(reference_runs.BACKUP)}
         for model in ("distilbert", "embedded")
     )
-    assert {name.removeprefix(reference_runs.DISTILBERT) for name in own} == embedded
+    assert {name.replace(reference_runs.DISTILBERT, "") for name in own} == embedded
     assert not own & embedded
     assert reference_runs.thinning("distilbert-sweep-01") == reference_runs.SWEEP_THINNING
     assert reference_runs.thinning("distilbert-just_right-seed1") == reference_runs.WHOLE
+
+
+@pytest.fixture
+def with_distilbert(tmp_path, monkeypatch):
+    """All records, and each of the main lab's once more in DistilBERT's name."""
+    for name in reference.names():
+        record = json.loads((reference.FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+        (tmp_path / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
+        if not name.startswith(reference_runs.BACKUP):
+            record["encoder"]["name"], record["run_id"] = "distilbert-base-uncased", f"{record['run_id']}-d"
+            (tmp_path / f"distilbert-{name}.json").write_text(json.dumps(record), encoding="utf-8")
+    monkeypatch.setattr(reference, "FOLDER", tmp_path)
+    return tmp_path
+
+
+def test_curves_and_clinic_are_drawn_from_distilbert_once_all_of_its_runs_are_there(with_distilbert, tmp_path):
+    assert {run.encoder["name"] for run in curve_figures.curve_runs().values()} == {"distilbert-base-uncased"}
+    assert {run.encoder["name"] for run in clinic_cases.recorded().values()} == {"distilbert-base-uncased"}
+    assert all(name.startswith(reference_runs.FP32) for name in redraw.missing())
+    written = redraw.draw(tmp_path / "drawn")
+    assert {"curve_d.png", "clinic.html"} <= {path.name for path in written}
+    (with_distilbert / "distilbert-sweep-01.json").unlink()
+    assert {run.encoder["name"] for run in curve_figures.curve_runs().values()} == {"all-MiniLM-L6-v2"}
+    assert "sweep-01" in redraw.missing()
+
+
+def test_curves_that_would_show_one_cause_twice_are_named(with_distilbert):
+    (with_distilbert / "distilbert-too_low-seed3.json").write_bytes(
+        (with_distilbert / "distilbert-just_right-seed3.json").read_bytes()
+    )
+    with pytest.raises(RunError, match="C just right"):
+        redraw.draw(with_distilbert / "drawn")
 
 
 def test_no_other_encoder_is_recorded_in_the_place_of_distilbert(tmp_path, monkeypatch):

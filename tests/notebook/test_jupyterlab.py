@@ -18,6 +18,7 @@ import pytest
 from helpers.machines import copy_of_the_workshop
 from nbformat.v4 import new_code_cell, new_notebook
 
+from tuning import paths
 from tuning.notebook.session import notebook_file
 
 pytestmark = pytest.mark.slow
@@ -34,10 +35,12 @@ WIDTH, HEIGHT = 1600, 900
 class Lab:
     """JupyterLab, as ``workshop.py lab`` starts it, on a copy of the workshop."""
 
-    def __init__(self, root: Path, browser: Any) -> None:
+    def __init__(self, root: Path, browser: Any, *more: str) -> None:
         self.root = root
         self.browser = browser
+        self.more = more
         self.address = ""
+        self.pages: list[str] = []
 
     def __enter__(self) -> "Lab":
         # The interpreter of the tests has everything already: the copy need not install it again.
@@ -45,7 +48,7 @@ class Lab:
             "import sys; from launcher import commands, jupyterlab; jupyterlab.ensure = lambda kit: sys.executable; "
             "sys.exit(commands.main(sys.argv[1:]))"
         )
-        options = ["lab", "--no-browser", "--port=0", "--allow-root"]
+        options = ["lab", "--no-browser", "--port=0", "--allow-root", *self.more]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("WORKSHOP_")}
         settings = self.root.parent / "jupyter"
         self.process = subprocess.Popen(
@@ -68,8 +71,9 @@ class Lab:
             start_new_session=True,
         )
         for line in self.process.stderr:
+            self.pages += re.findall(r"http://127\.0\.0\.1:\d+/\S*static/\w+\.html", line)
             # The address that a learner would copy from the terminal.
-            if found := re.search(r"http://127\.0\.0\.1:\d+/lab\S*token=\w+", line):
+            if found := re.search(r"http://127\.0\.0\.1:\d+/\S*lab\S*token=\w+", line):
                 self.address = found[0]
                 return self
         raise AssertionError("JupyterLab did not start")
@@ -105,11 +109,11 @@ def lab(tmp_path_factory, browser) -> Iterator[Callable[[dict[str, dict]], Lab]]
     """Start JupyterLab on a copy with these dials by the notebooks' numbers; each has windows of its own."""
     opened = []
 
-    def start(dials: dict[str, dict[str, Any]]) -> Lab:
+    def start(dials: dict[str, dict[str, Any]], *more: str) -> Lab:
         root = copy_of_the_workshop(tmp_path_factory.mktemp("jupyter") / "AI6-W6")
         for number, changed in dials.items():
-            set_dials(root / "lab" / notebook_file(number).name, changed)
-        opened.append(Lab(root, browser).__enter__())
+            set_dials(root / notebook_file(number).relative_to(paths.ROOT), changed)
+        opened.append(Lab(root, browser, *more).__enter__())
         return opened[-1]
 
     yield start
@@ -339,6 +343,31 @@ def test_documents_are_read_the_worksheet_is_written_and_pages_keep_what_they_st
     page.close()
 
 
+def test_playground_and_clinic_open_from_the_terminal_the_menu_and_the_launcher(lab, tmp_path):
+    """Below a base address, as behind a hub or a proxy, and without the token that notebooks need."""
+    one = lab({}, "--ServerApp.base_url=/room/7/")
+    assert [address.rpartition("/")[2] for address in one.pages] == ["playground.html", "clinic.html"]
+    for address in one.pages:
+        stranger = one.browser.new_context().new_page()
+        stranger.goto(address)
+        assert stranger.locator("svg, canvas").first.is_visible()
+        stranger.context.close()
+
+    page = one.page()
+    popups = []
+    page.on("popup", lambda popup: popups.append(popup))
+    menu(page, "Workshop", "workshop:clinic")
+    menu(page, "File", "launcher:create")
+    card = page.locator(".jp-LauncherCard", has_text="Playground")
+    card.wait_for()
+    page.screenshot(path=tmp_path / "launcher.png")
+    with page.expect_popup():
+        card.click()
+    assert sorted(popup.url for popup in popups) == sorted(one.pages)
+    assert page.locator(".jp-Dialog").count() == 0
+    page.close()
+
+
 @pytest.mark.full
 def test_notebooks_02_and_03_run_from_their_first_cell_to_their_last(lab, tmp_path):
     one = lab({"02": SHORT})
@@ -356,6 +385,21 @@ def test_notebooks_02_and_03_run_from_their_first_cell_to_their_last(lab, tmp_pa
         assert "Traceback" not in text(everything(page))
         page.screenshot(path=tmp_path / f"notebook-{number}.png")
         page.close()
+
+
+@pytest.mark.full
+def test_an_option_runs_in_its_folder_and_leads_to_the_page_that_explains_it(lab, tmp_path):
+    one = lab({"04E": {"DIALS": {"MODEL": "embedded", "TRAIN_SUBSET": 60, "EPOCHS": 1}}})
+    page = one.page(notebook_file("04E").relative_to(paths.LAB).as_posix())
+    run_all(page)
+    wait_until_idle(page)
+    assert "Option: E, SGD comparison" in text(under(page, "further.for_worksheet("))
+    assert "Traceback" not in text(everything(page))
+    page.screenshot(path=tmp_path / "option.png")
+    page.locator(".jp-NotebookPanel:visible .jp-MarkdownCell", has_text="How to read it").locator("a").last.click()
+    page.locator(".jp-NotebookPanel:visible h2", has_text="How to read a comparison").wait_for()
+    page.screenshot(path=tmp_path / "page.png")
+    page.close()
 
 
 def test_two_dollar_signs_in_a_table_are_no_formula(lab, tmp_path):

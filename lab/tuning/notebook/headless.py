@@ -6,6 +6,7 @@ line.
 A run checks the machine: the whole notebook at its default dials, whatever a learner has typed into it, with records in
 a folder that no log, worksheet, checkpoint or last run of a learner counts. With ``--mine`` it is the learner's own.
 """
+# ruff: noqa: E402 - one import is made cheaper before the others
 
 import argparse
 import ast
@@ -21,6 +22,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+# jsonschema, which nbformat imports, would compile 38 grammars of web addresses in a second; no notebook needs them.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 import nbformat
 import papermill
@@ -146,7 +150,7 @@ class _Engine(NBClientEngine):
 
     @classmethod
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **kwargs: Any) -> nbformat.NotebookNode:
-        """Run all cells of the notebook in one kernel."""
+        """Run all cells of the notebook in one kernel; where Ctrl-C ends that, the cells so far go into a file."""
         client = _Client(
             nb_man,
             kernel_name=kernel_name,
@@ -157,7 +161,11 @@ class _Engine(NBClientEngine):
             # traceback. What goes wrong in a cell comes another way.
             extra_arguments=["--log-level=CRITICAL"],
         )
-        return client.execute()
+        try:
+            return client.execute()
+        except KeyboardInterrupt:
+            write_whole(kwargs["interrupted"], nbformat.writes(nb_man.nb))
+            raise
 
 
 @contextlib.contextmanager
@@ -231,6 +239,9 @@ def run_notebook(number: str, settings: dict[str, Any], out: Path | None = None,
                 kernel_name="python3",
                 language="python",
                 cwd=source.parent,
+                # Writing it twice a cell would take longer than most cells.
+                request_save_on_cell_execute=False,
+                interrupted=executed,
                 progress_bar={
                     "bar_format": "{desc} {n_fmt}/{total_fmt} cells  {elapsed}  {postfix}",
                     "dynamic_ncols": True,

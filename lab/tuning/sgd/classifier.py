@@ -118,21 +118,11 @@ def classifier(dials: SgdDials) -> SGDClassifier:
 
 
 def logits(model: SGDClassifier, vectors: sparse.csr_array) -> np.ndarray:
-    """Logarithms of the three probabilities, scaled to sum to one.
-
-    Parameters
-    ----------
-    model : sklearn.linear_model.SGDClassifier
-        Not yet trained counts as all weights zero.
-    vectors : scipy.sparse.csr_array of shape (sentences, words)
-
-    Returns
-    -------
-    numpy.ndarray of shape (sentences, labels)
-    """
+    """Logarithms of the three probabilities, which sum to one, shape (sentences, labels); untrained, all are equal."""
     if not hasattr(model, "coef_"):
         return np.full((vectors.shape[0], len(LABELS)), -np.log(len(LABELS)))
-    scores = model.decision_function(vectors)
+    # As `decision_function` has it, whose checks of the data would take longer than a batch.
+    scores = vectors @ model.coef_.T + model.intercept_
     # log of sigmoid(score), without overflow; then scaled so that the probabilities sum to one.
     yes = -np.logaddexp(0, -scores)
     return metrics.log_softmax(yes)
@@ -170,8 +160,9 @@ def train(features: Features, data: Data, splits: Splits, notebook: str = "02") 
             order = rng.permutation(len(features.train_labels))
             batches = [order[at : at + dials.BATCH_SIZE] for at in range(0, len(order), dials.BATCH_SIZE)]
             for number, batch in enumerate(batches, start=1):
-                _record_step(run, model, features, batch, epoch - 1 + number / len(batches))
-                model.partial_fit(features.train[batch], features.train_labels[batch], classes=classes)
+                vectors, labels = features.train[batch], features.train_labels[batch]
+                _record_step(run, model, vectors, labels, epoch - 1 + number / len(batches))
+                model.partial_fit(vectors, labels, classes=classes)
             _record_epoch(run, model, features, epoch, len(batches), time.perf_counter() - epoch_began)
         run.outcome = "completed"
     except KeyboardInterrupt:
@@ -194,13 +185,7 @@ def train(features: Features, data: Data, splits: Splits, notebook: str = "02") 
 
 @_one_thread
 def scores(features: Features) -> dict:
-    """Train one model without recording it and give its scores: for tables of many small variations.
-
-    Returns
-    -------
-    dict
-        The keys of ``final`` in ``run.schema.json``, without intervals.
-    """
+    """Train one model without recording it and give its scores, without intervals: for tables of small variations."""
     dials = features.dials
     model = classifier(dials)
     rng = np.random.default_rng(dials.seed)
@@ -244,8 +229,8 @@ def _start(features: Features, data: Data, splits: Splits, notebook: str) -> Run
     )
 
 
-def _record_step(run: Run, model: SGDClassifier, features: Features, batch: np.ndarray, epoch: float) -> None:
-    loss = metrics.cross_entropy(logits(model, features.train[batch]), features.train_labels[batch]).mean()
+def _record_step(run: Run, model: SGDClassifier, vectors: sparse.csr_array, labels: np.ndarray, epoch: float) -> None:
+    loss = metrics.cross_entropy(logits(model, vectors), labels).mean()
     done = getattr(model, "t_", 1.0)
     decay = done**model.power_t if model.learning_rate == "invscaling" else 1.0
     run.steps.append(
