@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
-from transformers import BertConfig, BertModel, DataCollatorWithPadding, Trainer, TrainingArguments
+from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
 from scaling import sweep
 from tuning import paths
@@ -162,12 +162,8 @@ def test_where_rate_times_alpha_is_one_each_step_forgets_all_before_it():
     assert "the rate times `ALPHA` is 1 or more" in text
 
 
-def test_a_frozen_encoder_still_learns_with_its_pooler(tmp_path):
-    config = BertConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2)
-    torch.manual_seed(0)
-    BertModel(config).save_pretrained(tmp_path)
-    encoders.tokenizer(encoders.find("embedded")).save_pretrained(tmp_path)
-    encoder = encoders.find(str(tmp_path))
+def test_a_frozen_encoder_still_learns_with_its_pooler(tiny_bert):
+    encoder = encoders.find(str(tiny_bert))
     model, _ = encoders.build(encoder, 1)
     freezing.freeze(model, encoder, "head only")
     learning = {name for name, weight in model.named_parameters() if weight.requires_grad}

@@ -161,6 +161,18 @@ def test_the_files_name_no_folder_and_hold_only_what_learned(built, tmp_path, no
 
 
 @needs_peft
+def test_a_pooler_learns_and_is_kept_with_the_head(tiny_bert, tmp_path):
+    # peft's own setting for classifiers leaves it out, and a model loaded later has another random one.
+    encoder = encoders.find(str(tiny_bert))
+    model, _ = encoders.build(encoder, 1)
+    freezing.freeze(model, encoder, f"LoRA {RANK}")
+    adapters.merge(model, tmp_path)
+    kept = {name for name in load_file(tmp_path / adapters.WEIGHTS) if "lora_" not in name}
+    assert {name.split(".")[-3] for name in kept if "pooler" in name} == {"pooler"}
+    assert len(kept) == 4
+
+
+@needs_peft
 @pytest.mark.slow
 def test_a_run_with_lora_is_a_row_of_the_log_and_its_adapter_opens_again(few, no_hub):
     few_dials = {"MODEL": "embedded", "DATA": str(few), "TRAIN_SUBSET": 40, "EPOCHS": 1, "PRECISION": "fp32"}

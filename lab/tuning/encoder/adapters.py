@@ -9,7 +9,6 @@ The library is ``peft``. It is optional; ``requirements/further.txt`` names the 
 
 import importlib.metadata
 import importlib.util
-import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,9 +49,8 @@ def need() -> None:
         If it is not; the line says how to get it.
     """
     if not is_here():
-        file = os.path.relpath(REQUIREMENTS)
         raise EncoderError(
-            f'peft is not installed, and LoRA needs it. In a cell of its own, run: %pip install -r "{file}"'
+            f'peft is not installed, and LoRA needs it. Run in a cell of its own: %pip install -r "{REQUIREMENTS}"'
         )
 
 
@@ -61,7 +59,6 @@ def attach(model: PreTrainedModel, encoder: "Encoder", rank: int, head: set[str]
 
     Parameters
     ----------
-    model : transformers.PreTrainedModel
     encoder : Encoder
         The adapter's files name it and its revision.
     rank : int
@@ -114,12 +111,10 @@ def facts(model: PreTrainedModel) -> dict[str, Any] | None:
 
 
 def merge(model: PreTrainedModel, folder: Path | None = None) -> None:
-    """Add a model's adapter to its weights, in place: the model is one of its usual kind again.
+    """Add a model's adapter to its weights, in place: the model is one of its usual kind again, or still.
 
     Parameters
     ----------
-    model : transformers.PreTrainedModel
-        One without an adapter stays as it is.
     folder : pathlib.Path, optional
         Where the adapter is saved first: ``adapter_model.safetensors`` and ``adapter_config.json``.
     """

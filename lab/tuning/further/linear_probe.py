@@ -87,19 +87,9 @@ def linear_head(run_1: Run) -> LinearHead:
 
 
 def parts(run_1: Run, runs: Mapping[str, Run]) -> pd.DataFrame:
-    """What each run learns, holds in memory, takes and reaches, by which part of the model learns.
+    """What each run learns (``parameters``), holds in memory while it trains, takes and reaches.
 
-    Parameters
-    ----------
-    run_1 : Run
-        Whose dials and encoder the others share.
-    runs : mapping of str to Run
-        By title.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Trainable ``parameters``, ``memory (MB)`` that training holds, its ``seconds``, and ``macro-F1``.
+    Runs share the dials and the encoder of Run 1, but for the part that learns; the rows have their titles.
     """
     dials, encoder = dials_from(run_1.dials), encoder_of(run_1)
     splits = split(load(dials.DATA, dials.AGREEMENT))

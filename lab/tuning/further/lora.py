@@ -27,17 +27,7 @@ def best(runs: Mapping[str, Run]) -> str:
 
 
 def by_rate(run_1: Run, runs: Mapping[str, Run]) -> Picture:
-    """Macro-F1 of the runs with LoRA by learning rate, beside Run 1, with 95% intervals.
-
-    Parameters
-    ----------
-    run_1 : Run
-    runs : mapping of str to Run
-
-    Returns
-    -------
-    Picture
-    """
+    """Macro-F1 of the runs with LoRA by learning rate, beside Run 1, with 95% intervals."""
     runs = {title: run for title, run in runs.items() if run.final.get("val_f1_macro") is not None}
     groups = {"LoRA": (list(runs.values()), BLUE, "o"), "Run 1: everything learns": ([run_1], ORANGE, "D")}
     with mpl.rc_context(STYLE):
@@ -62,14 +52,7 @@ def by_rate(run_1: Run, runs: Mapping[str, Run]) -> Picture:
 
 
 def first_steps(run_1: Run, run: Run) -> str:
-    """How far one step on one batch moves query and value: all weights and LoRA at Run 1's rate, LoRA at its own.
-
-    Parameters
-    ----------
-    run_1 : Run
-    run : Run
-        One with LoRA.
-    """
+    """How far one step on one batch moves query and value: all weights and LoRA at Run 1's rate, LoRA at its own."""
     lora, rate = run.dials["TRAINED"], run_1.learning_rate
     steps = [("everything learns", EVERYTHING, rate), (lora, lora, rate), (lora, lora, run.learning_rate)]
     lines = [f"{name}, at {rate:g}: {_first_step(run_1, trained, rate):.3%}" for name, trained, rate in steps]
@@ -102,13 +85,6 @@ def _query_and_value(model: PreTrainedModel) -> dict[str, torch.Tensor]:
 
 def trade(run_1: Run, runs: Mapping[str, Run]) -> pd.DataFrame:
     """What each way of training learns, holds in memory, takes, leaves on disk and reaches.
-
-    Parameters
-    ----------
-    run_1 : Run
-        All weights learn.
-    runs : mapping of str to Run
-        By title.
 
     Returns
     -------
