@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tuning.dials import FreezingDials, FurtherDials, LoraDials, TrackingDials
+from tuning.dials import FreezingDials, FurtherDials, LanguageModelDials, LoraDials, TrackingDials
 
 
 class Option(NamedTuple):
@@ -82,6 +82,15 @@ OPTIONS = {
         "lr_finder",
         "3 runs, short trials",
         "15 to 18",
+    ),
+    "G": Option(
+        "ask a language model",
+        "Why not just ask a language model?",
+        "g_language_model",
+        "language_model",
+        "none",
+        "15 to 18",
+        LanguageModelDials,
     ),
     "H": Option(
         "LoRA",
