@@ -73,7 +73,8 @@ class Live(Session):
 
     def __init__(self, runs: Path) -> None:
         file = notebook_file("04B")
-        super().__init__(file, file.parent, WORKSHOP_RUNS=str(runs), PYTHONPATH=str(paths.LAB))
+        own = {"WORKSHOP_RUNS": str(runs), "WORKSHOP_WORK": str(runs / "my_work")}
+        super().__init__(file, file.parent, PYTHONPATH=str(paths.LAB), **own)
 
     def run_all(self, number: str, pasted: str = "", **settings: object) -> list:
         """Run all cells with some settings in place of the parameters cell's, and a pasted text; the executed cells."""
