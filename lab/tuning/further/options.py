@@ -14,7 +14,7 @@ class Option(NamedTuple):
     notebook : str
         Its file in ``lab/going_further/``, without the ending; it begins with the option's letter.
     module : str
-        What is its own in this room.
+        What is its own in this room; ``package/module`` where it has several.
     training : str
         What it trains.
     minutes : str
