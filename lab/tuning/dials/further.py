@@ -115,3 +115,12 @@ class LoraDials(FreezingDials):
         "presets, or numbers above 0 and up to 10, such as 1e-4, 1e-3",
         "learning rates that are tried with LoRA",
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class PageDials(FurtherDials):
+    """Those of option J."""
+
+    BESIDE: str | None = dial(
+        None, optional(text), "None, or a Run ID of your log", "a second run, whose model answers beside that of Run 1"
+    )
