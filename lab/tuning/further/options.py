@@ -89,7 +89,7 @@ OPTIONS = {
         "g_language_model",
         "language_model",
         "none",
-        "15 to 18",
+        "15",
         LanguageModelDials,
     ),
     "H": Option(
