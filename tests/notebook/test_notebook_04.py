@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from helpers.machines import Session
 from IPython.core.inputtransformer2 import TransformerManager
+from nbclient.exceptions import CellExecutionError
 
 from tuning import paths
 from tuning.dials import PlanDials
@@ -73,13 +74,15 @@ class Live(Session):
         file = notebook_file("04B")
         super().__init__(file, file.parent, WORKSHOP_RUNS=str(runs), PYTHONPATH=str(paths.LAB))
 
-    def run_all(self, number: str, **settings: object) -> list:
-        """Run all cells with some settings in place of the parameters cell's; the executed cells."""
+    def run_all(self, number: str, pasted: str = "", **settings: object) -> list:
+        """Run all cells with some settings in place of the parameters cell's, and a pasted text; the executed cells."""
         forget = nbformat.v4.new_code_cell("%reset -f")
         self.notebook.cells = [forget, *nbformat.read(notebook_file(number), as_version=4).cells]
         for index, cell in enumerate(self.notebook.cells):
             if "parameters" in cell.metadata.get("tags", []):
                 cell.source = "\n".join([cell.source, *(f"{name} = {value!r}" for name, value in settings.items())])
+            if cell.source.startswith("%%pasted"):
+                cell.source += pasted
             if cell.cell_type == "code":
                 self.client.execute_cell(cell, index)
         return self.notebook.cells[1:]
@@ -182,6 +185,20 @@ def test_option_f_sweeps_tests_and_turns_each_dial(kernel):
     assert "the seed alone" in text["effects"]
     assert len(pictures(cells)) == 3
     assert (Path(kernel.variables["WORKSHOP_RUNS"]) / "dial_effects.csv").is_file()
+
+
+@pytest.mark.slow
+def test_option_g_reads_what_an_assistant_answered_and_leaves_no_row(kernel):
+    before = len(folders_of(kernel))
+    with pytest.raises(CellExecutionError, match="TEXT_MAY_LEAVE is False"):
+        kernel.run_all("04G")
+    answered = "\n".join(f"S{number:02}: neutral" for number in range(1, 31))
+    cells = kernel.run_all("04G", answered, TEXT_MAY_LEAVE=True, SECONDS=60, PRICE=0)
+    text = checked("G", cells)
+    assert "S01 " in text["ask-page"] and "Nothing was sent" in text["ask-page"]
+    assert "30 of 30 sentences have an answer" in text["answers-read"]
+    assert "2000" in text["costs"] and "the assistant is" in text["scores"]
+    assert len(folders_of(kernel)) - before in (0, 1)  # option E may have trained the backup lab's run already
 
 
 @pytest.mark.slow
