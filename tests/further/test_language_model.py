@@ -68,6 +68,8 @@ SHAPES = {
     "numbered with ids": lines("{number}. {id}: {label}"),
     "short words": lines("{id} {label}").replace("negative", "neg").replace("positive", "pos"),
     "label below": lines("{id}\n\n{Label}\n"),
+    "label below, with an arrow": lines("{id} Up by 3%\n\u2192 {Label}."),
+    "below a title": "S01 to S30 (positive/negative/neutral):\n" + lines("{id} {label}"),
     "labels line by line": lines("{label}"),
     "prose": lines("I would say that s{number} is not mixed but {label}, for a shareholder."),
     "prose in groups": groups("{label}: {ids}.", ", "),
@@ -107,6 +109,11 @@ def test_gaps_copies_contradictions_and_inventions_are_named(asked):
     assert len(read.missing) == 28
 
 
+def test_a_range_of_ids_is_spelt_out(asked):
+    read = answers.read("S01-S03: neutral; S06 to S10 positive", asked)
+    assert sorted(read.labels) == ["S01", "S02", "S03", "S06", "S07", "S08", "S09", "S10"]
+
+
 def test_of_two_json_entries_with_one_id_both_count(asked):
     read = answers.read('{"S01": "neutral", "S01": "positive", "S02": "negative"}', asked)
     assert read.labels == {"S02": "negative"}
@@ -127,7 +134,8 @@ BAD = {
     "too long": ("S01: neutral " * 20_000, "letters; an answer has a few hundred"),
     "numbers only": ("[1, 0, -1]", "There is no answer in this text"),
     "html": ("<html><body>Sign in to continue</body></html>", "There is no answer in this text"),
-    "deep": ("[" * 100_000, "There is no answer"),
+    "deep": ("[" * 90_000 + "]" * 90_000, "There is no answer"),
+    "rather deep": ("[" * 990 + "]" * 990, "There is no answer"),
     "code": ("import openai\nclient = openai.OpenAI()", "There is no answer in this text"),
     "the page, line by line": ("PAGE\r", "This is the page itself"),
     "signs": ("\u0000\u0001 \U0001f600", "no answer"),

@@ -19,6 +19,7 @@ from nbclient.exceptions import CellExecutionError
 from tuning import paths
 from tuning.dials import PlanDials
 from tuning.errors import DialError
+from tuning.further.export import onnx_export
 from tuning.further.options import OPTIONS
 from tuning.notebook import notebook_settings
 from tuning.notebook.session import notebook_file, notebook_files
@@ -72,7 +73,8 @@ class Live(Session):
 
     def __init__(self, runs: Path) -> None:
         file = notebook_file("04B")
-        super().__init__(file, file.parent, WORKSHOP_RUNS=str(runs), PYTHONPATH=str(paths.LAB))
+        own = {"WORKSHOP_RUNS": str(runs), "WORKSHOP_WORK": str(runs / "my_work")}
+        super().__init__(file, file.parent, PYTHONPATH=str(paths.LAB), **own)
 
     def run_all(self, number: str, pasted: str = "", **settings: object) -> list:
         """Run all cells with some settings in place of the parameters cell's, and a pasted text; the executed cells."""
@@ -187,6 +189,29 @@ def test_option_f_sweeps_tests_and_turns_each_dial(kernel):
     assert (Path(kernel.variables["WORKSHOP_RUNS"]) / "dial_effects.csv").is_file()
 
 
+needs_onnx = pytest.mark.skipif(not onnx_export.is_here(), reason="ONNX is optional: requirements/further.txt")
+
+
+@needs_onnx
+@pytest.mark.slow
+def test_option_i_makes_the_model_smaller_and_notes_it_at_run_1(kernel):
+    text = checked("I", kernel.run_all("04I"))
+    assert "a scale for each output" in text["ship-measure"]
+    assert "changed; of all others" in text["ship-changed"]
+    assert "in a batch" in text["ship-neighbours"]
+    assert "of the labels stayed." in text["ship-result"]
+    assert "pip" not in text["packages"]
+
+
+@needs_onnx
+@pytest.mark.slow
+def test_option_j_writes_a_page(kernel):
+    text = checked("J", kernel.run_all("04J"))
+    assert "Written: " in text["page-write"]
+    assert "my_model.html" in text["page-write"]
+    assert "The page has " in text["page-result"]
+
+
 @pytest.mark.slow
 def test_option_g_reads_what_an_assistant_answered_and_leaves_no_row(kernel):
     before = len(folders_of(kernel))
@@ -289,14 +314,16 @@ def test_every_option_has_a_notebook_a_module_and_its_row_on_the_page():
 def test_an_option_s_notebook_says_what_its_row_says_and_asks_for_no_other(letter):
     option, cells = OPTIONS[letter], cells_of(f"04{letter}")
     assert notebook_file(f"04{letter}").stem == option.notebook
-    assert importlib.util.find_spec(f"tuning.further.{option.module}")
+    module = f"tuning.further.{option.module}".replace("/", ".")
+    assert importlib.util.find_spec(module)
     title = cells["title"].source
     assert title.startswith(f"# {letter}. {option.title[0].upper()}{option.title[1:]}\n")
     assert f"**{option.question}**" in title
     code = "\n".join(cell.source for cell in cells.values() if cell.cell_type == "code")
     assert f'session.start("04{letter}")' in code
     assert re.search(rf'\(\s*"{letter}", run_1', code)
-    assert re.search(rf"from tuning\.further(\.{option.module}| import .*\b{option.module}\b)", code)
+    room, _, name = module.rpartition(".")
+    assert re.search(rf"from {room}(\.{name}\b| import .*\b{name}\b)", code)
     assert "OPTION" not in code
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from tuning import paths
 from tuning.data.labels import LABEL_WORDS, bare
 from tuning.errors import DataError
-from tuning.further.language_model.page import Page
+from tuning.further.language_model.page import SIZE, Page
 
 # Written by hand for the draw of the bundled sentences.
 PRACTICE = paths.DATA / "practice_answers.txt"
@@ -23,7 +23,9 @@ NAMES_SHOWN = 5
 _FENCE = re.compile(r"```[^\n]*\n(.*?)```", re.DOTALL)
 _ID = re.compile(r"(?<![A-Za-z0-9])S[ _-]?0*(\d{1,3})(?!\d)", re.IGNORECASE)
 _NUMBER = re.compile(r"\s*[>|*_#\-\s]*0*(\d{1,3})(?:\s*[.):,;|\t]|\*\*|\s*$)")
+_RANGE = re.compile(r"\bS0*(\d{1,3})[ \t]*(?:-|\u2013|to|through|until)[ \t]*S0*(\d{1,3})(?!\d)", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z]+")
+_EDGES = re.compile(r"^\W+|\W+$")
 _CELLS = re.compile(r"[|,;\t]")
 # Between two labels these leave the choice open.
 _OPEN = re.compile(r"[\s*_`\"']*(?:/|or|to|and)[\s*_`\"']*$", re.IGNORECASE)
@@ -106,7 +108,7 @@ def read(text: str, page: Page) -> Answers:
     answer = _without_the_page(text, page)
     if answer != text and not any(map(_label, _WORD.findall(answer))):
         raise DataError("This is the page itself. Paste what the assistant answered.")
-    pairs = _from_json(answer) or _from_rows(answer) or _in_order(answer, page)
+    pairs = _from_json(answer) or _from_rows(_RANGE.sub(_spelt_out, answer)) or _in_order(answer, page)
     if not pairs:
         raise DataError(_nothing_in(answer))
     return _checked(pairs, page)
@@ -126,10 +128,10 @@ def _from_json(text: str) -> list[tuple[str, Any]]:
     for candidate in candidates:
         try:
             # As pairs: of two entries with one id a dictionary would keep the last and say nothing.
-            value = json.loads(candidate, object_pairs_hook=_Pairs)
+            pairs = list(_pairs_in(json.loads(candidate, object_pairs_hook=_Pairs)))
         except (ValueError, RecursionError):
             continue
-        if pairs := list(_pairs_in(value)):
+        if pairs:
             return pairs
     return []
 
@@ -171,13 +173,19 @@ def _from_rows(text: str) -> list[tuple[str, Any]]:
     pairs: list[tuple[str, Any]] = []
     heading = None
     for line in lines:
-        label = _label(line.strip("#-> "))
+        label = _label(_EDGES.sub("", line))
         if label and pairs and pairs[-1][1] is None:  # the label stands below its id
             pairs[-1] = pairs[-1][0], label
         elif label:
             heading = label
         pairs += [(name, said or heading) for name, said in _of_line(line)]
     return pairs
+
+
+def _spelt_out(ids: re.Match) -> str:
+    """All ids of a range such as "S06 to S10"; one as long as a page is a title and no answer."""
+    first, last = int(ids[1]), int(ids[2])
+    return ", ".join(map(_name, range(first, last + 1))) if 0 < last - first < SIZE - 1 else ids[0]
 
 
 def _of_line(line: str) -> Iterator[tuple[str, str | None]]:
@@ -241,7 +249,7 @@ def _id_of(text: str) -> str | None:
     return _name(match[1]) if match else None
 
 
-def _name(number: str) -> str:
+def _name(number: str | int) -> str:
     return f"S{int(number):02}"
 
 
@@ -251,7 +259,8 @@ def _checked(pairs: Iterable[tuple[str, Any]], page: Page) -> Answers:
     for name, said in pairs:
         given.setdefault(name, []).append(_label(said))
     asked = tuple(page.sentences.index)
-    known = {name: labels for name, labels in given.items() if name in asked}
+    # A clear label counts, also where the text has named that id before without one.
+    known = {name: [each for each in said if each] or [None] for name, said in given.items() if name in asked}
     labels = {name: said[0] for name, said in known.items() if set(said) == {said[0]} and said[0]}
     answers = Answers(labels, asked, [])
     kinds = {
