@@ -99,7 +99,7 @@ def _half_day(path: Path) -> str:
 
 
 def numbers_for(groups: int) -> tuple[list[int], list[str]]:
-    """The numbers to give to so many groups, and the presets that the coach runs. At least two groups share a preset."""
+    """The numbers to give to so many groups, and the presets that the coach runs; two groups or more share one."""
     if groups >= 2 * len(PRESETS):
         return list(range(1, groups + 1)), []
     kept = [preset for preset in PRESETS if preset != "TOO_LOW"]
