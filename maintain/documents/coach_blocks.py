@@ -30,7 +30,10 @@ HALF_DAY = (
     ("Wrap", (3,)),
 )
 GROUPS = (4, 6, 9)
-# Where a remote group is, who shares a screen, and what stands for the board.
+# At a distance each change of rooms takes two minutes, which these moments give.
+CHANGE = 2
+REMOTE_WITHOUT = {"activity-1": (3, 5), "activity-3": (2,), "Slack": (1,), "activity-6": (2,), "going-further": (4,)}
+# Where people are after a change of rooms, who shares a screen, and what stands for the board.
 REMOTE = {
     "activity-1": ("pairs' rooms", "nobody: curves on each screen", "causes as a poll"),
     "activity-2": ("groups' rooms", "who is stuck, to the coach", "room card as the chat's pinned message"),
@@ -41,6 +44,7 @@ REMOTE = {
     "activity-6": ("halves, then pairs' rooms", "nobody", "two columns: too general, specific"),
     "going-further": ("one room for each option", "whoever likes", "letters with names"),
     "activity-7": ("all, muted; then rooms of three", "nobody", "four questions to a source"),
+    "Wrap": ("all", "the coach, notebook 03", ""),
 }
 SECOND_COACH = {
     "Welcome, safeguarding, wellbeing, objectives": "at the door and in the chat: late arrivals, the worksheet link,"
@@ -92,7 +96,8 @@ def half_day() -> list[tuple[int, Slot, list[str], int]]:
 def _half_day(path: Path) -> str:
     parts = half_day()
     rows = [
-        (clock(start), slot.title, "; ".join(names) or "all of it", minutes) for start, slot, names, minutes in parts
+        (clock(start), slot.title.replace("Afternoon b", "B"), "; ".join(names) or "all of it", minutes)
+        for start, slot, names, minutes in parts
     ]
     end = parts[-1][0] + parts[-1][3]
     return table(("time", "what", "tasks that stay", "minutes"), [*rows, (clock(end), "End", "", "")])
@@ -117,12 +122,34 @@ def _group_plans(path: Path) -> str:
     return table(("groups", "numbers to give", "groups for each preset", "the coach runs"), rows)
 
 
-def _remote(path: Path) -> str:
-    rows = []
+def remote_day() -> list[tuple[int, Slot, int]]:
+    """The day at a distance: when each slot begins, the slot, and its minutes with the change of rooms."""
+    parts, now = [], DAY_BEGINS
     for slot in day():
-        where, shares, board = REMOTE.get(slot.name, ("" if slot.slack or "reak" in slot.title else "all", "", ""))
-        rows.append((clock(slot.start), slot.title, slot.minutes, where, shares, board))
-    return table(("time", "what", "minutes", "where", "who shares", "in place of the board"), rows)
+        without = REMOTE_WITHOUT.get(slot.name, ())
+        minutes = sum(moment.minutes for moment in slot.moments if moment.number not in without)
+        minutes += CHANGE if slot.name in REMOTE else 0
+        if minutes:
+            parts.append((now, slot, minutes))
+        now += minutes
+    return parts
+
+
+def _remote(path: Path) -> str:
+    parts = remote_day()
+    rows = [(clock(start), slot.title, minutes, *REMOTE.get(slot.name, [""] * 3)) for start, slot, minutes in parts]
+    end = (clock(parts[-1][0] + parts[-1][2]), "End", "", "", "", "")
+    return table(("time", "what", "minutes", "where", "who shares", "in place of the board"), [*rows, end])
+
+
+def _remote_without(path: Path) -> str:
+    named = [
+        f"*{moment.name}* ({_slot(name).title.partition(':')[0]})"
+        for name, numbers in REMOTE_WITHOUT.items()
+        for moment in _slot(name).moments
+        if moment.number in numbers and not _slot(name).slack
+    ]
+    return f"A change of rooms takes {CHANGE} minutes. For these, leave out {', '.join(named)}."
 
 
 def _second_coach(path: Path) -> str:
@@ -138,5 +165,6 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "half-day": _half_day,
     "group-plans": _group_plans,
     "remote": _remote,
+    "remote-without": _remote_without,
     "second-coach": _second_coach,
 }
