@@ -15,10 +15,12 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from maintain import reference_runs
 from tuning import paths
 from tuning.command import one_line_errors
+from tuning.errors import RunError
 from tuning.figures import curves, epoch_curves, style
 from tuning.runs import reference
 from tuning.runs.record import Run
@@ -84,6 +86,41 @@ def live(run: Run) -> style.Picture:
     return curves.loss_curve(dataclasses.replace(run, steps=done, epochs=epochs), title="", steps=steps)
 
 
+def over_epochs(run: Run) -> style.Picture:
+    """Loss, macro-F1 and the confidence of the mistakes after each epoch, side by side.
+
+    A model that is trained for too long may keep its scores while its loss rises: it grows ever surer of its mistakes.
+
+    Raises
+    ------
+    RunError
+        If no epoch of the record has ``val_mistake_confidence``.
+    """
+    rows = [row for row in run.epochs if row.get("val_mistake_confidence") is not None]
+    if not rows:
+        raise RunError(f"{run.run_id}: this record has no confidence of its mistakes, so there is nothing to draw.")
+    scores = (
+        ("training loss", "train_loss", 0, {"color": style.GREEN, "marker": "s", "label": "training subset"}),
+        ("validation loss", "val_loss", 0, {"color": style.ORANGE, "marker": "D", "label": "validation"}),
+        ("macro-F1", "val_f1_macro", 1, {"color": style.BLUE, "marker": "o"}),
+        ("mean confidence of the mistakes", "val_mistake_confidence", 2, {"color": style.RED, "marker": "^"}),
+    )
+    with mpl.rc_context(style.STYLE):
+        figure, panels = style.new_figure((12, 3.9), ncols=3)
+        for _, key, place, look in scores:
+            epoch_curves.plot_score(panels[place], rows, key, **look)
+        panels[0].legend()
+        for panel, title in zip(panels, ("Loss", "Validation macro-F1", "Confidence of the mistakes"), strict=True):
+            panel.set(title=title, xlabel="epoch")
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+            panel.set_ylim(bottom=0, top=None if panel is panels[0] else 1)
+    first, last = rows[0], rows[-1]
+    words = "; ".join(
+        f"{name} from {style.in_words(first[key])} to {style.in_words(last[key])}" for name, key, *_ in scores
+    )
+    return style.Picture(figure, f"Epoch {first['epoch']:g} to {last['epoch']:g}: {words}.")
+
+
 def _wrapped(text: str) -> str:
     return "\n".join(textwrap.wrap(text, 110))
 
@@ -102,7 +139,7 @@ def write(folder: Path = ASSETS) -> list[Path]:
     live(recorded(LIVE)).save(written[0])
     for stem, name in OVER_EPOCHS.items():
         written.append(folder / f"{stem}.png")
-        epoch_curves.over_epochs(recorded(name)).save(written[-1])
+        over_epochs(recorded(name)).save(written[-1])
     for letter, run in curve_runs().items():
         for picture, stem in (
             (neutral(run, letter), folder / f"curve_{letter}"),

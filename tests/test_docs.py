@@ -332,7 +332,7 @@ def test_the_worksheet_maps_every_ksb_of_the_day():
 
 @pytest.mark.parametrize("name", PROSE)
 def test_signs_have_one_meaning(name):
-    known = {sign.strip("\ufe0f") for sign in activities.EMOJI}
+    known = {sign.strip("\ufe0f") for sign in day_blocks.EMOJI}
     used = {sign for sign in text(name) if unicodedata.category(sign) == "So"}
     assert used <= known, f"{name}: {used - known}"
 

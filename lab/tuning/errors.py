@@ -41,13 +41,7 @@ class DocumentError(WorkshopError):
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """Say which of `choices` a misspelt `word` may have meant.
-
-    Returns
-    -------
-    str
-        ``" Did you mean X?"`` with a leading space, or an empty string when nothing is near.
-    """
+    """Say which of `choices` a misspelt `word` may have meant: ``" Did you mean X?"``, or nothing if none is near."""
     by_folded = {choice.casefold(): choice for choice in choices}
-    found = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.5)
-    return f" Did you mean {by_folded[found[0]]}?" if found else ""
+    near = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.5)
+    return f" Did you mean {by_folded[near[0]]}?" if near else ""

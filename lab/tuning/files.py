@@ -10,14 +10,13 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
 import psutil
-from filelock import FileLock, Timeout
+from filelock import FileLock, SoftFileLock
 
 # In each folder that such files are written to: name of a file and the SHA-256 that it had as the code left it.
 AS_WRITTEN = ".as-written.json"
@@ -32,19 +31,9 @@ _noted: set[str] = set()
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader, or a crash, sees the old or the new content and nothing between.
+    """Write a file, and its folder, so that a reader, or a crash, sees the old or the new content and nothing between.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        Its folder is made where it is missing.
-    content : str or bytes
-        Text is written as UTF-8, with line ends as they are.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; the old content stays.
+    Text is written as UTF-8, with line ends as they are. Where an `OSError` ends it, the old content stays.
     """
     with replacing(path) as part:
         part.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
@@ -52,14 +41,9 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary file to be written, which then takes the place of `path` in one step.
+    """Give a temporary file beside `path` to be written, which then takes its place in one step.
 
     A symbolic link is followed, so that a worksheet linked from elsewhere stays linked.
-
-    Yields
-    ------
-    pathlib.Path
-        The temporary file, in the same folder; it is removed if anything goes wrong.
     """
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,10 +64,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def free_name(path: Path) -> Path:
     """Say where a new version of a file goes, so that nothing a person changed is written over.
 
-    Returns
-    -------
-    pathlib.Path
-        `path`, or the first of ``<stem>-2``, ``<stem>-3``, ... that is free or still as :func:`sign` saw it.
+    It is `path`, or the first of ``<stem>-2``, ``<stem>-3``, ... that is free or still as :func:`sign` saw it.
     """
     kept, number, name = _as_written(path.parent), 1, path
     while name.is_file() and (name.name not in kept or kept[name.name] != _digest(name)):
@@ -93,13 +74,7 @@ def free_name(path: Path) -> Path:
 
 
 def sign(path: Path) -> None:
-    """Remember a file as the code left it: :func:`free_name` gives its name again until somebody changes it.
-
-    Raises
-    ------
-    OSError
-        If that cannot be written.
-    """
+    """Remember a file as the code left it: :func:`free_name` gives its name again until somebody changes it."""
     kept = _as_written(path.parent) | {path.name: _digest(path)}
     write_whole(path.parent / AS_WRITTEN, json.dumps(kept, indent=1) + "\n")
 
@@ -122,12 +97,9 @@ def _digest(path: Path) -> str:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a text file; a line that a crash cut short before it is ended first.
+    """Add a line to a text file, or raise the disk's `OSError` and leave it as it was.
 
-    Raises
-    ------
-    OSError
-        If it cannot be written; the file is then as long as before.
+    A line that a crash cut short before it is ended first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
@@ -190,25 +162,20 @@ class Lock:
         How long to wait for another process.
     held_seconds : float
         On a disk without file locks: the age at which an owner on another machine counts as dead.
-    poll_seconds : float
-        How long to wait between two tries.
 
     Raises
     ------
-    filelock.Timeout
-        When another process holds it all that time.
-    OSError
-        If the file cannot be made.
+    filelock.Timeout, OSError
+        When another process holds it all that time, or the file cannot be made.
     """
 
     def __init__(
         self, path: Path, seconds: float, held_seconds: float = HELD_SECONDS, poll_seconds: float = POLL_SECONDS
     ) -> None:
-        self.path = path
-        self.seconds, self.held_seconds, self.poll_seconds = seconds, held_seconds, poll_seconds
+        self.held_seconds = held_seconds
         self._lock = FileLock(path, timeout=seconds, poll_interval=poll_seconds, fallback_to_soft=False)
-        self._owned = path.with_name(f"{path.name}.owner")
-        self._owns = False
+        self._owner = path.with_name(f"{path.name}.owner")
+        self._owned = SoftFileLock(self._owner, timeout=seconds, poll_interval=poll_seconds)
 
     def acquire(self) -> "Lock":
         """Wait for it and hold it."""
@@ -223,11 +190,8 @@ class Lock:
 
     def release(self) -> None:
         """Let go of it."""
-        if self._owns:
-            self._owns = False
-            self._owned.unlink(missing_ok=True)
-        else:
-            self._lock.release()
+        self._lock.release()
+        self._owned.release()
 
     def __enter__(self) -> "Lock":
         return self.acquire()
@@ -238,43 +202,15 @@ class Lock:
         self.release()
 
     def _own(self, reason: OSError) -> None:
-        limit = time.monotonic() + self.seconds
-        while not self._made():
-            if self._owner_is_gone():
-                # Only one of several that see this can rename it.
-                gone = self._owned.with_name(f"{self._owned.name}.{os.getpid()}{PART}")
-                with contextlib.suppress(OSError):
-                    self._owned.rename(gone)
-                    gone.unlink()
-            elif time.monotonic() >= limit:
-                raise Timeout(str(self._owned))
-            else:
-                time.sleep(self.poll_seconds)
-        self._owns = True
-        where = str(self.path.parent)
+        # filelock passes over an owner on this machine that has ended; of another machine only the age is known.
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - self._owner.stat().st_mtime > self.held_seconds:
+                self._owner.unlink()
+        self._owned.acquire()
+        where = str(self._owner.parent)
         if where not in _noted:
             _noted.add(where)
             print(
-                f"This disk has no file locks ({reason.strerror}), so a file {self._owned.name} does their work."
+                f"This disk has no file locks ({reason.strerror}), so a file {self._owner.name} does their work."
                 " Use these files on one computer at a time."
             )
-
-    def _made(self) -> bool:
-        try:
-            descriptor = os.open(self._owned, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        except FileExistsError:
-            return False
-        with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump({"host": socket.gethostname(), "pid": os.getpid()}, file)
-        return True
-
-    def _owner_is_gone(self) -> bool:
-        """Whether the owner was a process of this machine that has ended, or has held it for too long."""
-        try:
-            if time.time() - self._owned.stat().st_mtime > self.held_seconds:
-                return True
-            owner = json.loads(self._owned.read_text(encoding="utf-8"))
-            return owner["host"] == socket.gethostname() and not psutil.pid_exists(owner["pid"])
-        except (OSError, ValueError, KeyError, TypeError):
-            # It has just been let go of, or is still being written.
-            return False

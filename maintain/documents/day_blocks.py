@@ -31,6 +31,21 @@ DAY: tuple[str | tuple[str, int], ...] = (
     ("Wrap", 15),
 )
 DAY_BEGINS = 9 * 60
+# One meaning each, in every document.
+EMOJI = {
+    "🎯": "learning objective",
+    "📋": "expected outputs",
+    "📝": "task or step",
+    "⌨️": "terminal",
+    "📓": "notebook",
+    "✅": "checkpoint",
+    "🤔": "reflect",
+    "💡": "tip",
+    "⚠️": "warning",
+    "📘": "explanation",
+    "🚀": "extension",
+    "🎓": "complete",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +144,7 @@ def _ksbs(path: Path) -> str:
 
 
 def _emoji(path: Path) -> str:
-    return table(("sign", "meaning"), activities.EMOJI.items())
+    return table(("sign", "meaning"), EMOJI.items())
 
 
 def _options(path: Path) -> str:

@@ -57,10 +57,11 @@ def test_bundled_material_keeps_its_name(make_run):
 @pytest.mark.parametrize("tracker", ["tensorboard", "wandb"])
 def test_a_tracker_that_is_missing_is_said_in_one_line(run, monkeypatch, tracker):
     monkeypatch.setattr(tracking, "is_here", lambda name: False)
+    monkeypatch.chdir(paths.LAB / "going_further")
     told = tracking.hand_over(tracker, run, run)
     assert len(told.splitlines()) == 1
     assert "is not installed" in told
-    assert "%pip install -r ../requirements/tracking.txt" in told
+    assert "%pip install -r ../../requirements/tracking.txt" in told
     with pytest.raises(RunError, match="is not installed"):
         (tracking.to_tensorboard if tracker == "tensorboard" else tracking.to_wandb)(run)
 

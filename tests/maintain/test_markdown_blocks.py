@@ -149,7 +149,7 @@ def test_the_front_matter_has_no_signs(name):
 
 
 def test_signs_have_one_meaning_and_no_other_is_used():
-    known = {sign.strip("\ufe0f") for sign in activities.EMOJI}
+    known = {sign.strip("\ufe0f") for sign in day_blocks.EMOJI}
     for folder in ("activities", "handouts"):
         for path in (paths.ROOT / folder).glob("*.md"):
             used = {sign for sign in path.read_text(encoding="utf-8") if unicodedata.category(sign) == "So"}

@@ -18,6 +18,7 @@ import pytest
 from helpers.machines import copy_of_the_workshop
 from nbformat.v4 import new_code_cell, new_notebook
 
+from tuning import paths
 from tuning.notebook.session import notebook_file
 
 pytestmark = pytest.mark.slow
@@ -111,7 +112,7 @@ def lab(tmp_path_factory, browser) -> Iterator[Callable[[dict[str, dict]], Lab]]
     def start(dials: dict[str, dict[str, Any]], *more: str) -> Lab:
         root = copy_of_the_workshop(tmp_path_factory.mktemp("jupyter") / "AI6-W6")
         for number, changed in dials.items():
-            set_dials(root / "lab" / notebook_file(number).name, changed)
+            set_dials(root / notebook_file(number).relative_to(paths.ROOT), changed)
         opened.append(Lab(root, browser, *more).__enter__())
         return opened[-1]
 
@@ -384,6 +385,21 @@ def test_notebooks_02_and_03_run_from_their_first_cell_to_their_last(lab, tmp_pa
         assert "Traceback" not in text(everything(page))
         page.screenshot(path=tmp_path / f"notebook-{number}.png")
         page.close()
+
+
+@pytest.mark.full
+def test_an_option_runs_in_its_folder_and_leads_to_the_page_that_explains_it(lab, tmp_path):
+    one = lab({"04E": {"DIALS": {"MODEL": "embedded", "TRAIN_SUBSET": 60, "EPOCHS": 1}}})
+    page = one.page(notebook_file("04E").relative_to(paths.LAB).as_posix())
+    run_all(page)
+    wait_until_idle(page)
+    assert "Option: E, SGD comparison" in text(under(page, "further.for_worksheet("))
+    assert "Traceback" not in text(everything(page))
+    page.screenshot(path=tmp_path / "option.png")
+    page.locator(".jp-NotebookPanel:visible .jp-MarkdownCell", has_text="How to read it").locator("a").last.click()
+    page.locator(".jp-NotebookPanel:visible h2", has_text="How to read a comparison").wait_for()
+    page.screenshot(path=tmp_path / "page.png")
+    page.close()
 
 
 def test_two_dollar_signs_in_a_table_are_no_formula(lab, tmp_path):

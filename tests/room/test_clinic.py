@@ -1,7 +1,6 @@
 """The clinic's score line, and what a room's answers say."""
 
 import json
-import re
 import subprocess
 import zlib
 
@@ -11,6 +10,7 @@ from helpers.rooms import room_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tuning import paths
 from tuning.errors import ShareError
 from tuning.room import board as boards
 from tuning.room import clinic, clinic_board, framing, share
@@ -50,11 +50,13 @@ def test_the_line_is_what_the_page_writes():
     assert only(WRITTEN_BY_THE_PAGE) == SCORE
 
 
-def test_the_javascript_in_the_docstring_writes_the_same_line(tmp_path):
+def test_the_javascript_of_the_page_writes_the_same_line():
     node = program("Node", "node", "nodejs")
-    source = "\n".join(re.findall(r"^    (.*)$", clinic.__doc__, re.MULTILINE))
-    (tmp_path / "line.js").write_text(f"{source}\nconsole.log(scoreLine({json.dumps(RECORD)}));", encoding="utf-8")
-    done = subprocess.run([node, "line.js"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    page = (paths.ROOT / "assets" / "pages" / "score.mjs").as_uri()
+    score = {"visitor": RECORD["k"], "name": RECORD["n"], "answers": RECORD["a"]}
+    script = f"import {{ scoreLine }} from {json.dumps(page)};\nconsole.log(scoreLine({json.dumps(score)}));"
+    command = [node, "--input-type=module", "--eval", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == WRITTEN_BY_THE_PAGE
 
 

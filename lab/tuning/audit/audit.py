@@ -10,7 +10,7 @@ import dataclasses
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, T
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.model_selection import StratifiedKFold
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -53,30 +53,18 @@ STEPS = (
 
 
 def audit(data: Data, on_step: Callable[[str], None] = lambda step: None) -> Audit:
-    """Audit a data set.
-
-    The work grows in proportion to the sentences: no step compares all of them with one another.
-
-    Parameters
-    ----------
-    on_step : callable
-        Called with a few words at the beginning of each of `STEPS`.
-    """
-    steps = iter(STEPS)
-
-    def begin() -> None:
-        on_step(next(steps))
-
-    begin()
+    """Audit a data set; `on_step` hears of each of `STEPS`. The work grows in proportion to the sentences."""
+    steps = map(on_step, STEPS)
+    next(steps)
     frame = data.frame.assign(split=part_of_each(data))
     sentences, parts = frame["sentence"].tolist(), frame["split"].to_numpy()
     place = _Places(data, frame)
     repeated = duplicates(frame)
-    begin()
+    next(steps)
     pairs, cosines = near_pairs(sentences)
     across = parts[pairs[:, 0]] != parts[pairs[:, 1]]
     leaks_first = np.argsort(~across, kind="stable")[:SHOWN]
-    begin()
+    next(steps)
     signs = damaged(sentences)
     frames = collections.Counter(map(masked, sentences))
     most_used, times = frames.most_common(1)[0]
@@ -86,15 +74,16 @@ def audit(data: Data, on_step: Callable[[str], None] = lambda step: None) -> Aud
     in_parts = pd.concat([frame[frame["split"] == part] for part in PARTS])
     sample = in_parts.sample(min(SAMPLE, len(frame)), random_state=SEED)["sentence"]
     rules = one_word_rules(frame)
-    begin()
+    next(steps)
     mean_tokens = _mean_tokens(frame["sentence"].sample(min(TOKENISED, len(frame)), random_state=SEED).tolist())
-    begin()
+    next(steps)
     train, validation = frame[frame["split"] == "train"], frame[frame["split"] == "validation"]
     with threadpool_limits(1, user_api="blas"):
         # Threads that wait for a core which another program keeps busy made this fifty times slower.
-        linear = _linear_model(token_pattern(sentences)).fit(train["sentence"], train["label"])
+        vectorizer = TfidfVectorizer(token_pattern=token_pattern(sentences))
+        linear = make_pipeline(vectorizer, LogisticRegression(max_iter=1000)).fit(train["sentence"], train["label"])
         guessed = linear.predict(validation["sentence"])
-        chances = _chances(frame, begin)
+        chances = _probabilities(frame, steps)
     doubtful, suspicious = _doubtful(frame, chances, place)
     return Audit(
         name=data.path.name,
@@ -172,15 +161,7 @@ def masked(sentence: str) -> str:
 def one_word_rules(frame: pd.DataFrame, most: int = 8) -> list[tuple[str, str, float]]:
     """The best rules of the kind "if this word is there say this label, else say the majority".
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Columns ``sentence`` and ``label``.
-
-    Returns
-    -------
-    list of (str, str, float)
-        Word, label and the accuracy of the rule on all rows, the best first.
+    Each is the word, the label and the rule's accuracy on all rows, the best first.
     """
     signs = token_pattern(frame["sentence"]) == SIGNS
     vectorizer = CountVectorizer(binary=True, token_pattern=SIGNS if signs else "(?u)\\b\\w[\\w'\\u2019-]*\\b")
@@ -195,18 +176,13 @@ def one_word_rules(frame: pd.DataFrame, most: int = 8) -> list[tuple[str, str, f
     return [(str(words[column]), LABELS[row], (base + gain) / len(frame)) for gain, row, column in best[:most]]
 
 
-def _chances(frame: pd.DataFrame, begin: Callable[[], None]) -> np.ndarray:
-    """Probability of each label for each row, from a linear model that was trained on other rows.
-
-    Returns
-    -------
-    numpy.ndarray of shape (rows, labels)
-    """
+def _probabilities(frame: pd.DataFrame, steps: Iterator[None]) -> np.ndarray:
+    """Probability of each label for each row, shape (rows, labels), from a linear model trained on other rows."""
     counts = CountVectorizer(token_pattern=token_pattern(frame["sentence"])).fit_transform(frame["sentence"])
     labels = frame["label"].to_numpy()
     chances = np.zeros((len(frame), len(LABELS)))
     for others, held_out in StratifiedKFold(FOLDS, shuffle=True, random_state=SEED).split(counts, labels):
-        begin()
+        next(steps)
         model = make_pipeline(TfidfTransformer(), LogisticRegression(max_iter=1000)).fit(counts[others], labels[others])
         # Columns in the order of the sorted labels, which is that of LABELS.
         chances[held_out] = model.predict_proba(counts[held_out])
@@ -214,15 +190,7 @@ def _chances(frame: pd.DataFrame, begin: Callable[[], None]) -> np.ndarray:
 
 
 def _doubtful(frame: pd.DataFrame, chances: np.ndarray, place: _Places) -> tuple[int, list[tuple[float, str, str]]]:
-    """Rows whose label such a model would change.
-
-    Returns
-    -------
-    count : int
-        All of them.
-    rows : list of (float, str, str)
-        Probability given to the label, the label it would give, and the row; the least likely first.
-    """
+    """How many labels such a model would change; of the least likely: probability, the label it would give, and row."""
     codes = np.array([LABELS.index(label) for label in frame["label"]])
     given = chances[np.arange(len(frame)), codes]
     differs = np.flatnonzero(chances.argmax(axis=1) != codes)
@@ -230,11 +198,6 @@ def _doubtful(frame: pd.DataFrame, chances: np.ndarray, place: _Places) -> tuple
     return len(differs), [
         (float(given[row]), LABELS[int(chances[row].argmax())], place.of((int(row),))) for row in worst
     ]
-
-
-def _linear_model(pattern: str) -> Pipeline:
-    """TF-IDF of single words and logistic regression, both as scikit-learn sets them by default."""
-    return make_pipeline(TfidfVectorizer(token_pattern=pattern), LogisticRegression(max_iter=1000))
 
 
 def _distinct_words(sentences: Any) -> int:

@@ -18,13 +18,7 @@ KINDS = {
 
 
 def damaged(sentences: Sequence[str]) -> dict[str, dict[int, int]]:
-    """Which sentences hold damaged signs of each kind, and where in the sentence; a kind that none holds is left out.
-
-    Returns
-    -------
-    dict of str to dict of int to int
-        For each kind the position of a sentence and the place of the first such sign in it.
-    """
+    """For each kind of damage that is there: positions of its sentences, and the place of the first sign in each."""
     kinds = {kind: {} for kind in KINDS}
     for position, sentence in enumerate(sentences):
         for kind, sign in KINDS.items():

@@ -54,10 +54,7 @@ def near_pairs(sentences: Sequence[str], at_least: float = NEAR) -> tuple[np.nda
 def letter_vectors(texts: list[str]) -> sparse.csr_array:
     """TF-IDF of character 4-grams, each row of length 1; the rarest features have the lowest columns.
 
-    Returns
-    -------
-    scipy.sparse.csr_array of shape (texts, features), float32
-        A text of fewer than four letters has no feature.
+    A text of fewer than four letters has no feature.
     """
     lengths = np.array([len(text) for text in texts])
     letters = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)

@@ -18,7 +18,6 @@ import json
 import os
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,15 +26,13 @@ from tuning.data.loading import load, split, subset
 from tuning.data.splits import MOST_AFTER_EPOCH, scored
 from tuning.dials import EVERYTHING, Dials
 from tuning.encoder import finding as encoders
+from tuning.encoder.finding import Encoder
 from tuning.files import write_whole
 from tuning.runs.energy import PRICE_PER_HOUR, WATTS
 from tuning.runs.metrics import CHECK_SIZE
 from tuning.runs.record import Run
 from tuning.runs.store import adopted_from, finished_runs
 from tuning.training import machine
-
-if TYPE_CHECKING:
-    from tuning.encoder.finding import Encoder
 
 RUNS_LOOKED_AT = 5
 # Where only whole runs were timed: the part of a step that does not depend on its tokens (the update of all weights).
@@ -74,14 +71,8 @@ def clock(seconds: float) -> str:
     return f"{whole // 60}:{whole % 60:02d}"
 
 
-def at_hand(model: str) -> "Encoder":
-    """The encoder that a run would use, without asking the Hub: the embedded one where DistilBERT is not here.
-
-    Raises
-    ------
-    EncoderError
-        If there is none.
-    """
+def at_hand(model: str) -> Encoder:
+    """The encoder that a run would use, without asking the Hub: the embedded one where DistilBERT is not here."""
     return encoders.find(model if model != "distilbert" or encoders.distilbert_is_here() else "embedded")
 
 
@@ -99,14 +90,9 @@ class Counter:
     ----------
     sentences : int
         Training sentences that there are.
-
-    Raises
-    ------
-    DataError
-        If the data cannot be read.
     """
 
-    def __init__(self, dials: Dials, encoder: "Encoder | None" = None) -> None:
+    def __init__(self, dials: Dials, encoder: Encoder | None = None) -> None:
         folder = (encoder or at_hand(dials.MODEL)).folder
         splits = split(load(dials.DATA, dials.AGREEMENT))
         # A smaller subset is the beginning of a larger one.
@@ -127,7 +113,7 @@ class Counter:
         return Work(steps, tokens * dials.EPOCHS, self._validation + checked, dials.EPOCHS, ends=self._ends + checked)
 
 
-def work(dials: Dials, encoder: "Encoder | None" = None) -> Work:
+def work(dials: Dials, encoder: Encoder | None = None) -> Work:
     """Count what a run with these dials has to do; see :class:`Counter`."""
     return Counter(dials, encoder).work(dials)
 
@@ -146,30 +132,18 @@ def _lengths(folder: Path, sentences: tuple[str, ...], max_length: int) -> list[
 def estimate(
     dials: Dials,
     speed: Speed | None = None,
-    encoder: "Encoder | None" = None,
+    encoder: Encoder | None = None,
     watts: float = WATTS,
     price_per_hour: float = PRICE_PER_HOUR,
 ) -> Estimate:
-    """What a run with these dials will take on this machine.
-
-    Parameters
-    ----------
-    speed : Speed, optional
-        By default what is known, else a probe of a few seconds.
-    """
+    """What a run with these dials will take; the speed is by default the known one, else that of a short probe."""
     encoder = encoder or at_hand(dials.MODEL)
     speed = speed or known(dials, encoder) or probe(dials, encoder)
     return Estimate(speed.seconds(work(dials, encoder)), speed.source, watts, price_per_hour)
 
 
-def for_part(speed: Speed, dials: Dials, encoder: "Encoder") -> Speed:
-    """The speed where only a part of the model learns: a shorter way back, and fewer weights to update.
-
-    Parameters
-    ----------
-    speed : Speed
-        Where everything learns.
-    """
+def for_part(speed: Speed, dials: Dials, encoder: Encoder) -> Speed:
+    """The speed where a part of the model learns, from that of all: a shorter way back, fewer weights to update."""
     if dials.trained == EVERYTHING:
         return speed
     from tuning.encoder import freezing
@@ -179,13 +153,10 @@ def for_part(speed: Speed, dials: Dials, encoder: "Encoder") -> Speed:
     return dataclasses.replace(speed, step=speed.step * weights, token=speed.token * (1 + 2 * blocks) / 3)
 
 
-def known(dials: Dials, encoder: "Encoder | None" = None) -> Speed | None:
+def known(dials: Dials, encoder: Encoder | None = None) -> Speed | None:
     """The speed as far as it is known without computing: from the last runs here, else from a remembered probe.
 
-    Parameters
-    ----------
-    dials : Dials
-        Runs with another batch size or number format do not count.
+    Runs with another batch size or number format do not count.
     """
     encoder = encoder or at_hand(dials.MODEL)
     remembered = _remembered().get(_key(dials, encoder))
@@ -194,20 +165,15 @@ def known(dials: Dials, encoder: "Encoder | None" = None) -> Speed | None:
     if not runs:
         return probed
     speeds = np.array([dataclasses.astuple(_of_run(run, probed))[:4] for run in runs])
-    middle = [_weighted_median(column, [len(run.steps) for run in runs]) for column in speeds.T]
-    return Speed(*middle, "your last run here" if len(runs) == 1 else f"your last {len(runs)} runs here")
+    # The median by steps: a run that slept over lunch counts for one.
+    steps = [len(run.steps) for run in runs]
+    middle = np.quantile(speeds, 0.5, axis=0, weights=steps, method="inverted_cdf")
+    return Speed(*middle.tolist(), "your last run here" if len(runs) == 1 else f"your last {len(runs)} runs here")
 
 
-def _weighted_median(values: np.ndarray, weights: list[int]) -> float:
-    """The middle of some values, of which long runs count more: a run that slept over lunch counts for one."""
-    order = np.argsort(values)
-    reached = np.cumsum(np.asarray(weights)[order])
-    return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
-
-
-def _runs_here(dials: Dials, encoder: "Encoder") -> list[Run]:
+def _runs_here(dials: Dials, encoder: Encoder) -> list[Run]:
     """The newest whole runs that this machine made with this encoder, batch size and number format."""
-    found: list[Run] = []
+    runs: list[Run] = []
     for folder in reversed(finished_runs()):
         run = Run.load(folder)
         same = (
@@ -224,10 +190,10 @@ def _runs_here(dials: Dials, encoder: "Encoder") -> list[Run]:
             and run.machine["cores"] == os.cpu_count()
         )
         if same and run.steps and run.timing.get("tokens") and run.timing.get("total_seconds"):
-            found.append(run)
-        if len(found) == RUNS_LOOKED_AT:
+            runs.append(run)
+        if len(runs) == RUNS_LOOKED_AT:
             break
-    return found
+    return runs
 
 
 def _of_run(run: Run, probed: Speed | None) -> Speed:
@@ -252,14 +218,8 @@ def _of_run(run: Run, probed: Speed | None) -> Speed:
     )
 
 
-def probe(dials: Dials, encoder: "Encoder | None" = None) -> Speed:
-    """Measure the speed on real batches, in about three seconds, and remember it for this machine.
-
-    Parameters
-    ----------
-    dials : Dials
-        Their encoder, data, batch size, length and number format are used.
-    """
+def probe(dials: Dials, encoder: Encoder | None = None) -> Speed:
+    """Measure the speed with these dials on real batches, in about three seconds, and remember it for this machine."""
     from tuning.cost import speed_probe
 
     encoder = encoder or at_hand(dials.MODEL)
@@ -269,7 +229,7 @@ def probe(dials: Dials, encoder: "Encoder | None" = None) -> Speed:
     return speed
 
 
-def _key(dials: Dials, encoder: "Encoder") -> str:
+def _key(dials: Dials, encoder: Encoder) -> str:
     threads = os.environ.get("OMP_NUM_THREADS", "all")
     here = f"{machine.processor()} | {os.cpu_count()} cores, {threads} threads"
     torch = importlib.metadata.version("torch")
@@ -282,12 +242,7 @@ def _memory_file() -> Path:
 
 def _remembered() -> dict[str, list[float]]:
     try:
-        found = json.loads(_memory_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        remembered = json.loads(_memory_file().read_text(encoding="utf-8"))
+        return {key: [float(factor) for factor in speed] for key, speed in remembered.items() if len(speed) == 4}
+    except (OSError, ValueError, AttributeError, TypeError):
         return {}
-    good = isinstance(found, dict) and all(_is_speed(value) for value in found.values())
-    return found if good else {}
-
-
-def _is_speed(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 4 and all(isinstance(one, int | float) for one in value)

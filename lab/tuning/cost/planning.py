@@ -12,7 +12,6 @@ good for choosing between dials and poor for promising a score, so its typical m
 
 import dataclasses
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,15 +19,13 @@ import pandas as pd
 from tuning.cost import estimate as cost
 from tuning.cost.estimate import Estimate, Speed, clock
 from tuning.dials import EVERYTHING, Dials
+from tuning.encoder.finding import Encoder
 from tuning.errors import RunError
 from tuning.evidence import log_rows
 from tuning.runs import energy, reference
 from tuning.runs.energy import PRICE_PER_HOUR, WATTS
 from tuning.runs.record import Run
 from tuning.runs.store import readable_runs
-
-if TYPE_CHECKING:
-    from tuning.encoder.finding import Encoder
 
 SENTENCES = (50, 100, 200, 400, 800, 1600, 3200, 6400)
 EPOCHS = (1, 2, 3, 4, 6, 8)
@@ -62,7 +59,7 @@ class LearningCurve:
         return float(np.clip(1 - np.exp(log_error), 0, 1))
 
     def __str__(self) -> str:
-        share = [1 - np.exp(-one) for one in (self.sentences, self.epochs)]
+        share = [1 - np.exp(-gain) for gain in (self.sentences, self.epochs)]
         return (
             f"Learning curve: doubling the sentences takes {share[0]:.0%} of the error away, doubling the epochs"
             f" {share[1]:.0%}; typical miss {100 * self.miss:.1f} points ({self.points} epochs of {self.source})."
@@ -88,18 +85,11 @@ class Plan:
         )
 
 
-def learning_curve(encoder: "Encoder", rate: float) -> LearningCurve:
+def learning_curve(encoder: Encoder, rate: float) -> LearningCurve:
     """Fit the learning curve to the runs of the log and to the reference runs.
 
-    Returns
-    -------
-    LearningCurve
-        From runs with this encoder and about this rate; where these are too few from others, and it says so.
-
-    Raises
-    ------
-    RunError
-        If there are no runs to learn from.
+    Runs with this encoder and about this rate count; where these are too few others do, and it says so. A `RunError`
+    where there are none at all.
     """
     known = [*readable_runs()[0], *(reference.load(name) for name in reference.names())]
     teaching = [run for run in known if _teaches(run)]
@@ -132,15 +122,12 @@ def _teaches(run: Run) -> bool:
 
 def _points(runs: Iterable[Run]) -> list[tuple[int, float, float]]:
     """Sentences, epochs and macro-F1; under a falling rate only the end of a run is a result."""
-    found = []
-    for run in runs:
-        rows = run.epochs if run.dials["SCHEDULER"] == "constant" else run.epochs[-1:]
-        found += [
-            (run.data.get("train_used") or run.dials["TRAIN_SUBSET"], row["epoch"], row["val_f1_macro"])
-            for row in rows
-            if row["val_f1_macro"] is not None
-        ]
-    return found
+    return [
+        (run.data.get("train_used") or run.dials["TRAIN_SUBSET"], row["epoch"], row["val_f1_macro"])
+        for run in runs
+        for row in (run.epochs if run.dials["SCHEDULER"] == "constant" else run.epochs[-1:])
+        if row["val_f1_macro"] is not None
+    ]
 
 
 def _fitted(points: list[tuple[int, float, float]], source: str) -> LearningCurve:
@@ -162,7 +149,7 @@ def plan(
     price_per_hour: float = PRICE_PER_HOUR,
     watts: float = WATTS,
     speed: Speed | None = None,
-    encoder: "Encoder | None" = None,
+    encoder: Encoder | None = None,
 ) -> Plan:
     """Propose dials that fit a limit.
 
@@ -193,60 +180,45 @@ def plan(
     speed = speed or cost.known(base, encoder) or cost.probe(base, encoder)
     curve = learning_curve(encoder, encoder.rate(base.LR_PRESET))
     counter = cost.Counter(base, encoder)
-    found = []
-    for dials, sentences in _candidates(base, counter.sentences):
-        seconds = speed.seconds(counter.work(dials))
-        if seconds <= SHARE_USED * limits[limit]:
-            found.append((dials, seconds, curve.f1(sentences, dials.EPOCHS)))
-    if not found:
+    sizes = sorted({min(size, counter.sentences) for size in SENTENCES})
+    candidates = [dataclasses.replace(base, TRAIN_SUBSET=size, EPOCHS=epochs) for size in sizes for epochs in EPOCHS]
+    timed = [(dials, speed.seconds(counter.work(dials))) for dials in candidates]
+    fitting = [
+        (dials, seconds, curve.f1(dials.TRAIN_SUBSET, dials.EPOCHS))
+        for dials, seconds in timed
+        if seconds <= SHARE_USED * limits[limit]
+    ]
+    if not fitting:
         smallest = speed.seconds(counter.work(dataclasses.replace(base, TRAIN_SUBSET=SENTENCES[0], EPOCHS=1)))
         raise RunError(
             f"Nothing fits into {limit}: the smallest run, {SENTENCES[0]} sentences once, takes about"
             f" {clock(smallest)} here. Give more, or use the backup lab."
         )
-    best = max(f1 for _, _, f1 in found)
-    dials, seconds, f1 = min((one for one in found if one[2] >= best - SAME_F1), key=lambda one: one[1])
-    others = sorted((one for one in found if one[0] != dials), key=lambda one: -one[2])
-    return Plan(
-        dials,
-        Estimate(seconds, speed.source, watts, price_per_hour),
-        f1,
-        curve,
-        limit,
-        _table([(dials, seconds, f1), *others[:5]], watts, price_per_hour),
-    )
-
-
-def _candidates(base: Dials, there: int) -> list[tuple[Dials, int]]:
-    sizes = sorted({min(size, there) for size in SENTENCES})
-    return [(dataclasses.replace(base, TRAIN_SUBSET=size, EPOCHS=epochs), size) for size in sizes for epochs in EPOCHS]
+    best = max(f1 for _, _, f1 in fitting)
+    chosen = min((plan for plan in fitting if plan[2] >= best - SAME_F1), key=lambda plan: plan[1])
+    others = sorted((plan for plan in fitting if plan[0] != chosen[0]), key=lambda plan: -plan[2])
+    dials, seconds, f1 = chosen
+    estimate = Estimate(seconds, speed.source, watts, price_per_hour)
+    return Plan(dials, estimate, f1, curve, limit, _table([chosen, *others[:5]], watts, price_per_hour))
 
 
 def _table(plans: list[tuple[Dials, float, float]], watts: float, price_per_hour: float) -> pd.DataFrame:
-    rows = []
-    for dials, seconds, f1 in plans:
-        estimate = Estimate(seconds, "", watts, price_per_hour)
-        rows.append(
-            {
-                "TRAIN_SUBSET": dials.TRAIN_SUBSET,
-                "EPOCHS": dials.EPOCHS,
-                "time": clock(seconds),
-                "Wh": round(estimate.watt_hours, 2),
-                "money": round(estimate.money, 4),
-                "expected macro-F1": round(f1, 3),
-            }
-        )
+    rows = [
+        {
+            "TRAIN_SUBSET": dials.TRAIN_SUBSET,
+            "EPOCHS": dials.EPOCHS,
+            "time": clock(seconds),
+            "Wh": round(watts * seconds / 3600, 2),
+            "money": round(price_per_hour * seconds / 3600, 4),
+            "expected macro-F1": round(f1, 3),
+        }
+        for dials, seconds, f1 in plans
+    ]
     return pd.DataFrame(rows, index=["proposed", *[""] * (len(rows) - 1)])
 
 
 def estimate_and_actual(made: Plan, run: Run) -> pd.DataFrame:
-    """The plan beside what happened.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows for time, energy, money and macro-F1: estimate, actual, and actual as a share of the estimate.
-    """
+    """The plan beside what happened: time, energy, money and macro-F1, and actual as a share of the estimate."""
     took = energy.footprint(run, made.estimate.watts, made.estimate.price_per_hour)
     pairs = {
         "seconds": (made.estimate.seconds, took.seconds, 0),

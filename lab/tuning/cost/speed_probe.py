@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,9 +20,6 @@ from tuning.training.scoring import predict
 from tuning.training.speed.fast_trainer import clip_in
 from tuning.training.speed.tricks import speed_up
 
-if TYPE_CHECKING:
-    from tuning.encoder.finding import Encoder
-
 SECONDS = 2.0
 FEWEST_ROUNDS = 2
 # Where in the order of lengths the batches are cut: their mean is that of all.
@@ -36,7 +32,7 @@ TOKEN_SHARE = (0.2, 0.9)
 WRITES_AT_END = 2
 
 
-def measure(dials: Dials, encoder: "Encoder") -> Speed:
+def measure(dials: Dials, encoder: encoders.Encoder) -> Speed:
     """Train for a few seconds on real batches, on a model that is then thrown away; medians count."""
     began = time.perf_counter()
     state = torch.get_rng_state()

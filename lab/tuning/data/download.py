@@ -63,12 +63,12 @@ class File:
             with path.open("rb") as opened:
                 return hashlib.file_digest(opened, "sha256").hexdigest() == self.sha256
         try:
-            found = json.loads(path.read_bytes())
+            content = json.loads(path.read_bytes())
         except ValueError:
             return False
-        if not isinstance(found, dict):
+        if not isinstance(content, dict):
             return False
-        decisive = {key: value for key, value in found.items() if key not in self.beside}
+        decisive = {key: value for key, value in content.items() if key not in self.beside}
         return decisive == dict(self.holds)
 
 
@@ -140,11 +140,7 @@ def fetch(
 def ask(repository: Repository) -> Callable[[float], str | None]:
     """Ask for the head of a repository's first file, in the background.
 
-    Returns
-    -------
-    callable
-        Takes the seconds that somebody is ready to wait from now, and gives the reason why the Hub does not deliver,
-        a sentence, or None if it does.
+    The answer is a function: it waits so many seconds and gives the reason why the Hub does not deliver, or None.
     """
     if _switched_off():
         return lambda seconds: "The Hugging Face Hub is switched off (HF_HUB_OFFLINE)."
@@ -173,13 +169,7 @@ def ask(repository: Repository) -> Callable[[float], str | None]:
 
 @contextmanager
 def progress_bar(name: str) -> Iterator[Progress]:
-    """Show a download as a bar of text, in a terminal or under a cell; it appears when bytes come.
-
-    Yields
-    ------
-    callable
-        What to pass as ``on_progress``.
-    """
+    """Show a download as a bar of text, in a terminal or under a cell; what is yielded is an ``on_progress``."""
     bar = tqdm(unit="B", unit_scale=True, desc=name, delay=0.1)
 
     def show(done: int, total: int) -> None:
@@ -246,9 +236,9 @@ class _Transfer(threading.Thread):
     def _is_in(self, path: Path, file: File) -> bool:
         # Reading a large file from a slow disk is not the Hub's silence.
         self.heard = math.inf
-        found = file.is_in(path)
+        whole = file.is_in(path)
         self.heard = time.monotonic()
-        return found
+        return whole
 
     def _bring(self, client: httpx.Client, file: File, target: Path) -> None:
         part = target.with_name(target.name + ".part")
@@ -342,10 +332,10 @@ def _keep_going(started: float, received: int, left: int, end: float) -> None:
 
 
 def _refusal(status: int) -> str:
-    told = {
+    reasons = {
         401: "the Hub asks for an account",
         403: "the network forbids the Hub",
         404: "the Hub does not have this file",
         429: "the Hub turns this address away for now: too many requests (429)",
     }
-    return told.get(status, f"the Hub answers with error {status}") + "."
+    return reasons.get(status, f"the Hub answers with error {status}") + "."

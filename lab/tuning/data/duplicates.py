@@ -26,13 +26,7 @@ def folded_sentences(sentences: pd.Series) -> pd.Series:
 
 
 def duplicates(frame: pd.DataFrame) -> Duplicates:
-    """Find the rows that repeat one another.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        ``sentence``, ``label`` and ``split`` (None where there are no parts).
-    """
+    """Find the rows that repeat one another; `frame` has ``sentence``, ``label`` and ``split``."""
     keys = folded_sentences(frame["sentence"]).reset_index(drop=True)
     repeated = keys[keys.duplicated(keep=False)]
     labels, parts = frame["label"].tolist(), frame["split"].tolist()
@@ -48,14 +42,7 @@ def duplicates(frame: pd.DataFrame) -> Duplicates:
 def notice(frame: pd.DataFrame, rows: tuple[int, ...], name: str, source: str) -> list[str]:
     """One line with the counts, for the person who loads a file; nothing where every sentence appears once.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        As for :func:`duplicates`.
-    rows : tuple of int
-        Where each of its rows stands in the file.
-    source : str
-        How the audit is to be given the file.
+    `rows` says where each row stands in the file, and `source` how the audit is to be given it.
     """
     repeated = duplicates(frame)
     counted = []

@@ -106,7 +106,12 @@ def _phrasebank(agreement: str) -> Data:
         with download.progress_bar(repository.name) as show:
             download.fetch(repository, folder, deadline=PHRASEBANK_SECONDS, on_progress=show)
     except download.HubError as unreachable:
-        return dataclasses.replace(load(), notices=(_phrasebank_banner(str(unreachable)),))
+        banner = (
+            f"PhraseBank could not be brought here: {unreachable} This run uses the bundled sentences instead. What"
+            " changes: AGREEMENT has no effect, and scores are not comparable with a group that uses PhraseBank. The"
+            " activities stay the same."
+        )
+        return dataclasses.replace(load(), notices=(banner,))
     path = folder / repository.files[0].name
     member = f"FinancialPhraseBank-v1.0/Sentences_{PHRASEBANK_MEMBERS[agreement]}.txt"
     with zipfile.ZipFile(path) as archive:
@@ -121,22 +126,12 @@ def _phrasebank(agreement: str) -> Data:
     return Data(frame, path, sha256, (PHRASEBANK_LICENCE, *notices), "phrasebank", rows)
 
 
-def _phrasebank_banner(reason: str) -> str:
-    return (
-        f"PhraseBank could not be brought here: {reason} This run uses the bundled sentences instead. What changes:"
-        " AGREEMENT has no effect, and scores are not comparable with a group that uses PhraseBank. The activities stay"
-        " the same."
-    )
-
-
 def phrasebank() -> "download.Repository":
     """Financial PhraseBank on the Hub: one archive, pinned by revision, size and SHA-256."""
     from tuning.data import download
 
     archive = download.File(
-        "data/FinancialPhraseBank-v1.0.zip",
-        681_890,
-        "0e1a06c4900fdae46091d031068601e3773ba067c7cecb5b0da1dcba5ce989a6",
+        "data/FinancialPhraseBank-v1.0.zip", 681_890, "0e1a06c4900fdae46091d031068601e3773ba067c7cecb5b0da1dcba5ce989a6"
     )
     return download.Repository(
         "takala/financial_phrasebank", "598b6aad98f7c8d67be161b12a4b5f2497e07edd", (archive,), kind="datasets/"

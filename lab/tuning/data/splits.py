@@ -57,13 +57,7 @@ def scored_sizes(splits: Splits) -> dict[str, int]:
 
 
 def check_parts(splits: Splits, data: Data) -> None:
-    """Make sure that the parts were cut from these sentences, for cells can be run in any order.
-
-    Raises
-    ------
-    DataError
-        If a sentence with its label is not among the data.
-    """
+    """Make sure that the parts were cut from these sentences, for cells can be run in any order."""
     there = data.frame["sentence"] + "\t" + data.frame["label"]
     for part in (splits.train, splits.validation):
         if not (part["sentence"] + "\t" + part["label"]).isin(there).all():
@@ -114,15 +108,7 @@ def flip_labels(frame: pd.DataFrame, share: float, seed: int = SPLIT_SEED) -> pd
 
 
 def training_part(splits: Splits, size: int, noise: float = 0.0) -> pd.DataFrame:
-    """The sentences that a run trains on, with the labels that it is given.
-
-    Parameters
-    ----------
-    size : int
-        How many sentences; 0 for all.
-    noise : float
-        Share of their labels that are wrong; other parts keep theirs.
-    """
+    """The sentences that a run trains on (`size` 0 for all), a share of whose labels, `noise`, are wrong."""
     return flip_labels(subset(splits.train, size), noise)
 
 

@@ -14,13 +14,7 @@ _WORD = re.compile(WORDS)
 
 
 def token_pattern(sentences: Sequence[str]) -> str:
-    """The pattern of a word that suits most of these sentences.
-
-    Returns
-    -------
-    str
-        `WORDS`, or `SIGNS` where most sentences have no word of two letters, or no blanks.
-    """
+    """The pattern of a word that suits these sentences: `SIGNS` where most have no word of two letters or no blank."""
     without = sum(map(_has_no_words, sentences))
     return SIGNS if 2 * without > len(sentences) else WORDS
 

@@ -11,13 +11,7 @@ SEED_ALONE = 42
 
 
 def dial(
-    default: Any,
-    check: Check,
-    allowed: str,
-    meaning: str,
-    choices: tuple[str, ...] = (),
-    *,
-    decides: bool = True,
+    default: Any, check: Check, allowed: str, meaning: str, choices: tuple[str, ...] = (), *, decides: bool = True
 ) -> Any:
     """A field of a set of dials; one that does not `decide` changes no number of a run."""
     metadata = {"check": check, "allowed": allowed, "meaning": meaning, "choices": choices, "decides": decides}
@@ -29,13 +23,7 @@ def dial(
 
 @dataclasses.dataclass(frozen=True)
 class DialSet:
-    """Dials whose values are checked when the set is made.
-
-    Raises
-    ------
-    DialError
-        If a value cannot be used; the text names the dial, the value and what is allowed.
-    """
+    """Dials whose values are checked when the set is made: a `DialError` names dial, value and what is allowed."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -53,24 +41,12 @@ class DialSet:
 
     @classmethod
     def of(cls, variables: Mapping[str, Any]) -> Self:
-        """Collect the dials from a notebook's variables; a dial that is not there keeps its default.
-
-        Parameters
-        ----------
-        variables : mapping
-            Usually ``globals()``.
-        """
+        """Collect the dials from a notebook's ``globals()``; a dial that is not there keeps its default."""
         return cls(**{name: variables[name] for name in cls.settable() if name in variables})
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
-        """Build from named settings and refuse a name that is no dial.
-
-        Raises
-        ------
-        DialError
-            If a name is unknown (the nearest dial is named) or a value cannot be used.
-        """
+        """Build from named settings; for a name that is no dial a `DialError` names the nearest."""
         for name in settings:
             if name not in cls.settable():
                 known, shown = cls.settable(), name if name.isprintable() else repr(name)
@@ -97,13 +73,7 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
 
 
 def parse_settings(texts: list[str]) -> dict[str, str]:
-    """Split ``NAME=VALUE`` texts, as given to ``--set``.
-
-    Raises
-    ------
-    DialError
-        If a text has no ``=`` or no name before it.
-    """
+    """Split ``NAME=VALUE`` texts, as given to ``--set``."""
     settings = {}
     for text in texts:
         name, sign, value = text.partition("=")

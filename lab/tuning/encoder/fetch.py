@@ -10,7 +10,7 @@ from tuning.encoder import finding
 
 
 def bring(repository: download.Repository, folder_name: str) -> bool:
-    """Fetch a repository with a progress bar say how it ended, and whether all files are there and right."""
+    """Fetch a repository with a progress bar; say how it ended, and whether all files are there and right."""
     folder = paths.models() / folder_name
     try:
         with download.progress_bar(repository.name) as show:

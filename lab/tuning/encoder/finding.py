@@ -123,11 +123,11 @@ def find(model: str = "distilbert", on_progress: download.Progress | None = None
         return dataclasses.replace(_distilbert(on_progress), asked=model)
     folder = Path(model).expanduser()
     candidates = [folder, paths.LAB / folder, paths.ROOT / folder]
-    found = next((path.resolve() for path in candidates if path.is_dir()), None)
-    if found is None:
+    resolved = next((path.resolve() for path in candidates if path.is_dir()), None)
+    if resolved is None:
         hint = nearest(model, ("distilbert", "embedded"))
         raise DialError(f"MODEL = {model!r} is no folder here.{hint} Allowed: distilbert, embedded or a folder's path.")
-    return dataclasses.replace(_own(found), asked=model)
+    return dataclasses.replace(_own(resolved), asked=model)
 
 
 def build(encoder: Encoder, seed: int) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
@@ -210,17 +210,9 @@ def _renew_head(model: "PreTrainedModel", report: dict[str, Any], seed: int) -> 
 
 
 def tokenizer(encoder: Encoder) -> "PreTrainedTokenizerBase":
-    """Load the encoder's tokenizer from its folder, without the Hub.
+    """Load the encoder's tokenizer from its folder, without the Hub, with a padding token and the model's own limit.
 
-    Returns
-    -------
-    transformers.PreTrainedTokenizerBase
-        With a padding token, and with the model's own limit as ``model_max_length``.
-
-    Raises
-    ------
-    EncoderError
-        If the folder's model is of a kind that cannot be used, or its files cannot be loaded.
+    An `EncoderError` where the model is of a kind that cannot be used, or the files cannot be loaded.
     """
     from transformers import AutoTokenizer
 
@@ -229,15 +221,15 @@ def tokenizer(encoder: Encoder) -> "PreTrainedTokenizerBase":
 
     config = model_folder.kind(encoder.folder)
     try:
-        found = AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True)
-        model_folder.add_padding(found)
+        reader = AutoTokenizer.from_pretrained(encoder.folder, local_files_only=True)
+        model_folder.add_padding(reader)
     except Exception as problem:  # every tokenizer has errors of its own, and that of damaged files is a bare Exception
         raise EncoderError(
             f"{paths.short(encoder.folder)}: its tokenizer cannot be loaded ({model_folder.reason(problem)})."
         ) from None
     # Without settings of its own a tokenizer knows no limit; a person who opens the saved model would find none either.
-    found.model_max_length = min(found.model_max_length, model_folder.positions(config, LONGEST))
-    return found
+    reader.model_max_length = min(reader.model_max_length, model_folder.positions(config, LONGEST))
+    return reader
 
 
 @cache

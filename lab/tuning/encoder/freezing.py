@@ -9,7 +9,6 @@ import dataclasses
 import math
 import re
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 import torch
 from safetensors import safe_open
@@ -17,10 +16,8 @@ from transformers import BatchEncoding, PreTrainedModel
 
 from tuning.dials import EVERYTHING, TRAINED_PARTS, lora_rank
 from tuning.encoder import adapters
+from tuning.encoder.finding import Encoder
 from tuning.errors import EncoderError
-
-if TYPE_CHECKING:
-    from tuning.encoder.finding import Encoder
 
 HEAD_ONLY, LAST_BLOCK, WITHOUT_EMBEDDINGS = TRAINED_PARTS[:3]
 _BLOCK = re.compile(r"(?:^|\.)(?:layers?|h)\.(\d+)\.")
@@ -52,7 +49,7 @@ def part_of(name: str) -> str | int:
     return "embeddings" if _EMBEDDINGS.search(name) else "head"
 
 
-def freeze(model: PreTrainedModel, encoder: "Encoder", trained: str) -> "Encoder":
+def freeze(model: PreTrainedModel, encoder: Encoder, trained: str) -> Encoder:
     """Let only some weights learn.
 
     Parameters
@@ -66,11 +63,6 @@ def freeze(model: PreTrainedModel, encoder: "Encoder", trained: str) -> "Encoder
     -------
     Encoder
         As the record shall name it: nobody must take a half-frozen run for a usual one.
-
-    Raises
-    ------
-    EncoderError
-        If the model has no blocks that can be told apart.
     """
     if trained == EVERYTHING:
         return encoder
@@ -90,25 +82,13 @@ def freeze(model: PreTrainedModel, encoder: "Encoder", trained: str) -> "Encoder
 
 def _learning(trained: str, blocks: Collection[int]) -> set[str | int]:
     """The places that learn."""
-    return {
-        HEAD_ONLY: {"head"},
-        LAST_BLOCK: {"head", max(blocks)},
-        WITHOUT_EMBEDDINGS: {"head", *blocks},
-    }[trained]
+    return {HEAD_ONLY: {"head"}, LAST_BLOCK: {"head", max(blocks)}, WITHOUT_EMBEDDINGS: {"head", *blocks}}[trained]
 
 
-def shares(encoder: "Encoder", trained: str) -> tuple[float, float]:
+def shares(encoder: Encoder, trained: str) -> tuple[float, float]:
     """What share of an encoder's weights, and of its blocks, learns; read from the file, no model is built.
 
-    Parameters
-    ----------
-    trained : str
-        One of ``tuning.dials.TRAINED_PARTS`` but ``everything``, or ``LoRA`` and its rank.
-
-    Returns
-    -------
-    tuple of float
-        Both between 0 and 1; a head that comes later does not count.
+    A head that comes later does not count.
     """
     with safe_open(encoder.folder / "model.safetensors", "pt") as file:
         sizes = {name: math.prod(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
@@ -130,17 +110,10 @@ def learning_parameters(model: PreTrainedModel) -> int:
 
 
 def memory(model: PreTrainedModel, batch: BatchEncoding, unused: int = 0) -> Memory:
-    """Count what training holds in memory for one batch.
+    """Count what training holds in memory for one batch with labels, `unused` rows of the embedding table left out.
 
     Counted, not read from the system: the peak of a process never goes down again, so the second run of a kernel would
     show the first one's.
-
-    Parameters
-    ----------
-    batch : transformers.BatchEncoding
-        With labels.
-    unused : int
-        Weights of the embedding table that training leaves out, see `tuning.training.speed.embedding_rows`.
     """
     own = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
     kept: dict[int, int] = {}

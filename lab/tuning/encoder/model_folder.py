@@ -25,13 +25,7 @@ REASON_LENGTH = 150
 
 
 def settings(folder: Path) -> dict[str, Any]:
-    """Read and check a model folder's ``config.json``, without loading transformers.
-
-    Raises
-    ------
-    EncoderError
-        If a file is missing, a size is no size, or the model is of a kind that cannot be used.
-    """
+    """Read a model folder's ``config.json``, without loading transformers; refuse what cannot be used."""
     name = paths.short(folder)
     for needed in FILES:
         if not (folder / needed).is_file():
@@ -62,13 +56,7 @@ def width(config: dict[str, Any], usual: int) -> int:
 
 
 def kind(folder: Path) -> "PreTrainedConfig":
-    """The model's settings as transformers reads them.
-
-    Raises
-    ------
-    EncoderError
-        If it is not a model that classifies sentences, or if it is one of two stacks (an encoder and a decoder).
-    """
+    """The model's settings as transformers reads them."""
     from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, AutoConfig
 
     name = paths.short(folder)
@@ -106,17 +94,8 @@ def check_loaded(
 ) -> None:
     """Make sure that weights, settings and tokenizer belong together: transformers fills gaps with random numbers.
 
-    A head of another size, or none, is no gap: a fresh one is put on.
-
-    Parameters
-    ----------
-    report : dict
-        What ``from_pretrained`` gives with ``output_loading_info=True``.
-
-    Raises
-    ------
-    EncoderError
-        If they do not.
+    A head of another size, or none, is no gap: a fresh one is put on. `report` is what ``from_pretrained`` gives with
+    ``output_loading_info=True``.
     """
     inside = f"{model.base_model_prefix}."
     gaps = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})

@@ -13,13 +13,7 @@ if TYPE_CHECKING:
 
 
 def trained(run: Run) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-    """Bring back the trained weights of a run from disk.
-
-    Raises
-    ------
-    RunError
-        If they are no longer kept.
-    """
+    """Bring back the trained weights of a run from disk; a `RunError` where they are no longer kept."""
     folder = run.folder / "model"
     if (group := adopted_from(run)) is not None:
         raise RunError(without_weights(run, group))
@@ -37,13 +31,7 @@ def untrained(run: Run) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
 
 
 def encoder_of(run: Run) -> encoders.Encoder:
-    """Find the encoder that a run started from.
-
-    Raises
-    ------
-    EncoderError
-        If it is not here any more.
-    """
+    """Find the encoder that a run started from; an `EncoderError` where it is not here any more."""
     model = "embedded" if run.encoder["source"] == "embedded" else run.dials["MODEL"]
     encoder = encoders.find(model)
     if encoder.revision != run.encoder["revision"]:

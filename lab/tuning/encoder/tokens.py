@@ -118,18 +118,8 @@ def _cut(tokens: Dataset, frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBas
 
 
 def batch_of(
-    tokens: Dataset, tokenizer: PreTrainedTokenizerBase, rows: slice | Sequence[int] = slice(None), labels: bool = True
+    tokens: Dataset, tokenizer: PreTrainedTokenizerBase, rows: slice | Sequence[int] = slice(None)
 ) -> BatchEncoding:
-    """Some sentences as one batch for a model, padded to the longest of them.
-
-    Parameters
-    ----------
-    tokens : datasets.Dataset
-        As :func:`tokenise` gives it.
-    rows : slice or sequence of int
-        All by default.
-    labels : bool
-        With their labels, so that the model computes the loss.
-    """
-    columns = tokens.select_columns([*INPUTS, "labels"] if labels else INPUTS)
+    """Some sentences, all by default, with labels, as one batch for a model, padded to the longest of them."""
+    columns = tokens.select_columns([*INPUTS, "labels"])
     return DataCollatorWithPadding(tokenizer)(columns[rows])

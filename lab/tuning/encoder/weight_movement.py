@@ -1,25 +1,19 @@
 """How far training moved the pretrained weights."""
 
 import math
-from typing import TYPE_CHECKING
 
 from safetensors import safe_open
 from transformers import PreTrainedModel
 
-if TYPE_CHECKING:
-    from tuning.encoder.finding import Encoder
+from tuning.encoder.finding import Encoder
 
 
-def weight_movement(model: PreTrainedModel, encoder: "Encoder") -> dict[str, float]:
+def weight_movement(model: PreTrainedModel, encoder: Encoder) -> dict[str, float]:
     """How far training moved the pretrained weights: the norm of their change over their norm at the start.
 
-    The start is read from the encoder's file, one tensor at a time, so that the weights are never held twice. The head
-    is left out: it started at random and knew nothing to forget.
-
-    Returns
-    -------
-    dict of str to float
-        ``all``, then ``embeddings`` and each ``layer 1``, ``layer 2`` ...; NaN after a diverged run.
+    By name: ``all``, ``embeddings`` and each ``layer 1``, ``layer 2`` ...; NaN after a diverged run. The start is read
+    from the encoder's file, one tensor at a time, so that the weights are never held twice. The head is left out: it
+    started at random and knew nothing to forget.
     """
     prefix = model.base_model_prefix + "."
     change: dict[str, float] = {}

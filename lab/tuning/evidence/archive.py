@@ -47,15 +47,7 @@ def in_colab() -> bool:
 def save(weights: bool = False) -> Path:
     """Write everything into one zip file in ``my_work/saved``, and say how to come back to it.
 
-    Parameters
-    ----------
-    weights : bool
-        The trained weights of the last run too; without them, the sections that ask the model again need a new run.
-
-    Raises
-    ------
-    KeepsakeError
-        If it cannot be written.
+    With the `weights` of the last run the sections that ask the model again need no new run.
     """
     target = _next_name()
     kept = dict(_files())
@@ -76,7 +68,8 @@ def save(weights: bool = False) -> Path:
     size = target.stat().st_size / 1e6
     counted = f"{len(kept)} file{'s' * (len(kept) != 1)}, {runs} run{'s' * (runs != 1)} among them"
     print(f"Saved: {paths.short(target)}, {size:.1f} MB: {counted}.")
-    if _half_finished():
+    marks = paths.runs().glob(f"*/{CHECKPOINTS}/*/{MARK}")
+    if any(not (mark.parents[2] / "run.json").exists() for mark in marks):
         print("A run is half-finished, and only whole runs are in the file: let it end, then save again.")
     print(how_to_come_back())
     if in_colab():
@@ -124,22 +117,25 @@ def bring_back(file: Path | str | None = None) -> list[Path]:
     KeepsakeError
         If there is no such file, or it is damaged, or it is not one that `save` wrote.
     """
-    found = _newest() if file is None else Path(file).expanduser()
-    if found is None or not found.is_file():
-        name = "workshop-6w-....zip" if found is None else paths.short(found)
+    saved = _newest() if file is None else Path(file).expanduser()
+    if saved is None or not saved.is_file():
+        name = "workshop-6w-....zip" if saved is None else paths.short(saved)
         raise KeepsakeError(f"{name}: there is no such file. Put the file that you saved beside README.md.")
     try:
         with tempfile.TemporaryDirectory(prefix="workshop-") as unpacked:
-            times = archive_reading.unpack(found, Path(unpacked))
-            coming = [Coming(Path(unpacked) / name, _target(name), moment) for name, moment in times.items()]
+            times = archive_reading.unpack(saved, Path(unpacked))
+            coming = []
+            for name, moment in times.items():
+                place, _, inside = name.partition("/")
+                coming.append(Coming(Path(unpacked) / name, _places()[place] / inside, moment))
             written, notes = take_all(coming)
     except Timeout:
         raise KeepsakeError(f"{paths.short(paths.runs())} is in use by another notebook. Run this again.") from None
     except OSError as problem:
-        raise KeepsakeError(f"{paths.short(found)} cannot be brought back ({problem.strerror}).") from None
+        raise KeepsakeError(f"{paths.short(saved)} cannot be brought back ({problem.strerror}).") from None
     _complete_the_log()
     print(*notes, sep="\n", end="\n" * bool(notes))
-    print(f'Brought back from {found.name}: {len(written)} files. Go on with any section after "Train".')
+    print(f'Brought back from {saved.name}: {len(written)} files. Go on with any section after "Train".')
     return written
 
 
@@ -169,18 +165,13 @@ def _last_weights() -> Iterator[tuple[str, Path]]:
         yield f"runs/{path.relative_to(paths.runs()).as_posix()}", path
 
 
-def _half_finished() -> bool:
-    marks = paths.runs().glob(f"*/{CHECKPOINTS}/*/{MARK}")
-    return any(not (mark.parents[2] / "run.json").exists() for mark in marks)
-
-
 def _newest() -> Path | None:
     places = {paths.ROOT, paths.ROOT.parent, paths.LAB, Path.cwd(), paths.work(), paths.work() / SAVED}
-    found = [path for place in places for path in place.glob(PATTERN)]
-    if not found and in_colab():
+    saved = [path for place in places for path in place.glob(PATTERN)]
+    if not saved and in_colab():
         uploaded = importlib.import_module("google.colab.files").upload()
-        found = [Path(name).resolve() for name in uploaded]
-    return max(found, key=_age, default=None)
+        saved = [Path(name).resolve() for name in uploaded]
+    return max(saved, key=_age, default=None)
 
 
 def _age(path: Path) -> list[int]:
@@ -197,11 +188,6 @@ def _next_name() -> Path:
         return name
     date, clock, *number = _age(newest)
     return folder / f"{STEM}{date:08}-{clock:06}-{(number or [1])[0] + 1}.zip"
-
-
-def _target(name: str) -> Path:
-    place, *inside = name.split("/")
-    return _places()[place].joinpath(*inside)
 
 
 def _complete_the_log() -> None:

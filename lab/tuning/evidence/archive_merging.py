@@ -24,29 +24,20 @@ AT_ONCE = 2
 
 
 def take_all(coming: Sequence["Coming"]) -> tuple[list[Path], list[str]]:
-    """Put all files where they belong, or none.
+    """Put all files where they belong, or raise the disk's `OSError` and change nothing.
 
-    Returns
-    -------
-    written : list of pathlib.Path
-    notes : list of str
-        One line for each file of which there were two versions: which is which, and where.
-
-    Raises
-    ------
-    OSError
-        If one of them cannot be written; nothing has changed then.
+    Gives what was written, and one line for each file of which there were two versions.
     """
-    joined = [one for one in coming if one.target in (experiment_log.log_file(), predictions_file(), order_file())]
-    joined = [one for one in joined if one.target.is_file()]
-    new = [one for one in coming if one not in joined and not one.is_done()]
+    grown = (experiment_log.log_file(), predictions_file(), order_file())
+    joined = [file for file in coming if file.target in grown and file.target.is_file()]
+    new = [file for file in coming if file not in joined and not file.is_done()]
     _place(new)
-    written, notes = [one.written for one in new], [note for one in new if (note := one.note())]
-    for one in joined:
-        join = experiment_log.join if one.target == experiment_log.log_file() else _join_lines
-        if join(one.target, one.source.read_bytes()):
-            written.append(one.target)
-            notes.append(f"{paths.short(one.target)}: what it lacked was added from the saved one.")
+    written, notes = [file.written for file in new], [note for file in new if (note := file.note())]
+    for file in joined:
+        join = experiment_log.join if file.target == experiment_log.log_file() else _join_lines
+        if join(file.target, file.source.read_bytes()):
+            written.append(file.target)
+            notes.append(f"{paths.short(file.target)}: what it lacked was added from the saved one.")
     return written, notes
 
 
@@ -92,16 +83,12 @@ class Coming:
         return ""
 
     def _beside(self, moment: float) -> Path:
-        stamp, number = time.strftime("%Y%m%d-%H%M%S", time.localtime(moment)), 1
-        while (
-            path := self.target.with_name(f"{self.target.stem}.of-{stamp}{_numbered(number)}{self.target.suffix}")
-        ).exists():
+        stem = f"{self.target.stem}.of-{time.strftime('%Y%m%d-%H%M%S', time.localtime(moment))}"
+        path, number = self.target.with_name(f"{stem}{self.target.suffix}"), 1
+        while path.exists():
             number += 1
+            path = self.target.with_name(f"{stem}-{number}{self.target.suffix}")
         return path
-
-
-def _numbered(number: int) -> str:
-    return "" if number == 1 else f"-{number}"
 
 
 def _is_untouched_form(path: Path) -> bool:

@@ -37,30 +37,14 @@ def log_file() -> Path:
 
 
 def append(run: Run) -> None:
-    """Add a run to the experiment log, once; a note that stands in its row already is kept.
-
-    Raises
-    ------
-    RunError
-        If the file cannot be written: the disk is full, or another program holds it.
-    """
+    """Add a run to the experiment log, once; a note that stands in its row already is kept."""
     _rewrite(run, lambda rows: with_row(rows, log_values(run)))
 
 
 def amend(run: Run, note: str = "", watts: float = WATTS, price_per_hour: float = PRICE_PER_HOUR) -> None:
     """Let a run's row in the log say what a notebook showed: energy and cost under its assumptions, and a note.
 
-    Parameters
-    ----------
-    run : Run
-        Where its row is gone, it gets a new one.
-    note : str
-        Written only where no note stands: what a learner wrote stays.
-
-    Raises
-    ------
-    RunError
-        As :func:`append`.
+    A row that is gone comes back, and a note of the learner's stays.
     """
 
     def change(rows: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -76,15 +60,7 @@ def amend(run: Run, note: str = "", watts: float = WATTS, price_per_hour: float 
 def join(path: Path, raw: bytes) -> bool:
     """Take in rows, notes and added columns of another copy of the log that this one lacks; was there any?
 
-    Parameters
-    ----------
-    raw : bytes
-        The other copy; one that cannot be read as a log is kept beside this one.
-
-    Raises
-    ------
-    filelock.Timeout, OSError
-        If the log is held by another notebook, or cannot be written.
+    A copy that cannot be read as a log is kept beside this one.
     """
     with Lock(path.with_suffix(".lock"), LOCK_SECONDS, poll_seconds=POLL_SECONDS):
         table = _on_disk(path)
@@ -226,17 +202,9 @@ def _plain_table(raw: bytes) -> Table | None:
 
 
 def read_log() -> pd.DataFrame:
-    """The experiment log as a data frame.
+    """The experiment log as a data frame: one row per run, all cells as text, a learner's own columns last.
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row per run, all cells as text, a learner's own columns last; empty if there is none.
-
-    Raises
-    ------
-    RunError
-        If the file cannot be opened, or was changed so that it is no log.
+    A `RunError` where the file cannot be opened, or was changed so that it is no log.
     """
     path = log_file()
     try:

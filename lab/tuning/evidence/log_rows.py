@@ -65,7 +65,7 @@ def baseline_values(run: Run) -> dict[str, str]:
     return dict.fromkeys(WORKSHEET_COLUMNS, "") | {"Run ID": "Baseline", **_scores(run.baseline), "Notes": notes}
 
 
-def log_values(run: Run, watts: float = WATTS, price_per_hour: float = PRICE_PER_HOUR) -> dict[str, str]:
+def log_values(run: Run) -> dict[str, str]:
     """One row of the experiment log: the worksheet's columns, then what is needed to repeat the run."""
     dials, timing = run.dials, run.timing
     group = adopted_from(run)
@@ -99,7 +99,7 @@ def log_values(run: Run, watts: float = WATTS, price_per_hour: float = PRICE_PER
         "Test F1-macro": number((run.test or {}).get("f1_macro"), 3),
         "Test opened": (run.test or {}).get("opened", ""),
     }
-    costs = cost_values(run, watts, price_per_hour)
+    costs = cost_values(run, WATTS, PRICE_PER_HOUR)
     return worksheet_values(run) | {name: str(value) for name, value in rest.items()} | costs
 
 

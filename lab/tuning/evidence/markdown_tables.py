@@ -21,13 +21,7 @@ class Table:
 
 
 def find_table(text: str, columns: Sequence[str]) -> Table | str:
-    """Find a table by its heading.
-
-    Returns
-    -------
-    Table or str
-        Or the reason why it cannot be used.
-    """
+    """Find a table by its heading, or say why it cannot be used."""
     lines = lines_of(text)
     wanted = [_name(name) for name in columns]
     heads = [at for at, line in enumerate(lines) if [_name(cell) for cell in cells(line)] == wanted]

@@ -58,7 +58,8 @@ def predict(dials: Dials | SgdDials, word: str, f1: float | None = None, because
     if f1 is not None and not _is_score(f1):
         raise DialError(f"The predicted macro-F1 {f1!r} is no score. Write a number from 0 to 1, such as 0.7, or None.")
     made = datetime.now().astimezone().isoformat(timespec="seconds")
-    entry = {"made": made, "lab": _lab(dials), "dials": dials.as_dict(), "word": word, "f1": f1}
+    lab = "backup" if isinstance(dials, SgdDials) else "main"
+    entry = {"made": made, "lab": lab, "dials": dials.as_dict(), "word": word, "f1": f1}
     _add(entry | {"because": " ".join(because.split())[:LONGEST_REASON]})
     expected = "" if f1 is None else f", macro-F1 {f1:.2f}"
     return f"Stored at {made[11:16]}: {dials.LR_PRESET} will be {word}{expected}."
@@ -68,11 +69,6 @@ def prediction_of(run: Run) -> dict[str, Any] | None:
     """The newest prediction for a run's lab and dials that was stored before the run began.
 
     A run with other dials is another question, so this morning's prediction does not serve this afternoon's run.
-
-    Returns
-    -------
-    dict or None
-        ``made``, ``word``, ``f1`` and ``because``.
     """
     mark = adoption(run)
     if mark is not None:
@@ -92,21 +88,12 @@ def prediction_of(run: Run) -> dict[str, Any] | None:
 def prediction_and_result(run: Run) -> pd.DataFrame:
     """Prediction and result of a run, side by side."""
     made = prediction_of(run) or {"word": "no prediction", "f1": None, "made": "", "because": ""}
-    verdict = run.diagnosis
+    f1, verdict = number(run.final.get("val_f1_macro"), 3), run.diagnosis.get("verdict", "")
     rows = {
         "predicted": [made["word"], number(made["f1"], 2), made["made"][11:16], made["because"]],
-        "happened": [
-            room_word(run),
-            number(run.final.get("val_f1_macro"), 3),
-            run.started[11:16],
-            verdict.get("verdict", ""),
-        ],
+        "happened": [room_word(run), f1, run.started[11:16], verdict],
     }
     return pd.DataFrame.from_dict(rows, orient="index", columns=["in one word", "macro-F1", "time", "because"])
-
-
-def _lab(dials: Dials | SgdDials) -> str:
-    return "backup" if isinstance(dials, SgdDials) else "main"
 
 
 def _add(entry: dict[str, Any]) -> None:
@@ -135,29 +122,26 @@ def note_start(run_id: str) -> None:
 
 
 def _entries_before(run_id: str) -> tuple[list[dict[str, Any]], bool]:
-    """All whole entries that were stored before a run began, and whether the file says when that was.
-
-    A line that cannot be read is passed over and stays in the file.
-    """
+    """Entries that were stored before a run began, unreadable ones apart, and whether the file says when that was."""
     try:
         lines = predictions_file().read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return [], False
-    found = []
+    entries = []
     for line in lines:
         try:
             entry = json.loads(line)
             if entry.get("began") == run_id:
-                return found, True
+                return entries, True
             whole = {key: entry[key] for key in ("made", "lab", "dials", "word", "f1", "because")}
             if whole["lab"] == "main":
                 whole["dials"] = with_first_dials(whole["dials"])
             known = datetime.fromisoformat(whole["made"]).tzinfo is not None and whole["word"] in CALL_WORDS
             if known and (whole["f1"] is None or _is_score(whole["f1"])):
-                found.append(whole)
+                entries.append(whole)
         except (AttributeError, ValueError, TypeError, KeyError):
             continue
-    return found, False
+    return entries, False
 
 
 def _is_score(value: Any) -> bool:

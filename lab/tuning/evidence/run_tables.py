@@ -1,6 +1,7 @@
 """Tables of recorded runs, as the notebooks show them."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -15,9 +16,7 @@ def before_after(run: Run) -> pd.DataFrame:
     top = run.majority
     rows = {"majority class": {"accuracy": number(top.get("accuracy"), 3), "macro-F1": number(top.get("f1_macro"), 3)}}
     for name, scores in (("before training", run.baseline), ("after training", run.final)):
-        rows[name] = {
-            "accuracy": number(scores.get("val_accuracy"), 3) + _interval(scores.get("val_accuracy_interval")),
-            "macro-F1": number(scores.get("val_f1_macro"), 3) + _interval(scores.get("val_f1_macro_interval")),
+        rows[name] = _scores(scores, "val_") | {
             "validation loss": number(scores.get("val_loss"), 3),
             "training loss": number(scores.get("train_loss"), 3),
             "accuracy gap": signed(scores.get("gap_accuracy"), 3)
@@ -42,8 +41,7 @@ def labs_compared() -> pd.DataFrame:
                 "model": run.encoder["name"],
                 "preset": run.preset,
                 "trained on": _trained_on(run),
-                "accuracy": number(final.get("val_accuracy"), 3) + _interval(final.get("val_accuracy_interval")),
-                "macro-F1": number(final.get("val_f1_macro"), 3) + _interval(final.get("val_f1_macro_interval")),
+                **_scores(final, "val_"),
                 "seconds": number(seconds, 1),
                 "seconds per point": number(seconds / gained, 2) if seconds and gained >= 1 else "",
             }
@@ -63,23 +61,19 @@ def _trained_on(run: Run) -> str:
 def validation_and_test(run: Run) -> pd.DataFrame:
     """Scores on the validation part, which guided choices, beside the test part, which did not."""
     test, final = run.test or {}, run.final
-    return pd.DataFrame.from_dict(
-        {
-            "validation": {
-                "accuracy": number(final.get("val_accuracy"), 3) + _interval(final.get("val_accuracy_interval")),
-                "macro-F1": number(final.get("val_f1_macro"), 3) + _interval(final.get("val_f1_macro_interval")),
-                "sentences": final.get("val_size", ""),
-                "opened": "after every epoch",
-            },
-            "test": {
-                "accuracy": number(test.get("accuracy"), 3) + _interval(test.get("accuracy_interval")),
-                "macro-F1": number(test.get("f1_macro"), 3) + _interval(test.get("f1_macro_interval")),
-                "sentences": test.get("size", ""),
-                "opened": test.get("opened", "never"),
-            },
-        },
-        orient="index",
-    )
+    rows = {
+        "validation": _scores(final, "val_") | {"sentences": final.get("val_size", ""), "opened": "after every epoch"},
+        "test": _scores(test, "") | {"sentences": test.get("size", ""), "opened": test.get("opened", "never")},
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _scores(scores: dict[str, Any], part: str) -> dict[str, str]:
+    """Accuracy and macro-F1 of one part of the data, each with its interval."""
+    return {
+        title: number(scores.get(part + key), 3) + _interval(scores.get(f"{part}{key}_interval"))
+        for title, key in (("accuracy", "accuracy"), ("macro-F1", "f1_macro"))
+    }
 
 
 def _interval(ends: list[float] | None, sign: str = "") -> str:
@@ -88,6 +82,6 @@ def _interval(ends: list[float] | None, sign: str = "") -> str:
 
 def verdict_text(run: Run) -> str:
     """The verdict with its reasons, the next dial and what other runs have tried, as plain lines."""
-    found = run.diagnosis
-    next_dial = f"Next dial: {found['next_dial']} {diagnosis.tried(run, readable_runs()[0])}".rstrip()
-    return "\n".join([f"Verdict: {found['verdict']}", *found["reasons"], next_dial])
+    verdict = run.diagnosis
+    next_dial = f"Next dial: {verdict['next_dial']} {diagnosis.tried(run, readable_runs()[0])}".rstrip()
+    return "\n".join([f"Verdict: {verdict['verdict']}", *verdict["reasons"], next_dial])

@@ -29,15 +29,8 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 def evidence() -> pd.DataFrame:
     """List the items of Task 6 with what is ready and what is missing.
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row per item: ``state`` (``ready`` or ``missing``), ``where`` to find it, the ``KSBs``, and ``to do``.
-
-    Raises
-    ------
-    WorksheetError
-        If the worksheet, or the empty form, cannot be opened or has lost the table that names the items.
+    One row per item: ``state`` (``ready`` or ``missing``), ``where`` to find it, the ``KSBs``, and ``to do``. A
+    `WorksheetError` where a form cannot be opened or has lost the table that names the items.
     """
     text, template = worksheet.read_worksheet(), worksheet.read_template()
     mapping = find_table(template, MAPPING_COLUMNS)
@@ -46,7 +39,7 @@ def evidence() -> pd.DataFrame:
     rows = []
     for item, where, ksbs in ([cell.strip() for cell in row] for row in mapping.rows):
         needed = [place for place in re.split(r",\s*", where) if not place.startswith("(")]
-        missing = [told for place in needed if (told := _missing(place, text, template))]
+        missing = [reason for place in needed if (reason := _missing(place, text, template))]
         rows.append(
             {
                 "item": item,
@@ -60,13 +53,7 @@ def evidence() -> pd.DataFrame:
 
 
 def own_words(answer: str, template: str) -> int:
-    """Count the words of an answer that are not the template's.
-
-    Returns
-    -------
-    int
-        Words of two letters or more, without those that stand in four words running which the template has too.
-    """
+    """Count the words of two letters or more that do not stand in four words running which the template has too."""
     words, known = _words(answer), _words(template)
     printed = {tuple(known[at : at + COPIED]) for at in range(len(known))}
     copied: set[int] = set()
@@ -78,18 +65,18 @@ def own_words(answer: str, template: str) -> int:
 
 def sections(text: str) -> dict[str, str]:
     """The text below each lettered heading (``A1``, ``C5``, ``D``), tables and comments left out."""
-    found: dict[str, list[str]] = {}
+    parts: dict[str, list[str]] = {}
     code = None
     for line in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL).splitlines():
         heading = _HEADING.match(line)
         if heading:
             code = heading[1]
-            found.setdefault(code, [])
+            parts.setdefault(code, [])
         elif _ANY_HEADING.match(line):
             code = None
         elif code and not line.lstrip().startswith("|"):
-            found[code].append(line)
-    return {code: "\n".join(lines) for code, lines in found.items()}
+            parts[code].append(line)
+    return {code: "\n".join(lines) for code, lines in parts.items()}
 
 
 def answer(place: str) -> str:

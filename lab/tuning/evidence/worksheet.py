@@ -24,30 +24,12 @@ from tuning.runs.record import Run
 from tuning.runs.store import adopted_from, marked_id, readable_runs
 
 TEMPLATE = paths.ROOT / "handouts" / "Activity_Worksheet.md"
-PREDICTION_COLUMNS = (
-    "Run ID",
-    "Predicted",
-    "Predicted F1",
-    "Predicted at",
-    "What happened",
-    "F1-macro",
-    DIFFERENCE,
-)
+PREDICTION_COLUMNS = ("Run ID", "Predicted", "Predicted F1", "Predicted at", "What happened", "F1-macro", DIFFERENCE)
 CONVERGENCE_COLUMNS = (
-    "Run ID",
-    "Loss before training",
-    "Loss, last but one epoch",
-    "Loss, last epoch",
-    "Change",
-    "State",
-    "Seconds per epoch",
-    GO_ON,
-)
-_COLUMNS = {
-    "Runs": WORKSHEET_COLUMNS,
-    "Prediction and result": PREDICTION_COLUMNS,
-    "Convergence": CONVERGENCE_COLUMNS,
-}
+    "Run ID", "Loss before training", "Loss, last but one epoch", "Loss, last epoch", "Change", "State",
+    "Seconds per epoch", GO_ON,
+)  # fmt: skip
+_COLUMNS = {"Runs": WORKSHEET_COLUMNS, "Prediction and result": PREDICTION_COLUMNS, "Convergence": CONVERGENCE_COLUMNS}
 
 
 def worksheet_file() -> Path:
@@ -76,29 +58,15 @@ def worksheet_table(run: Run) -> str:
 
 
 def own_copy() -> None:
-    """Give the learner a worksheet, unless there is one.
-
-    Raises
-    ------
-    WorksheetError
-        If the file cannot be written.
-    """
+    """Give the learner a worksheet, unless there is one."""
     if not worksheet_file().exists():
         _write(worksheet_file(), read_template())
 
 
 def fill_worksheet() -> str:
-    """Join the numbers of all finished runs with the learner's worksheet, in a copy beside it.
+    """Join the numbers of all finished runs with the learner's worksheet, in a copy beside it, and say what to press.
 
-    Returns
-    -------
-    str
-        What was written, from what, what to press, and what needs the learner's hand.
-
-    Raises
-    ------
-    WorksheetError
-        If the worksheet cannot be read, or the copy cannot be written.
+    A `WorksheetError` where the worksheet cannot be read, or the copy cannot be written.
     """
     runs, damaged = readable_runs()
     own_copy()
@@ -119,25 +87,13 @@ def fill_worksheet() -> str:
 
 
 def read_worksheet() -> str:
-    """The learner's worksheet as text, or the form where there is none yet.
-
-    Raises
-    ------
-    WorksheetError
-        If it cannot be opened, or is no plain text.
-    """
+    """The learner's worksheet as text, or the form where there is none yet."""
     path = worksheet_file()
     return _read(path if path.exists() else TEMPLATE)
 
 
 def read_template() -> str:
-    """The empty form in ``handouts/``.
-
-    Raises
-    ------
-    WorksheetError
-        If it cannot be opened.
-    """
+    """The empty form in ``handouts/``."""
     return _read(TEMPLATE)
 
 
@@ -208,7 +164,9 @@ def filled(text: str, runs: Sequence[Run], spare: int = 0) -> tuple[str, list[st
     """
     blocks = find_blocks(text)
     fitting = {block: block.belongs_to(runs) for block in blocks}
-    before = _Entry([block for block in blocks if block.is_baseline], next(iter(_main_first(runs)), None))
+    # The baseline is that of the first own run of the main lab, where there is one.
+    first = min(runs, key=lambda run: (adopted_from(run) is not None, run.is_backup), default=None)
+    before = _Entry([block for block in blocks if block.is_baseline], first)
     of_runs = [_Entry([block for block in blocks if fitting[block] == [run]], run) for run in runs]
     by_hand = [
         _Entry([block])
@@ -280,11 +238,6 @@ def convergence_values(run: Run) -> dict[str, str]:
     }
 
 
-def _main_first(runs: Sequence[Run]) -> list[Run]:
-    """Own runs of the main lab first: the baseline is the first of these."""
-    return sorted(runs, key=lambda run: (adopted_from(run) is not None, run.is_backup))
-
-
 def _below(runs: Sequence[Run]) -> list[str]:
     """What the tables have no column for: the encoders, and the test parts that were opened."""
     encoders: dict[str, list[str]] = {}
@@ -318,16 +271,7 @@ def _notices(fitting: dict[Block, list[Run]], of_runs: Sequence[_Entry]) -> list
 def _table(title: str, rows: Sequence[dict[str, str]], spare: int) -> str:
     columns = _COLUMNS[title]
     blank = [_row(dict.fromkeys(columns, ""))] * spare
-    return "\n".join(
-        [
-            f"#### {title}",
-            "",
-            *_head(columns),
-            *map(_row, rows),
-            *blank,
-            "",
-        ]
-    )
+    return "\n".join([f"#### {title}", "", *_head(columns), *map(_row, rows), *blank, ""])
 
 
 def _head(columns: Sequence[str]) -> list[str]:

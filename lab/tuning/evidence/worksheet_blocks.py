@@ -56,7 +56,7 @@ def find_blocks(text: str) -> list[Block]:
     for at, line in enumerate([*lines, "# end"]):
         name, value = _field(line)
         if first is not None and (name == "Run ID" or _HEADING.match(line)):
-            blocks.append(Block(first, at, {name: _joined(typed.get(name, [])) for name in FIELDS}))
+            blocks.append(Block(first, at, {name: " ".join(" ".join(typed.get(name, [])).split()) for name in FIELDS}))
             first = field = None
         if name == "Run ID":
             typed, first = {}, _with_heading(lines, at)
@@ -76,10 +76,6 @@ def _field(line: str) -> tuple[str | None, str]:
     match = _FIELD.match(line)
     name = _NAMES.get(" ".join(bare(match["name"]).split()).casefold()) if match else None
     return name, match["value"] if match else ""
-
-
-def _joined(parts: list[str]) -> str:
-    return " ".join(" ".join(parts).split())
 
 
 def _with_heading(lines: list[str], at: int) -> int:

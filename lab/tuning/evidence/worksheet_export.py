@@ -99,12 +99,12 @@ def _harmless(part: Any) -> Any:
     if not isinstance(part, list):
         return part
     kept = []
-    for one in part:
-        kind = one.get("t") if isinstance(one, dict) else None
-        if kind == "Image" or (kind == "Link" and not LINK.match(one["c"][2][0])):
-            kept += _harmless(one["c"][1])
+    for element in part:
+        kind = element.get("t") if isinstance(element, dict) else None
+        if kind == "Image" or (kind == "Link" and not LINK.match(element["c"][2][0])):
+            kept += _harmless(element["c"][1])
         else:
-            kept.append(_harmless(one))
+            kept.append(_harmless(element))
     return kept
 
 
@@ -132,36 +132,26 @@ def _outside_code(text: str, change: Callable[[str], str], code: Callable[[str],
 
 
 def _row(line: str, count: int) -> list[str]:
-    r"""The cells of a row as pandoc is to read them.
-
-    A bar inside code ends no cell for pandoc, and for no learner who looks at the code; where that gives the right
-    number of cells it is read so. ``\|`` inside code stays two signs for pandoc, so the backslash goes.
-    """
+    """The cells of a row as pandoc is to read them: a bar inside code ends none where that fits the table."""
     row = cells(line)
     if len(row) > count:
         inside = _outside_code(line, str, lambda code: re.sub(r"(?<!\\)\|", r"\|", code))
         row = fewer if len(fewer := cells(inside)) == count else row
-    # A backtick without its fellow would make code of what follows, over the border of the cell.
+    # Pandoc would show the backslash of a bar inside code. A backtick without its fellow would make code of what
+    # follows, over the border of the cell.
     alone = (lambda part: _broken(part.replace("`", r"\`")), lambda code: code.replace(BORDER, "|"))
     return even([_outside_code(cell, *alone) for cell in row], count, BORDER)
 
 
 def _with_widths(text: str) -> str:
-    """Give the columns of every table the room that they need: pandoc reads it from the dashes below the heading.
-
-    What a row has too many pandoc would drop; here it stays, in the last cell.
-    """
+    """Give the columns of every table the room that they need: pandoc reads it from the dashes below the heading."""
     lines = lines_of(text)
     for at in range(1, len(lines)):
         head = cells(lines[at - 1])
         # Inside a table a row of dashes is what somebody typed.
         inside = at > 1 and cells(lines[at - 2])
-        if (
-            not head
-            or inside
-            or not re.fullmatch(r"[|\s:-]*-[|\s:-]*", lines[at])
-            or len(cells(lines[at])) != len(head)
-        ):
+        dashes = re.fullmatch(r"[|\s:-]*-[|\s:-]*", lines[at])
+        if not head or inside or not dashes or len(cells(lines[at])) != len(head):
             continue
         rows = list(itertools.takewhile(bool, map(cells, lines[at + 1 :])))
         for place in range(at + 1, at + 1 + len(rows)):

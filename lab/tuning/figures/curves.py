@@ -17,13 +17,7 @@ MARKS: dict[str, Any] = {"markersize": 9, "linewidth": 1.5, "linestyle": "--"}
 
 
 def draw_loss(axes: Axes, run: Run, steps: int | None = None) -> list[Line2D]:
-    """Draw step losses, their moving average and the scores after each epoch into `axes`.
-
-    Returns
-    -------
-    list of matplotlib.lines.Line2D
-        The lines that grow with the run, in the order of :func:`loss_points`.
-    """
+    """Draw step losses, moving average and the scores after each epoch; the lines are those of :func:`loss_points`."""
     average = f"training loss, moving average of {window(run, steps)} steps"
     looks: tuple[dict[str, Any], ...] = (
         {"color": BLUE, "alpha": 0.25, "linewidth": 1, "label": "training loss, each step"},
@@ -73,12 +67,7 @@ def ceiling(run: Run) -> float:
 def loss_curve(run: Run, title: str | None = None, steps: int | None = None) -> Picture:
     """The whole run: losses above, the learning rate below.
 
-    Parameters
-    ----------
-    title : str, optional
-        Instead of the preset and its rate.
-    steps : int, optional
-        Length of the step axis, for a run that is still under way.
+    `title` stands in place of the preset and its rate; `steps` is the length of a run that is still under way.
     """
     figure, _ = loss_panels(run, title, steps)
     return Picture(figure, describe(run, steps))

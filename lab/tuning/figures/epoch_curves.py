@@ -1,11 +1,10 @@
-"""Curves by epoch: runs side by side, the first epoch step by step, and what training for too long does."""
+"""Curves by epoch: runs side by side, and the first epoch step by step."""
 
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from tuning.data.labels import LABELS
 from tuning.errors import RunError
@@ -18,7 +17,7 @@ def _refuse_none(runs: dict[str, Run]) -> None:
         raise RunError("There is no run to compare yet: none was finished above. Run the cell that trains again.")
 
 
-def _plot(panel: Axes, rows: list[dict[str, Any]], key: str, **look: Any) -> None:
+def plot_score(panel: Axes, rows: list[dict[str, Any]], key: str, **look: Any) -> None:
     """Draw one score against the epoch, where it is known."""
     points = [(row["epoch"], row[key]) for row in rows if row.get(key) is not None]
     if points:
@@ -30,17 +29,9 @@ def _guessing(panel: Axes) -> None:
 
 
 def compare(runs: dict[str, Run]) -> Picture:
-    """Several runs side by side: loss, accuracy and macro-F1 by epoch.
+    """Several runs, by title, side by side: loss, accuracy and macro-F1 by epoch.
 
-    Parameters
-    ----------
-    runs : dict of str to Run
-        Title of each column and its run.
-
-    Raises
-    ------
-    RunError
-        If there is none: the cell that trains was stopped before its first run.
+    A `RunError` where there is none: the cell that trains was stopped before its first run.
     """
     _refuse_none(runs)
     with mpl.rc_context(STYLE):
@@ -54,7 +45,7 @@ def compare(runs: dict[str, Run]) -> Picture:
                 (bottom, "val_f1_macro", ORANGE, "^", "validation macro-F1"),
             ):
                 rows = [run.baseline | {"epoch": 0}, *run.epochs]
-                _plot(panel, rows, key, color=colour, marker=marker, linewidth=2, label=label)
+                plot_score(panel, rows, key, color=colour, marker=marker, linewidth=2, label=label)
             _guessing(top)
             top.set_title(f"{title}\nrate {run.learning_rate:g}")
             bottom.set(xlabel="epoch", ylim=(0, 1))
@@ -73,13 +64,7 @@ def compare(runs: dict[str, Run]) -> Picture:
 
 
 def first_epoch(runs: dict[str, Run]) -> Picture:
-    """The step losses of the first epoch of several runs, one above the other: the noise of SGD.
-
-    Raises
-    ------
-    RunError
-        If there is none.
-    """
+    """The step losses of the first epoch of several runs, one above the other: the noise of SGD."""
     _refuse_none(runs)
     words = []
     with mpl.rc_context(STYLE):
@@ -94,36 +79,3 @@ def first_epoch(runs: dict[str, Run]) -> Picture:
             words.append(f"{title}: {reach}")
         panels[-1, 0].set_xlabel("step of the first epoch (dotted: pure guessing, ln 3)")
     return Picture(figure, f"Step losses of the first epoch. {'; '.join(words)}.")
-
-
-def over_epochs(run: Run) -> Picture:
-    """Loss, macro-F1 and the confidence of the mistakes after each epoch, side by side.
-
-    A model that is trained for too long may keep its scores while its loss rises: it grows ever surer of its mistakes.
-
-    Raises
-    ------
-    RunError
-        If no epoch of the record has ``val_mistake_confidence``.
-    """
-    rows = [row for row in run.epochs if row.get("val_mistake_confidence") is not None]
-    if not rows:
-        raise RunError(f"{run.run_id}: this record has no confidence of its mistakes, so there is nothing to draw.")
-    scores = (
-        ("training loss", "train_loss", 0, {"color": GREEN, "marker": "s", "label": "training subset"}),
-        ("validation loss", "val_loss", 0, {"color": ORANGE, "marker": "D", "label": "validation"}),
-        ("macro-F1", "val_f1_macro", 1, {"color": BLUE, "marker": "o"}),
-        ("mean confidence of the mistakes", "val_mistake_confidence", 2, {"color": RED, "marker": "^"}),
-    )
-    with mpl.rc_context(STYLE):
-        figure, panels = new_figure((12, 3.9), ncols=3)
-        for _, key, place, look in scores:
-            _plot(panels[place], rows, key, **look)
-        panels[0].legend()
-        for panel, title in zip(panels, ("Loss", "Validation macro-F1", "Confidence of the mistakes"), strict=True):
-            panel.set(title=title, xlabel="epoch")
-            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-            panel.set_ylim(bottom=0, top=None if panel is panels[0] else 1)
-    first, last = rows[0], rows[-1]
-    words = "; ".join(f"{name} from {in_words(first[key])} to {in_words(last[key])}" for name, key, *_ in scores)
-    return Picture(figure, f"Epoch {first['epoch']:g} to {last['epoch']:g}: {words}.")

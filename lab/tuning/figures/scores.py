@@ -42,13 +42,7 @@ def before_after(run: Run) -> Picture:
 
 
 def confusion_matrix(run: Run) -> Picture:
-    """Count validation sentences by true and predicted label.
-
-    Raises
-    ------
-    RunError
-        If the run's ``predictions.csv`` is gone.
-    """
+    """Count validation sentences by true and predicted label."""
     frame = load_predictions(run)
     truth = np.array([LABELS.index(label) for label in frame["label"]])
     table = metrics.confusion(truth, frame[list(LABELS)].to_numpy().argmax(axis=1))

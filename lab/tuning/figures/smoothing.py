@@ -13,10 +13,7 @@ LEAST_WINDOW, MOST_WINDOW = 5, 20
 def window(run: Run, steps: int | None = None) -> int:
     """Length of a run's moving average, in steps: a tenth of the run, at least `LEAST_WINDOW`, at most `MOST_WINDOW`.
 
-    Parameters
-    ----------
-    steps : int, optional
-        Length of a run that is still under way; by default its last recorded step.
+    `steps` is the length of a run that is still under way.
     """
     if steps is None:
         steps = run.steps[-1]["step"] if run.steps else 0

@@ -85,15 +85,7 @@ class Picture:
 
 
 def new_figure(size: tuple[float, float] = (9.5, 5.4), **layout: Any) -> tuple[Figure, Any]:
-    """A figure in the workshop's style that no window or notebook shows by itself.
-
-    Parameters
-    ----------
-    size : tuple of float
-        Inches.
-    **layout
-        For ``Figure.subplots``.
-    """
+    """A figure of a size in inches, in the workshop's style, that no window or notebook shows by itself."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=size, layout="constrained", dpi=100)
         return figure, figure.subplots(**layout)

@@ -14,21 +14,7 @@ from tuning.runs.store import COMPARISON_FILE, note_result
 
 
 def summary(run_1: Run, others: Mapping[str, Run], setup: FurtherDials) -> pd.DataFrame:
-    """Run 1 and its variations, a row each: what was changed, scores, and what it took.
-
-    Parameters
-    ----------
-    run_1 : Run
-    others : mapping of str to Run
-        By title.
-    setup : FurtherDials
-        With the assumptions about price and power.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Seconds, energy and money are those of the whole run, evaluations included.
-    """
+    """Run 1 and its variations by title: what was changed, scores, and what each took, evaluations included."""
     rows = {}
     for title, run in {"Run 1": run_1, **_changed_runs(run_1, others)}.items():
         took = energy.footprint(run, setup.WATTS, setup.PRICE_PER_HOUR)
@@ -64,20 +50,8 @@ def changed(run_1: Run, run: Run) -> str:
 def compared(run_1: Run, others: Mapping[str, Run], setup: FurtherDials, of: str) -> str:
     """Each variation held against Run 1, sentence by sentence, in words; the log's rows say the same.
 
-    Parameters
-    ----------
-    run_1 : Run
-    others : mapping of str to Run
-        By title: Run 2, Run 3 and so on.
-    setup : FurtherDials
-        With the assumptions about energy and cost, which the log takes over.
-    of : str
-        What they belong to, for the log's notes: ``option A``.
-
-    Raises
-    ------
-    RunError
-        If predictions are not here, or were made on different sentences.
+    The notes of the log call it `of`, such as ``option A``. A `RunError` where predictions are not here, or were made
+    on different sentences.
     """
     lines = []
     experiment_log.amend(run_1, "", setup.WATTS, setup.PRICE_PER_HOUR)
@@ -97,15 +71,6 @@ def for_worksheet(option: str, run_1: Run, others: Mapping[str, Run], setup: Fur
     """Text for Part D of the worksheet; what you expected and what you would do next is yours to write.
 
     It is kept in the folder of the last of these runs, as ``comparison.md``, and in the notes of the log.
-
-    Parameters
-    ----------
-    option : str
-        Its letter.
-    run_1 : Run
-    others : mapping of str to Run
-        By title.
-    setup : FurtherDials
     """
     pairs = _changed_runs(run_1, others)
     named = enumerate(pairs.items(), start=2)

@@ -29,22 +29,9 @@ DOUBTED = 0.1
 def sentences(run: Run) -> pd.DataFrame:
     """Every validation sentence of a run with its tags, what the model said and how sure it was.
 
-    Parameters
-    ----------
-    run : Run
-        With its ``predictions.csv``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per sentence, by ``id``: ``sentence``, ``label``, the data's tags, ``said``, ``right``, ``confidence``
-        (the probability of what it said), ``of_label`` (the probability of the label) and ``margin`` (between the two
-        best labels).
-
-    Raises
-    ------
-    RunError
-        If the predictions are gone, hold numbers that are not finite, or the data file has changed.
+    By ``id``: ``sentence``, ``label``, the data's tags, ``said``, ``right``, ``confidence`` (the probability of what it
+    said), ``of_label`` (the probability of the label) and ``margin`` (between the two best labels). A `RunError` where
+    the predictions are gone, hold numbers that are not finite, or the data file has changed.
     """
     kept = load_predictions(run).set_index("id")
     data = load(run.dials["DATA"], run.dials["AGREEMENT"])
@@ -57,8 +44,8 @@ def sentences(run: Run) -> pd.DataFrame:
     ordered = np.sort(chances, axis=1)
     truth = np.array([LABELS.index(label) for label in kept["label"]])
     text = data.frame.assign(id=data.frame["id"].astype(str)).set_index("id").reindex(kept.index)
-    found = text[["sentence", *(tag for tag in TAGS if tag in text)]].assign(label=kept["label"])
-    return found.assign(
+    table = text[["sentence", *(tag for tag in TAGS if tag in text)]].assign(label=kept["label"])
+    return table.assign(
         said=np.array(LABELS)[chances.argmax(axis=1)],
         right=chances.argmax(axis=1) == truth,
         confidence=ordered[:, -1],
@@ -76,24 +63,9 @@ def tagged(frame: pd.DataFrame) -> bool:
 
 
 def by_tag(frame: pd.DataFrame, tag: str) -> pd.DataFrame:
-    """Share of errors for each value of a tag, with Wilson's 95% interval.
+    """Share of errors for each value of a tag, with Wilson's 95% interval, the highest share first.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        As :func:`sentences` gives it.
-    tag : str
-        ``phenomenon`` or ``style``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        By value: ``sentences``, ``errors``, ``share``, ``low``, ``high``; the highest share first.
-
-    Raises
-    ------
-    RunError
-        If the data has no such tag.
+    A `RunError` where the data has no such tag.
     """
     if tag not in frame:
         raise RunError(f"These sentences have no column {tag}; only the bundled ones have. Set DATA to bundled.")
@@ -112,17 +84,7 @@ def by_tag(frame: pd.DataFrame, tag: str) -> pd.DataFrame:
 
 
 def tag_picture(frame: pd.DataFrame) -> Picture:
-    """Share of errors by phenomenon and by style, with intervals; the line is the share over all sentences.
-
-    Returns
-    -------
-    Picture
-
-    Raises
-    ------
-    RunError
-        If the data has no tags.
-    """
+    """Share of errors by phenomenon and by style, with intervals; the line is the share over all sentences."""
     tables = {tag: by_tag(frame, tag) for tag in TAGS}
     overall = float((~frame["right"]).mean())
     with mpl.rc_context(STYLE):
@@ -143,20 +105,14 @@ def tag_picture(frame: pd.DataFrame) -> Picture:
         for name, row in table.iterrows()
         if not row.low <= overall <= row.high
     ]
-    told = "; ".join(apart) or "none"
+    outside = "; ".join(apart) or "none"
     return Picture(
-        figure, f"{overall:.0%} of all validation sentences are wrong. Intervals that leave this out: {told}."
+        figure, f"{overall:.0%} of all validation sentences are wrong. Intervals that leave this out: {outside}."
     )
 
 
 def confident(frame: pd.DataFrame, count: int = 5) -> pd.DataFrame:
-    """The mistakes of which the model was most sure.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``sentence``, ``label``, ``said``, ``confidence`` and the phenomenon where there is one.
-    """
+    """The mistakes of which the model was most sure."""
     columns = [name for name in ("sentence", "label", "said", "confidence", "phenomenon") if name in frame]
     wrong = frame[~frame["right"]].sort_values("confidence", ascending=False)
     return wrong[columns].head(count).round({"confidence": 2})
@@ -166,11 +122,6 @@ def to_discuss(frame: pd.DataFrame, count: int = 5) -> pd.DataFrame:
     """Misread sentences to talk about: the most confident mistake of each phenomenon, the worst phenomena first.
 
     Without tags, and where there are fewer phenomena with a mistake, the most confident mistakes fill the list.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As :func:`confident` gives it.
     """
     everything = confident(frame, len(frame))
     if "phenomenon" not in frame:
@@ -182,19 +133,7 @@ def to_discuss(frame: pd.DataFrame, count: int = 5) -> pd.DataFrame:
 
 
 def bins(confidence: np.ndarray, right: np.ndarray) -> pd.DataFrame:
-    """Confidence and accuracy in ten equal bins of confidence.
-
-    Parameters
-    ----------
-    confidence : numpy.ndarray of shape (sentences,)
-        Probability of what the model said, 0 to 1.
-    right : numpy.ndarray of shape (sentences,), bool
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per bin that holds sentences: ``sentences``, ``right`` (how many), ``confidence`` and ``accuracy``.
-    """
+    """Confidence and accuracy in ten equal bins of confidence; those without sentences are left out."""
     number = _bin_of(confidence)
     frame = pd.DataFrame({"bin": number, "confidence": confidence, "right": np.asarray(right, dtype=int)})
     table = frame.groupby("bin").agg(
@@ -208,18 +147,7 @@ def _bin_of(confidence: np.ndarray) -> np.ndarray:
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
-    """Expected calibration error: 0 where a model that says 80% is right in 80% of the cases.
-
-    Parameters
-    ----------
-    confidence : numpy.ndarray of shape (sentences,)
-    right : numpy.ndarray of shape (sentences,), bool
-
-    Returns
-    -------
-    float
-        Between 0 and 1.
-    """
+    """Expected calibration error: 0 where a model that says 80% is right in 80% of the cases; 1 at the most."""
     surplus = np.asarray(right, dtype=float) - confidence
     return float(np.abs(np.bincount(_bin_of(confidence), surplus)).sum() / len(surplus))
 
@@ -229,23 +157,13 @@ def luck_in_calibration(confidence: np.ndarray, seed: int = 0) -> float:
 
     Every bin holds few sentences, so even that model is never at 0. Its answers are drawn: right with exactly the
     probability that it states.
-
-    Parameters
-    ----------
-    confidence : numpy.ndarray of shape (sentences,)
-    seed : int
     """
     draws = np.random.default_rng(seed).random((SIMULATIONS, len(confidence)))
     return float(np.mean([calibration_error(confidence, draw < confidence) for draw in draws]))
 
 
 def reliability(frame: pd.DataFrame) -> Picture:
-    """Reliability diagram: accuracy against confidence, with intervals, and how many sentences stand behind each point.
-
-    Returns
-    -------
-    Picture
-    """
+    """Reliability diagram: accuracy against confidence, with intervals, and how many sentences stand behind each."""
     confidence, right = frame["confidence"].to_numpy(), frame["right"].to_numpy()
     table = bins(confidence, right)
     limits = [metrics.accuracy_interval(int(row.right), int(row.sentences)) for row in table.itertuples()]
@@ -281,18 +199,9 @@ def calibration_text(frame: pd.DataFrame) -> str:
 
 
 def doubted(frame: pd.DataFrame, again: pd.DataFrame, count: int = 5) -> pd.DataFrame:
-    """Labels worth a second look: two models of different seeds agree on another one and give the label almost nothing.
+    """Labels worth a second look: two models of different seeds agree on another one and give it almost nothing.
 
-    Parameters
-    ----------
-    frame, again : pandas.DataFrame
-        The validation sentences as two models see them.
-    count : int
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``sentence``, ``label``, ``both said``, and the ``chance`` that the more generous of the two gives the label.
+    Its ``chance`` is what the more generous of the two gives it.
     """
     again = again.reindex(frame.index)
     table = frame.assign(chance=np.maximum(frame["of_label"], again["of_label"]).round(3))
@@ -309,16 +218,6 @@ def sources(frame: pd.DataFrame, again: pd.DataFrame) -> pd.DataFrame:
     * *data*: both are wrong and neither hesitates: an odd label, or a kind of sentence that training never showed.
 
     It is a first sorting by rules of thumb; reading the sentences is what decides.
-
-    Parameters
-    ----------
-    frame, again : pandas.DataFrame
-        The validation sentences as two models see them.
-
-    Returns
-    -------
-    pandas.DataFrame
-        By source: ``errors``, their ``share``, and what they ``look like``.
     """
     again = again.reindex(frame.index)
     wrong = frame[~frame["right"]]
@@ -338,26 +237,13 @@ def sources(frame: pd.DataFrame, again: pd.DataFrame) -> pd.DataFrame:
 
 
 def side_by_side(frames: dict[str, pd.DataFrame], tag: str = "phenomenon") -> pd.DataFrame:
-    """Share of errors of several models for each value of a tag.
-
-    Parameters
-    ----------
-    frames : dict of str to pandas.DataFrame
-        The validation sentences as each model sees them, by the model's name.
-    tag : str
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``sentences``, and for each model its share of errors with the 95% interval, as text; where the models differ
-        most comes first.
-    """
+    """Share of errors of several models, by name, for each value of a tag; where they differ most comes first."""
     tables = {name: by_tag(frame, tag) for name, frame in frames.items()}
     first = next(iter(tables.values()))
     shares = pd.DataFrame({name: table["share"] for name, table in tables.items()}).reindex(first.index)
     spread = (shares.max(axis=1) - shares.min(axis=1)).sort_values(ascending=False)
-    told = {
+    columns = {
         name: [f"{row.share:.0%} ({row.low:.0%} to {row.high:.0%})" for row in table.reindex(spread.index).itertuples()]
         for name, table in tables.items()
     }
-    return pd.DataFrame({"sentences": first["sentences"].reindex(spread.index)} | told, index=spread.index)
+    return pd.DataFrame({"sentences": first["sentences"].reindex(spread.index)} | columns, index=spread.index)

@@ -36,46 +36,20 @@ MOST_ROUNDS = 2_000
 
 @dataclasses.dataclass(frozen=True)
 class LinearHead:
-    """A linear head on features that were computed once.
+    """A linear head on features that were computed once."""
 
-    Attributes
-    ----------
-    parameters : int
-        Weights that were learned.
-    feature_seconds, head_seconds : float
-        Computing the features of all sentences, and training the head.
-    scores : tuning.runs.metrics.Scores
-        On validation.
-    logits : numpy.ndarray of shape (validation sentences, labels)
-    ids : list
-        Of the validation sentences, in the order of the logits.
-    """
-
-    parameters: int
+    parameters: int  # Weights that were learned.
+    # Computing the features of all sentences, and training the head.
     feature_seconds: float
     head_seconds: float
-    scores: metrics.Scores
-    logits: np.ndarray
-    ids: list
+    scores: metrics.Scores  # On validation.
+    logits: np.ndarray  # Shape (validation sentences, labels).
+    ids: list  # Of the validation sentences, in the order of the logits.
 
 
 @torch.inference_mode()
 def features(model: PreTrainedModel, tokens: Dataset, tokenizer: PreTrainedTokenizerBase, precision: str) -> np.ndarray:
-    """What the head reads of each sentence: the mean of its tokens, or the first token, after the last block.
-
-    Parameters
-    ----------
-    model : transformers.PreTrainedModel
-    tokens : datasets.Dataset
-    tokenizer : transformers.PreTrainedTokenizerBase
-    precision : str
-        Number format, as in training.
-
-    Returns
-    -------
-    numpy.ndarray of shape (sentences, width), float32
-        In evaluation mode, in the order of `tokens`.
-    """
+    """What the head reads of each sentence, shape (sentences, width): the mean of its tokens, or the first one."""
     order = np.argsort([len(row) for row in tokens["input_ids"]], kind="stable")
     # GPT-2 and its kin, whose head is called score, read from left to right: their first token knows no sentence.
     pools = isinstance(model, BertMeanPoolingForSequenceClassification) or hasattr(model, "score")
@@ -88,17 +62,7 @@ def features(model: PreTrainedModel, tokens: Dataset, tokenizer: PreTrainedToken
 
 
 def linear_head(run_1: Run) -> LinearHead:
-    """Train a linear head on the encoder, data and sentences of Run 1.
-
-    Parameters
-    ----------
-    run_1 : Run
-        Whose encoder is used as it was before training.
-
-    Returns
-    -------
-    LinearHead
-    """
+    """Train a linear head on the encoder as it was before Run 1, on the data and sentences of that run."""
     dials = dials_from(run_1.dials)
     model, tokenizer = encoders.build(encoder_of(run_1), run_1.seed)
     tokens = tokenise_splits(split(load(dials.DATA, dials.AGREEMENT)), tokenizer, dials)
@@ -123,21 +87,9 @@ def linear_head(run_1: Run) -> LinearHead:
 
 
 def trade(run_1: Run, runs: Mapping[str, Run], head: LinearHead) -> pd.DataFrame:
-    """What each way of freezing learns, holds in memory, takes and reaches.
+    """What each way of freezing learns, holds in memory, takes and reaches; in Run 1 all weights learn.
 
-    Parameters
-    ----------
-    run_1 : Run
-        All weights learn.
-    runs : mapping of str to Run
-        By what learns, one of ``tuning.dials.TRAINED_PARTS``.
-    head : LinearHead
-
-    Returns
-    -------
-    pandas.DataFrame
-        Trainable ``parameters``, ``memory (MB)`` that training holds, its ``seconds``, and ``macro-F1``. Seconds are
-        those of training; for features computed once, those of computing them and of the head.
+    Seconds are those of training; for features computed once, those of computing them and of the head.
     """
     dials, encoder = dials_from(run_1.dials), encoder_of(run_1)
     splits = split(load(dials.DATA, dials.AGREEMENT))

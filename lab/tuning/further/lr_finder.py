@@ -44,18 +44,10 @@ SHOWN_RATES = 1e-7, 1e-1
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """One sweep over rates.
+    """One sweep over rates."""
 
-    Attributes
-    ----------
-    rates : numpy.ndarray of shape (steps,)
-        Learning rate of each step, growing by a constant factor.
-    losses : numpy.ndarray of shape (steps,)
-        Loss of each step's batch, before its update.
-    """
-
-    rates: np.ndarray
-    losses: np.ndarray
+    rates: np.ndarray  # Shape (steps,). Learning rate of each step, growing by a constant factor.
+    losses: np.ndarray  # Shape (steps,). Loss of each step's batch, before its update.
 
     @property
     def smoothed(self) -> np.ndarray:
@@ -92,16 +84,7 @@ def _round(rate: float) -> float:
 
 
 def smooth(losses: np.ndarray) -> np.ndarray:
-    """Exponential moving average with the correction for its start (Kingma and Ba 2015, Adam, section 3).
-
-    Parameters
-    ----------
-    losses : numpy.ndarray of shape (steps,)
-
-    Returns
-    -------
-    numpy.ndarray of shape (steps,)
-    """
+    """Exponential moving average with the correction for its start (Kingma and Ba 2015, Adam, section 3)."""
     average, corrected = 0.0, []
     for step, loss in enumerate(losses, start=1):
         average += NEW_SHARE * (loss - average)
@@ -148,18 +131,7 @@ def works(run_1: Run) -> list[estimate.Work]:
 def sweep(dials: Dials, steps: int = STEPS, encoder: "Encoder | None" = None) -> Sweep:
     """Train once, from the lowest rate to the highest; the model is thrown away and nothing is recorded.
 
-    Parameters
-    ----------
-    dials : Dials
-        All but the rate, the schedule and the epochs count.
-    steps : int
-    encoder : Encoder, optional
-        That of Run 1; by default the one that the dials ask for.
-
-    Returns
-    -------
-    Sweep
-        Shorter than `steps` where the loss exploded on the way.
+    Rate, schedule and epochs of the dials do not count. It is shorter than `steps` where the loss exploded on the way.
     """
     listener = _Listener()
     train_unrecorded(
@@ -174,18 +146,7 @@ def sweep(dials: Dials, steps: int = STEPS, encoder: "Encoder | None" = None) ->
 
 
 def picture(swept: Sweep, own: float) -> Picture:
-    """Loss against rate, the suggested range, and the rate of Run 1.
-
-    Parameters
-    ----------
-    swept : Sweep
-    own : float
-        Rate of Run 1.
-
-    Returns
-    -------
-    Picture
-    """
+    """Loss against rate, the suggested range, and the own rate, that of Run 1."""
     low, high = swept.suggested
     with mpl.rc_context(STYLE):
         figure, axes = new_figure((9.5, 4.4))
@@ -211,17 +172,7 @@ def picture(swept: Sweep, own: float) -> Picture:
 def tested(swept: Sweep, run_1: Run, runs: Mapping[str, Run]) -> Picture:
     """What whole runs at several rates reached, with the suggested range behind them.
 
-    Parameters
-    ----------
-    swept : Sweep
-    run_1 : Run
-    runs : mapping of str to Run
-        The test of the suggestion.
-
-    Returns
-    -------
-    Picture
-        With every other run of the log, and of the reference runs, that differs in rate and seed alone.
+    Every other run of the log, and of the reference runs, that differs in rate and seed alone is there too.
     """
     like = variations.without(run_1, "GROUP", "LR_PRESET")
     known = [*readable_runs()[0], *(reference.load(name) for name in reference.names())]

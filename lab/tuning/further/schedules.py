@@ -16,17 +16,7 @@ LOOKS = ((BLUE, "-", "o"), (RED, "--", "D"), (GREEN, "-.", "s"))
 
 
 def tracks(runs: Mapping[str, Run]) -> Picture:
-    """Losses of several runs in one panel, their learning rates below.
-
-    Parameters
-    ----------
-    runs : mapping of str to Run
-        By schedule.
-
-    Returns
-    -------
-    Picture
-    """
+    """Losses of several runs, by schedule, in one panel, their learning rates below."""
     words = []
     with mpl.rc_context(STYLE):
         figure, (top, bottom) = new_figure((9.5, 6.2), nrows=2, sharex=True, height_ratios=[3, 2])
@@ -52,19 +42,7 @@ def tracks(runs: Mapping[str, Run]) -> Picture:
 
 
 def against_seeds(schedules: Mapping[str, Run], seeds: Sequence[Run]) -> Picture:
-    """Macro-F1 of the schedules on one seed, and of one schedule on several seeds.
-
-    Parameters
-    ----------
-    schedules : mapping of str to Run
-    seeds : sequence of Run
-        The same dials, different seeds.
-
-    Returns
-    -------
-    Picture
-        Its words say which of the two spreads is larger.
-    """
+    """Macro-F1 of the schedules on one seed, and of one schedule on several; the words say which spreads wider."""
     groups = [
         ({f"{name}, seed {next(iter(schedules.values())).seed}": run for name, run in schedules.items()}, ORANGE, "D"),
         ({f"{seeds[0].dials['SCHEDULER']}, seed {run.seed}": run for run in seeds}, BLUE, "o"),
@@ -87,19 +65,14 @@ def against_seeds(schedules: Mapping[str, Run], seeds: Sequence[Run]) -> Picture
 
 
 def verdict(schedules: Sequence[float], seeds: Sequence[float]) -> str:
-    """Say whether two schedules differ more than two seeds do.
+    """Say whether two schedules differ more than two seeds do, from two macro-F1 or more of each.
 
     The measure is the mean difference of two runs, which, unlike the distance from the lowest to the highest, does not
     grow with the number of runs.
-
-    Parameters
-    ----------
-    schedules, seeds : sequence of float
-        Macro-F1, 0 to 1; two or more of each.
     """
     between, luck = (100 * np.mean([abs(a - b) for a, b in combinations(f1, 2)]) for f1 in (schedules, seeds))
-    told = "more than" if between > luck else "no more than"
+    compared = "more than" if between > luck else "no more than"
     return (
         f"Two of the {len(schedules)} schedules differ by {between:.1f} points of macro-F1 on average, two of the"
-        f" {len(seeds)} seeds by {luck:.1f}: {told} luck."
+        f" {len(seeds)} seeds by {luck:.1f}: {compared} luck."
     )

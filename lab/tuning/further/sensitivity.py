@@ -34,35 +34,14 @@ ORDER = ("seed", "learning rate", "epochs", "training sentences")
 
 
 def trial(dials: Dials, encoder: "Encoder") -> float:
-    """Train once without recording it and give macro-F1 on validation.
-
-    Parameters
-    ----------
-    dials : Dials
-    encoder : Encoder
-
-    Returns
-    -------
-    float
-        Between 0 and 1.
-    """
+    """Train once without recording it and give macro-F1 on validation."""
     setup = train_unrecorded(dials, encoder, encoder.rate(dials.LR_PRESET))
     logits = predict(setup.model, setup.tokens.validation, setup.tokenizer, setup.precision)
     return metrics.score(logits, setup.tokens.validation["labels"]).f1_macro
 
 
 def trials(run_1: Run) -> dict[tuple[str, str], Dials]:
-    """The dials of all trials: the base, then each dial turned down and up.
-
-    Parameters
-    ----------
-    run_1 : Run
-
-    Returns
-    -------
-    dict
-        By dial and by what it was set to; a turn that a dial does not allow is left out.
-    """
+    """The dials of all trials by dial and setting: the base, then each dial turned down and up where it allows that."""
     used = run_1.data.get("train_used") or MOST_SENTENCES
     size = min(max(used // SIZE_FACTOR, FEWEST_SENTENCES), MOST_SENTENCES)
     base = dataclasses.replace(variations.dials_from(run_1.dials), LR_PRESET=run_1.learning_rate, TRAIN_SUBSET=size)
@@ -107,14 +86,7 @@ def works(run_1: Run) -> list[estimate.Work]:
 def effects(run_1: Run) -> pd.DataFrame:
     """Make all trials around Run 1 and keep their numbers; what is kept already is not made again.
 
-    Parameters
-    ----------
-    run_1 : Run
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per trial: ``dial``, ``set to``, ``f1`` and its ``effect``, the difference from the base in points.
+    The ``effect`` of each is its difference from the base in points.
     """
     planned, kept, encoder = trials(run_1), _kept(run_1), encoder_of(run_1)
     rows = []
@@ -141,17 +113,7 @@ def _kept(run_1: Run) -> dict[tuple[str, str], float]:
 
 
 def picture(frame: pd.DataFrame) -> Picture:
-    """How far each dial moves the score; the band is what the seed alone does.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        As :func:`effects` gives it.
-
-    Returns
-    -------
-    Picture
-    """
+    """How far each dial moves the score, from the table of :func:`effects`; the band is what the seed alone does."""
     turned = frame[frame["dial"] != "base"]
     luck = float(turned.loc[turned["dial"] == "seed", "effect"].abs().max())
     with mpl.rc_context(STYLE):
@@ -175,13 +137,7 @@ def picture(frame: pd.DataFrame) -> Picture:
 
 
 def verdict(frame: pd.DataFrame) -> str:
-    """Say which dial moved the score most, and which moved it no further than the seed.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        As :func:`effects` gives it.
-    """
+    """Say which dial moved the score most, and which moved it no further than the seed."""
     reach = frame[frame["dial"] != "base"].groupby("dial")["effect"].apply(lambda effect: float(np.abs(effect).max()))
     others = reach.drop("seed").sort_values(ascending=False)
     ranking = ", ".join(f"{dial} {points:.1f}" for dial, points in others.items())

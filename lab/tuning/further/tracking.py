@@ -51,23 +51,16 @@ def is_here(tracker: str) -> bool:
 
 def how_to_get(tracker: str) -> str:
     """One line that says what is missing and how to get it."""
+    # pip reads it in the notebook's folder, whichever that is.
+    requirements = Path(os.path.relpath(paths.ROOT / "requirements" / "tracking.txt")).as_posix()
     return (
         f"{NAMES[tracker]} is not installed, so this step is left out. To get it, run in a cell of its own:"
-        " %pip install -r ../requirements/tracking.txt"
+        f" %pip install -r {requirements}"
     )
 
 
 def config(run: Run) -> dict[str, Any]:
-    """What a tracker is told about a run beside its curves: dials, data, encoder, versions; no path.
-
-    Parameters
-    ----------
-    run : Run
-
-    Returns
-    -------
-    dict
-    """
+    """What a tracker is told about a run beside its curves: dials, data, encoder, versions; no path."""
     dials = {name: run.dials[name] for name in FrozenDials.names() if name in run.dials}
     for name, known in _MAY_BE_PATHS.items():
         if name in dials and dials[name] not in known:
@@ -87,52 +80,35 @@ def config(run: Run) -> dict[str, Any]:
 
 def final(run: Run) -> dict[str, float]:
     """The scores at the end and the seconds, as far as the record has them."""
-    found = {name: run.final.get(name) for name in FINAL_VALUES} | {"seconds": run.timing.get("train_seconds")}
-    return {name: float(value) for name, value in found.items() if value is not None}
+    scores = {name: run.final.get(name) for name in FINAL_VALUES} | {"seconds": run.timing.get("train_seconds")}
+    return {name: float(value) for name, value in scores.items() if value is not None}
 
 
 def rows(run: Run) -> list[tuple[int, str, float]]:
-    """Every number of a run's curves: step, name, value.
-
-    Parameters
-    ----------
-    run : Run
-
-    Returns
-    -------
-    list of tuple
-        By step; what was not finite is left out.
-    """
-    found = [
+    """Every number of a run's curves: step, name, value; what was not finite is left out."""
+    numbers = [
         (step["step"], title, step[key])
         for step in run.steps
         for key, title in STEP_VALUES.items()
         if step.get(key) is not None
     ]
     per_epoch = run.steps[-1]["step"] / run.steps[-1]["epoch"] if run.steps else 1
-    found += [
+    numbers += [
         (round(row["epoch"] * per_epoch), title, row[key])
         for row in run.epochs
         for key, title in EPOCH_VALUES.items()
         if row.get(key) is not None
     ]
-    return sorted(found)
+    return sorted(numbers)
 
 
 def hand_over(tracker: str, *runs: Run) -> str:
-    """Write runs for a tracker and say where they are; where it is not installed, one line says how to get it.
-
-    Parameters
-    ----------
-    tracker : str
-        ``tensorboard`` or ``wandb``.
-    *runs : Run
-    """
+    """Write runs for ``tensorboard`` or ``wandb`` and say where they are, or how to get what is not installed."""
     if not is_here(tracker):
         return how_to_get(tracker)
     write = {"tensorboard": to_tensorboard, "wandb": to_wandb}[tracker]
-    told = [f"{NAMES[tracker]} has {run.run_id}: {paths.short(write(run))}" for run in runs]
-    return "\n".join([*told, *([how_to_look()] if tracker == "tensorboard" else [])])
+    written = [f"{NAMES[tracker]} has {run.run_id}: {paths.short(write(run))}" for run in runs]
+    return "\n".join([*written, *([how_to_look()] if tracker == "tensorboard" else [])])
 
 
 def how_to_look() -> str:
@@ -147,18 +123,7 @@ def _needed(tracker: str) -> None:
 
 
 def to_tensorboard(run: Run) -> Path:
-    """Write a run as TensorBoard reads it, in place of an earlier copy of the same run.
-
-    Returns
-    -------
-    pathlib.Path
-        The run's folder under ``lab/runs/tracking/tensorboard``.
-
-    Raises
-    ------
-    RunError
-        If TensorBoard is not installed; the text says how to get it.
-    """
+    """Write a run as TensorBoard reads it, in place of an earlier copy of the same run."""
     _needed("tensorboard")
     from torch.utils.tensorboard import SummaryWriter
 
@@ -176,13 +141,7 @@ def to_tensorboard(run: Run) -> Path:
 
 
 def in_tensorboard(run: Run) -> dict[str, list[float]]:
-    """Read a run back from TensorBoard's own files: the values of each curve, in order.
-
-    Raises
-    ------
-    RunError
-        If TensorBoard is not installed.
-    """
+    """Read a run back from TensorBoard's own files: the values of each curve, in order."""
     _needed("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
 
@@ -192,18 +151,7 @@ def in_tensorboard(run: Run) -> dict[str, list[float]]:
 
 
 def to_wandb(run: Run) -> Path:
-    """Write a run as Weights & Biases keeps it, in offline mode: no account, and nothing is sent.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder that ``wandb sync`` would send, if you typed that.
-
-    Raises
-    ------
-    RunError
-        If W&B is not installed; the text says how to get it.
-    """
+    """Write a run as Weights & Biases keeps it, in offline mode: nothing is sent unless you type ``wandb sync``."""
     _needed("wandb")
     # Before the import: it is read then. Nothing about errors is sent either.
     os.environ["WANDB_ERROR_REPORTING"] = "false"
@@ -273,15 +221,6 @@ def side_by_side(run: Run) -> pd.DataFrame:
     """The same run in the log and in each tracker: last value of each curve, and the final scores.
 
     TensorBoard's files are read back; for W&B it is what was handed over.
-
-    Parameters
-    ----------
-    run : Run
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per number, one column per place.
     """
     record = {title: value for _, title, value in rows(run)}
     record |= {f"final/{name}": value for name, value in final(run).items()}

@@ -35,25 +35,9 @@ def dials_from(values: Mapping[str, Any]) -> Dials:
 
 
 def vary(run_1: Run, title: str, **changes: Any) -> Run:
-    """Repeat Run 1 with some dials changed, or find that run in the log.
+    """Repeat Run 1 with some dials changed, or find that run in the log; it is Run 1 itself where nothing differs.
 
-    Parameters
-    ----------
-    run_1 : Run
-    title : str
-        What the output calls it.
-    **changes
-        Dials and their new values.
-
-    Returns
-    -------
-    Run
-        Run 1 itself where nothing differs. The trained weights are not kept, so that those of Run 1 stay.
-
-    Raises
-    ------
-    DialError
-        If a value cannot be used.
+    The trained weights are not kept, so that those of Run 1 stay.
     """
     encoder = encoder_of(run_1)
     dials = _varied(run_1, changes, encoder)
@@ -78,19 +62,7 @@ def _varied(run_1: Run, changes: Mapping[str, Any], encoder: "Encoder") -> Dials
 def find_or_train(dials: Dials, title: str, encoder: "Encoder", notebook: str = "script") -> Run:
     """Give a run with exactly these dials, made on this machine: from the log, or trained now.
 
-    Parameters
-    ----------
-    dials : Dials
-    title : str
-        What the output calls it.
-    encoder : Encoder
-    notebook : str
-        What the record of a new run says it came from.
-
-    Raises
-    ------
-    RunError
-        If the stop button ended the training.
+    A `RunError` where the stop button ended the training.
     """
     recorded = in_log(dials, encoder)
     if recorded is not None:
@@ -146,17 +118,9 @@ def _same_dials(run: Run, dials: Dials) -> bool:
 def forecast(
     run_1: Run, setup: FurtherDials, *variations: Mapping[str, Any], more: Sequence[estimate.Work] = ()
 ) -> str:
-    """What variations of Run 1 will take here, before they are trained; what is in the log already does not count.
+    """What variations of Run 1, and `more` work, will take here; what is in the log already does not count.
 
-    Parameters
-    ----------
-    run_1 : Run
-    setup : FurtherDials
-        With the assumptions.
-    *variations : mapping of str to Any
-        For each run the dials that it changes, as :func:`vary` takes them.
-    more : sequence of tuning.cost.estimate.Work
-        What else will be trained.
+    Each variation holds the dials that it changes, as :func:`vary` takes them.
     """
     encoder = encoder_of(run_1)
     asked = [dials for change in variations if (dials := _varied(run_1, change, encoder)) is not None]
@@ -173,13 +137,7 @@ def forecast(
 
 
 def same_but_seed(run_1: Run) -> list[Run]:
-    """Runs that differ from Run 1 in the seed alone: in the log, adopted or own, and among the reference runs.
-
-    Returns
-    -------
-    list of Run
-        One for each seed, Run 1 first.
-    """
+    """One run for each seed, Run 1 first, that differs from it in the seed alone, from log and reference runs."""
     from tuning.runs import reference
 
     by_seed = {run_1.seed: run_1}
@@ -208,18 +166,7 @@ def another_seed(run_1: Run, taken: Container[int] = ()) -> int:
 
 
 def seeds(run_1: Run, least: int = 3) -> list[Run]:
-    """Run 1 and runs that differ from it in the seed alone; what is missing is trained now.
-
-    Parameters
-    ----------
-    run_1 : Run
-    least : int
-        How many there shall be.
-
-    Returns
-    -------
-    list of Run
-    """
+    """Run 1 and others that differ in the seed alone, `least` in all; what is missing is trained now."""
     return same_but_seed(run_1) + [
         vary(run_1, f"seed {change['GROUP']}", **change) for change in missing_seeds(run_1, least)
     ]
@@ -236,17 +183,7 @@ def missing_seeds(run_1: Run, least: int = 3) -> list[dict[str, int]]:
 
 
 def backup_run(run_1: Run) -> Run:
-    """Give a run of the backup lab on the same sentences as Run 1: from the log, or trained now, in seconds.
-
-    Parameters
-    ----------
-    run_1 : Run
-
-    Returns
-    -------
-    Run
-        The newest own one with the preset ``JUST_RIGHT``, with the training labels of Run 1.
-    """
+    """Give a run of the backup lab on the sentences and labels of Run 1: from the log, or trained now, in seconds."""
     from tuning.data import loading
     from tuning.sgd import classifier
 

@@ -49,10 +49,7 @@ def similarities(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pai
 def rank_correlation(before: np.ndarray, after: np.ndarray) -> float:
     """Spearman's rank correlation of the pairs' similarities: 1 keeps the ranking, 0 has nothing to do with it.
 
-    Returns
-    -------
-    float
-        NaN where it is not defined (a diverged or collapsed encoder gives all pairs one similarity).
+    NaN where it is not defined (a diverged or collapsed encoder gives all pairs one similarity).
     """
     if not np.isfinite(after).all() or np.ptp(after) < 1e-6:
         return float("nan")

@@ -19,12 +19,8 @@ from tuning.training.scoring import predict
 def open_test(run: Run) -> pd.DataFrame:
     """Score a run on the test part and write into its record when that was done; gives both parts.
 
-    Opening it again shows the same numbers and the time of the first opening.
-
-    Raises
-    ------
-    RunError
-        If the data file has changed since the run, or the weights are gone.
+    Opening it again shows the same numbers and the time of the first opening. A `RunError` where the data file has
+    changed since the run, or the weights are gone.
     """
     data = load(run.dials["DATA"], run.dials.get("AGREEMENT", "all"))
     if data.sha256 != run.data["sha256"]:

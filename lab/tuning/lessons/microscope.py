@@ -58,13 +58,7 @@ class Microscope:
         return float(self._slopes[self._at])
 
     def step(self, learning_rate: float) -> float:
-        """Take one AdamW step with all weights and give the batch's loss afterwards; then step back.
-
-        Returns
-        -------
-        float
-            Loss of the same batch after the step, in nats; may be infinite at an absurd rate.
-        """
+        """Take one AdamW step with all weights and give the same batch's loss afterwards, in nats; then step back."""
         before: list[tuple[torch.nn.Parameter, torch.Tensor]] = []
         self._model(**self._batch).loss.backward()
         try:

@@ -24,21 +24,6 @@ KSBS = {
     "B3": "inclusive collaboration and communication",
     "B5": "data quality and working under uncertainty",
 }
-# One meaning each, in every document.
-EMOJI = {
-    "🎯": "learning objective",
-    "📋": "expected outputs",
-    "📝": "task or step",
-    "⌨️": "terminal",
-    "📓": "notebook",
-    "✅": "checkpoint",
-    "🤔": "reflect",
-    "💡": "tip",
-    "⚠️": "warning",
-    "📘": "explanation",
-    "🚀": "extension",
-    "🎓": "complete",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,13 +56,7 @@ class Activity:
 
 
 def load(name: str) -> Activity:
-    """Read the front matter of one activity.
-
-    Raises
-    ------
-    DocumentError
-        If the file is missing, or its front matter is not as it should be.
-    """
+    """Read the front matter of one activity."""
     path = FOLDER / f"{name}.md"
     where = paths.short(path)
     try:

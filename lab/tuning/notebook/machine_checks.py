@@ -11,14 +11,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tuning import paths
 from tuning.errors import EncoderError
 from tuning.training import machine
-
-if TYPE_CHECKING:
-    pass
 
 NEEDED = ("torch", "transformers", "datasets", "evaluate", "accelerate", "scikit-learn", "pandas", "matplotlib")
 LEAST_MEMORY_GB = 2.5
@@ -41,17 +37,7 @@ class Check:
 
 def checks() -> list[Check]:
     """Look at everything on this machine that a training run needs."""
-    return [
-        _python(),
-        _packages(),
-        _memory(),
-        _disk(),
-        _processor(),
-        _gpu(),
-        _encoder(),
-        _folder(),
-        _files(),
-    ]
+    return [_python(), _packages(), _memory(), _disk(), _processor(), _gpu(), _encoder(), _folder(), _files()]
 
 
 def _python() -> Check:
@@ -100,11 +86,8 @@ def _pins() -> dict[str, str]:
 def _memory() -> Check:
     free = machine.free_memory() / 1e9
     if free < LEAST_MEMORY_GB:
-        return Check(
-            "WARN",
-            f"{free:.1f} GB of memory is free and {LEAST_MEMORY_GB:g} GB is wanted: close other programs,"
-            ' set MODEL = "embedded" in Dials, or use the backup lab (notebook 02).',
-        )
+        wanted = f"{free:.1f} GB of memory is free and {LEAST_MEMORY_GB:g} GB is wanted: close other programs,"
+        return Check("WARN", f'{wanted} set MODEL = "embedded" in Dials, or use the backup lab (notebook 02).')
     return Check("OK", f"{free:.1f} GB of memory is free")
 
 

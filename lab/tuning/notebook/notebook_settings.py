@@ -64,13 +64,7 @@ def defaults(number: str) -> dict[str, Any]:
 
 
 def checked_prediction(number: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """The prediction among the settings, checked.
-
-    Raises
-    ------
-    DialError
-        If the word is none of the four, or the number no score.
-    """
+    """The prediction among the settings, checked."""
     if number not in ("01", BACKUP_NOTEBOOK):
         return {}
     given = {name: settings[name] for name in PREDICTIONS if name in settings}
@@ -88,13 +82,7 @@ def checked_prediction(number: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def retyped(text: str, typed: Mapping[str, Any]) -> str:
-    """Write values into the cells of a notebook where a learner types them.
-
-    Parameters
-    ----------
-    typed : mapping
-        Names that cells set at their top level, and values.
-    """
+    """Write values into the cells of a notebook that set these names at their top level."""
     notebook = nbformat.reads(text, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -117,13 +105,7 @@ def _with_values(source: str, typed: Mapping[str, Any]) -> str:
 
 
 def parameters(number: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Check the settings of a notebook before anything runs.
-
-    Raises
-    ------
-    DialError
-        If a name or a value cannot be used.
-    """
+    """Check the settings of a notebook before anything runs."""
     if number == BOARD_NOTEBOOK:
         return _board_parameters(settings)
     if number.startswith(FURTHER_NOTEBOOK):

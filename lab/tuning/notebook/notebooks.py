@@ -13,17 +13,9 @@ _CONFLICT = re.compile(r"^(?:<<<<<<<|>>>>>>>) ", re.MULTILINE)
 
 
 def read_notebook(path: Path, tagged: bool = False) -> dict[str, Any]:
-    """Read a notebook and make sure that it can be executed.
+    """Read a notebook and make sure that it can be executed; `tagged` if `run` must find its cell of dials.
 
-    Parameters
-    ----------
-    tagged : bool
-        Whether the cell of dials must have its tag, by which `run` finds it.
-
-    Raises
-    ------
-    WorkshopError
-        If it is empty, holds the marks of a Git conflict, is no notebook, or lacks the tag.
+    A `WorkshopError` where it is empty, holds the marks of a Git conflict, is no notebook, or lacks the tag.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")

@@ -40,13 +40,7 @@ def name_in(source: str) -> str | None:
 
 
 def as_text(lines: list[str]) -> list[str]:
-    """Hand a cell of pasted text on as it is: empty, above the first line, or like another kernel's prompts.
-
-    Returns
-    -------
-    list of str
-        One line that calls the magic; a cell without it comes back as it is.
-    """
+    """Turn a cell of pasted text into one line that calls the magic, with the text as it is; any other cell stays."""
     at = next((at for at, line in enumerate(lines) if _FIRST_LINE.match(line)), None)
     if at is None:
         return lines

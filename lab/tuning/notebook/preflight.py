@@ -8,7 +8,6 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from tuning import paths
 from tuning.command import one_line_errors
@@ -16,9 +15,6 @@ from tuning.data import download
 from tuning.dials import ROOM_CARD, Dials, parse_settings
 from tuning.errors import DataError, DialError, EncoderError, RunError
 from tuning.notebook.machine_checks import Check, checks, program_output
-
-if TYPE_CHECKING:
-    from tuning.cost.planning import Plan
 
 MINUTES = 10.0
 # The first cell is not kept waiting; the command has the time.
@@ -35,11 +31,7 @@ def _hub(reason: str | None, dials: Dials) -> Check:
 def of_dials(dials: Dials) -> list[Check]:
     """What the first cell cannot look at, because the dials come after it.
 
-    Returns
-    -------
-    list of Check
-        The room card; a model folder or a CSV file that cannot be used; the Hub, only where a dial wants something from
-        there; and a validation part so large that not all of it is scored.
+    That is the room card, a model folder or CSV file of one's own, and the Hub where a dial wants something from there.
     """
     asked = _asked(dials)
     checked = [room(dials), *_own_files(dials)]
@@ -90,18 +82,7 @@ def _scored(dials: Dials) -> list[Check]:
 
 
 def room(dials: Dials) -> Check:
-    """Whether this machine can keep to the coach's room card, and whether the card was forgotten.
-
-    Parameters
-    ----------
-    dials : Dials
-        Their MODEL, DATA and PRECISION are those of the card already.
-
-    Returns
-    -------
-    Check
-        ``WARN`` where this run may stand apart from the room's.
-    """
+    """Whether this machine can keep to the coach's room card, and whether the card was forgotten."""
     from tuning.encoder import finding
 
     if not dials.ROOM:
@@ -146,7 +127,8 @@ def time_needed(dials: Dials | None = None, minutes: float = MINUTES, *, probe: 
         if speed is None:
             return Check("OK", "how long training takes here is not known yet: python3 workshop.py check measures it")
         needed = estimate.estimate(dials, speed)
-        fits = _fitting(planning.plan(minutes, base=dials, speed=speed))
+        plan = planning.plan(minutes, base=dials, speed=speed)
+        fits = f"In {plan.limit} fit TRAIN_SUBSET = {plan.dials.TRAIN_SUBSET}, EPOCHS = {plan.dials.EPOCHS}."
     except RunError as problem:
         fits = str(problem)
     except (EncoderError, DataError, DialError) as problem:
@@ -154,10 +136,6 @@ def time_needed(dials: Dials | None = None, minutes: float = MINUTES, *, probe: 
     status = "OK" if needed.seconds <= 60 * minutes else "WARN"
     what = "default dials take" if dials == Dials() else "these dials take"
     return Check(status, f"{what} about {estimate.clock(needed.seconds)} here (from {needed.source}). {fits}")
-
-
-def _fitting(plan: "Plan") -> str:
-    return f"In {plan.limit} fit TRAIN_SUBSET = {plan.dials.TRAIN_SUBSET}, EPOCHS = {plan.dials.EPOCHS}."
 
 
 def _for_the_coach(results: list[Check], hub_check: Check | None, time_check: Check | None) -> str:
@@ -173,15 +151,9 @@ def _for_the_coach(results: list[Check], hub_check: Check | None, time_check: Ch
         encoder = f"DistilBERT is not here, the Hub {hub_says}"
     measured = re.search(r"about (.+?) here", time_check.text) if time_check else None
     version = program_output(["git", "-C", str(paths.ROOT), "rev-parse", "--short", "HEAD"]) or "unknown"
-    return "; ".join(
-        [
-            f"SEND THIS LINE: {result}, {warned} [WARN]",
-            encoder,
-            f"a run takes {measured[1]}" if measured else "time not measured",
-            f"version {version}",
-            f"Python {sys.version_info.major}.{sys.version_info.minor}",
-        ]
-    )
+    needed = f"a run takes {measured[1]}" if measured else "time not measured"
+    python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+    return f"SEND THIS LINE: {result}, {warned} [WARN]; {encoder}; {needed}; version {version}; {python}"
 
 
 def report(dials: Dials | None = None, minutes: float = MINUTES, *, probe: bool = False) -> int:
@@ -189,10 +161,7 @@ def report(dials: Dials | None = None, minutes: float = MINUTES, *, probe: bool 
     # It is asked first and heard last: meanwhile the rest is looked at. Before there are dials nobody has wanted it.
     asked = None if dials is None else _asked(dials)
     results = checks()
-    more = []
-    if dials is not None:
-        more.extend([room(dials)] if dials.ROOM else [])
-        more.extend(_own_files(dials))
+    more = [] if dials is None else [*([room(dials)] if dials.ROOM else []), *_own_files(dials)]
     # Timing needs what a failed check says is missing.
     time_check = None
     if all(check.status != "FAIL" for check in (*results, *more)):

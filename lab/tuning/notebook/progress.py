@@ -5,6 +5,7 @@ was written: a text counts as there when it has enough words of the learner's ow
 `tuning.evidence.task6`.
 """
 
+import contextlib
 import dataclasses
 import functools
 import importlib.util
@@ -18,7 +19,7 @@ from tuning.evidence import task6, worksheet
 from tuning.evidence.markdown_tables import find_table
 from tuning.evidence.predictions import prediction_of
 from tuning.evidence.task6 import FEWEST_NOTE_WORDS, FEWEST_WORDS
-from tuning.evidence.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, Block, find_blocks, is_number
+from tuning.evidence.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, find_blocks, is_number
 from tuning.notebook import activities, machine_checks
 from tuning.room.budget_round import BUDGET, spent
 from tuning.runs.record import Run
@@ -45,14 +46,9 @@ class Item:
 
 
 def checkpoint(*names: str) -> None:
-    """Print what is done and what is missing.
+    """Print what is done and what is missing, of all activities or of those named, such as ``"activity-1"``.
 
     Nothing that a learner does makes it fail: what cannot be read is said in a line.
-
-    Parameters
-    ----------
-    *names : str
-        ``"activity-1"`` to ``"activity-7"`` or ``"going-further"``; all of them if none is given.
     """
     print("\n\n".join(report(name) for name in names or activities.NAMES))
 
@@ -62,7 +58,9 @@ def report(name: str) -> str:
     if name not in _ITEMS:
         hint = nearest(str(name), _ITEMS)
         return f"There is no checkpoint {name!r}.{hint} There are: {', '.join(_ITEMS)}."
-    title = _title(name)
+    title = name
+    with contextlib.suppress(WorkshopError):
+        title = activities.load(name).heading
     try:
         desk = Desk()
         items = _ITEMS[name](desk)
@@ -101,10 +99,10 @@ class Desk:
     @functools.cached_property
     def runs(self) -> list[Run]:
         """Finished and adopted runs, oldest first; one that differs from its dials is named and does not count."""
-        found, damaged = readable_runs()
+        runs, damaged = readable_runs()
         self.warnings += [reason for _, reason in damaged]
-        self.warnings += [f"{marked_id(run)} stands apart and is not counted." for run in found if run.apart]
-        return [run for run in found if not run.apart]
+        self.warnings += [f"{marked_id(run)} stands apart and is not counted." for run in runs if run.apart]
+        return [run for run in runs if not run.apart]
 
     @property
     def alone(self) -> bool:
@@ -124,9 +122,10 @@ class Desk:
             return []
         return [dict(zip(columns, map(str.strip, row), strict=True)) for row in table.rows]
 
-    def blocks(self) -> list[Block]:
-        """The blocks of Part B that belong to a run on disk."""
-        return [block for block in find_blocks(self.text) if len(block.belongs_to(self.runs)) == 1]
+    def noted(self, field: str) -> bool:
+        """Is there a note in this field of a block of Part B that belongs to a run on disk?"""
+        blocks = [block for block in find_blocks(self.text) if len(block.belongs_to(self.runs)) == 1]
+        return any(len(_WORD.findall(block.typed[field])) >= FEWEST_NOTE_WORDS for block in blocks)
 
     def written(self, place: str, what: str) -> Item:
         """Is there a text of the learner's own under a lettered heading of the worksheet?"""
@@ -134,23 +133,12 @@ class Desk:
         if section is None:
             return Item(False, f"{place}, {what}", f'its heading is gone from the worksheet; put "{place}." back')
         words = task6.own_words(section, self.template)
-        told = f"write it in the worksheet ({words} words of your own so far, {FEWEST_WORDS} count as a text)"
-        return Item(words >= FEWEST_WORDS, f"{place}, {what}", told)
-
-
-def _title(name: str) -> str:
-    try:
-        return activities.load(name).heading
-    except WorkshopError:
-        return name
+        to_do = f"write it in the worksheet ({words} words of your own so far, {FEWEST_WORDS} count as a text)"
+        return Item(words >= FEWEST_WORDS, f"{place}, {what}", to_do)
 
 
 def _where() -> str:
     return paths.short(worksheet.worksheet_file())
-
-
-def _noted(text: str) -> bool:
-    return len(_WORD.findall(text)) >= FEWEST_NOTE_WORDS
 
 
 def _copy() -> Item:
@@ -231,32 +219,26 @@ def _experiment(desk: Desk) -> list[Item]:
                 'the driver makes the line in "Share your run", everybody else pastes it in "Adopt your group\'s run"',
             )
         )
-    blocks = desk.blocks()
+    # The filled copy knows every run on disk.
+    copies = paths.work().glob(f"{worksheet.filled_file().stem}*.md")
+    text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in copies)
+    filled = bool(desk.runs) and all(run.run_id in text for run in desk.runs)
     return [
         *items,
         Item(
-            _filled(desk),
-            f"Your runs are in {paths.short(worksheet.filled_file())}",
-            'run the section "Fill your worksheet"',
+            filled, f"Your runs are in {paths.short(worksheet.filled_file())}", 'run the section "Fill your worksheet"'
         ),
         Item(
-            any(_noted(block.typed["Notes"]) for block in blocks),
+            desk.noted("Notes"),
             "A note of yours on the run (Part B, with its Run ID)",
             "what did you expect, what happened, which dial next?",
         ),
         Item(
-            any(_noted(block.typed[DIFFERENCE]) for block in blocks),
+            desk.noted(DIFFERENCE),
             "What the difference between prediction and result tells you",
             f"write it into the run's block: {DIFFERENCE}",
         ),
     ]
-
-
-def _filled(desk: Desk) -> bool:
-    """Whether the filled copy knows every run on disk."""
-    copies = paths.work().glob(f"{worksheet.filled_file().stem}*.md")
-    text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in copies)
-    return bool(desk.runs) and all(run.run_id in text for run in desk.runs)
 
 
 def _shared(desk: Desk) -> bool:
@@ -277,11 +259,7 @@ def _convergence(desk: Desk) -> list[Item]:
     budget = [run for run in desk.runs if BUDGET / 2 < spent(run) <= BUDGET]
     items = [
         Item(bool(desk.runs), "A run to judge, your own or your group's", 'adopt it in "Adopt your group\'s run"'),
-        Item(
-            any(_noted(block.typed[GO_ON]) for block in desk.blocks()),
-            GO_ON,
-            "write it into the block of a run (Part B, with its Run ID)",
-        ),
+        Item(desk.noted(GO_ON), GO_ON, "write it into the block of a run (Part B, with its Run ID)"),
         Item(
             bool(budget),
             f"A run of the budget round (more than {BUDGET // 2:,} and at most {BUDGET:,} sentence-passes)",
@@ -299,10 +277,6 @@ def _convergence(desk: Desk) -> list[Item]:
     return [*items, desk.written("C4", "what one more epoch costs, and how you spent the budget")]
 
 
-def _data_quality(desk: Desk) -> list[Item]:
-    return [desk.written("C5", "two limits of the data, and next month")]
-
-
 def _reflection(desk: Desk) -> list[Item]:
     titles = {
         "C1": "what trainer.train() does",
@@ -314,8 +288,8 @@ def _reflection(desk: Desk) -> list[Item]:
         "C7": "what you started yourself",
         "E": "one credible source",
     }
-    found = task6.evidence()
-    missing = [item for item, state in found["state"].items() if state != "ready"]
+    evidence = task6.evidence()
+    missing = [item for item, state in evidence["state"].items() if state != "ready"]
     return [
         *(desk.written(place, what) for place, what in titles.items()),
         Item(not missing, "Task 6: every item has its evidence", f"not yet: {', '.join(missing)}"),
@@ -324,11 +298,7 @@ def _reflection(desk: Desk) -> list[Item]:
 
 def _going_further(desk: Desk) -> list[Item]:
     return [
-        Item(
-            bool(desk.runs),
-            "A first run to start from",
-            "train one in notebook 01 or 02, or adopt your group's",
-        ),
+        Item(bool(desk.runs), "A first run to start from", "train one in notebook 01 or 02, or adopt your group's"),
         desk.written("D", "the record of one option"),
     ]
 
@@ -339,7 +309,7 @@ _ITEMS: dict[str, Callable[[Desk], list[Item]]] = {
     "activity-3": _experiment,
     "activity-4": _comparison,
     "activity-5": _convergence,
-    "activity-6": _data_quality,
+    "activity-6": lambda desk: [desk.written("C5", "two limits of the data, and next month")],
     "activity-7": _reflection,
     "going-further": _going_further,
 }

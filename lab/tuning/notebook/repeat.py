@@ -36,17 +36,9 @@ class Repeat:
 
 
 def reproduce(run_id: str | None = None) -> Repeat:
-    """Train a recorded run again and compare.
+    """Train a recorded run again, own or adopted, by default the last of the main lab, and compare.
 
-    Parameters
-    ----------
-    run_id : str, optional
-        A run of the main or the backup lab, own or adopted; the last of the main lab by default.
-
-    Raises
-    ------
-    RunError
-        If the run used a file of someone else's, which is not here.
+    A `RunError` where it used a file of someone else's, which is not here.
     """
     recorded = last_run(run_id)
     missing = [name for name in ("DATA", "MODEL") if recorded.dials.get(name) == "own"]

@@ -41,13 +41,7 @@ def notebook_files() -> dict[str, Path]:
 
 
 def notebook_file(number: str) -> Path:
-    """Path of a notebook by its number, such as ``"01"``.
-
-    Raises
-    ------
-    WorkshopError
-        If there is no such notebook.
-    """
+    """Path of a notebook by its number, such as ``"01"``."""
     files = notebook_files()
     if number not in files:
         raise WorkshopError(f"There is no notebook {number} in lab/. Notebooks: {', '.join(files)}.")
@@ -92,22 +86,17 @@ def libraries_first() -> list[str]:
     """Have the libraries found before the files in the notebook's folder, and say which files have their names.
 
     IPython looks into that folder, and Python into those of PYTHONPATH, before the installed packages.
-
-    Returns
-    -------
-    list of str
-        One line for each file or folder that would have been taken for a library.
     """
     own = [place for place in sys.path if place in ("", os.getcwd(), *_python_path())]
     sys.path[:] = [place for place in sys.path if place not in own] + own
-    told = []
+    lines = []
     for folder in {Path(place or os.getcwd()): None for place in own}:
         there = [*folder.glob("*.py"), *(file.parent for file in folder.glob("*/__init__.py"))]
         for path in sorted(there):
-            found = PathFinder.find_spec(path.stem)
-            if found is not None and found.origin and Path(found.origin).parent not in (folder, path):
-                told.append(f"{paths.short(path)} has the name of a library, so the library is used: rename it.")
-    return told
+            library = PathFinder.find_spec(path.stem)
+            if library is not None and library.origin and Path(library.origin).parent not in (folder, path):
+                lines.append(f"{paths.short(path)} has the name of a library, so the library is used: rename it.")
+    return lines
 
 
 def _python_path() -> list[str]:
@@ -171,13 +160,7 @@ def _sentences_to_the_left(frame: Any, table: str) -> str:
 
 
 def sections_of_names(notebook: Mapping[str, Any]) -> dict[str, str]:
-    """Say for every name that a notebook's cells define which section defines it first.
-
-    Returns
-    -------
-    dict of str to str
-        Name of a variable, function or import to the heading of its section.
-    """
+    """The heading of the section in which each variable, function or import of a notebook is first defined."""
     sections: dict[str, str] = {}
     heading = "the first cell"
     for cell in notebook["cells"]:

@@ -23,12 +23,8 @@ LONGEST_STEM = 76
 def adopt(text: str) -> Run:
     """Put the run of a share line into this learner's own runs, log and worksheet: it is the last run now.
 
-    Adopting the same line again changes nothing; a line of the same run with its test part opened adds those scores.
-
-    Raises
-    ------
-    ShareError
-        If the line cannot be trusted, or is this learner's own, or cannot be stored here.
+    Adopting the same line again changes nothing; a line of the same run with its test part opened adds those scores. A
+    `ShareError` says why a line cannot be adopted.
     """
     shared = share.read(text)
     run = shared.run
@@ -69,8 +65,8 @@ def _twin(shared: Shared) -> Run | None:
 
 
 def _free_id(run_id: str) -> str:
-    found, copy = run_id, 1
-    while (paths.runs() / found).exists():
+    free, copy = run_id, 1
+    while (paths.runs() / free).exists():
         copy += 1
-        found = f"{run_id[:LONGEST_STEM]}-{copy}"
-    return found
+        free = f"{run_id[:LONGEST_STEM]}-{copy}"
+    return free

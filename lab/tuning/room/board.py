@@ -68,15 +68,8 @@ class Board:
 def collect(source: str = "") -> Board:
     """Read what the room has shared.
 
-    Parameters
-    ----------
-    source : str
-        A whole chat with share lines in it; or the path of a file or folder; or nothing, for the runs on this machine.
-
-    Raises
-    ------
-    ShareError
-        If the source is none of these.
+    The source is a whole chat with share lines in it, or the path of a file or folder, or nothing, for the runs on this
+    machine; a `ShareError` where it is none of these.
     """
     source = source.strip()
     if not source:
@@ -152,29 +145,14 @@ def results(board: Board) -> pd.DataFrame:
 
 
 def summary(board: Board) -> pd.DataFrame:
-    """The same columns with one row per preset or rate, for a board of very many runs.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Medians; *Group* has the number of runs, *In one word* the most frequent word.
-    """
+    """The same columns with one row per preset or rate, for a board of very many runs: medians, and the usual word."""
     rows = []
     for (preset, rate), members in by_rate(board).items():
         finals = [shared.run.final for shared in members]
+        medians = {key: _median(finals, key) for key in ("val_loss", "val_accuracy", "val_f1_macro", "gap_accuracy")}
         words = Counter(room_word(shared.run) for shared in members)
-        rows.append(
-            {
-                "Group": f"{len(members)} run{'s' if len(members) > 1 else ''}",
-                "LR preset": preset,
-                "LR value": f"{rate:g}",
-                "Val loss": number(_median(finals, "val_loss"), 2),
-                "Accuracy": number(_median(finals, "val_accuracy"), 2),
-                "F1-macro": number(_median(finals, "val_f1_macro"), 2),
-                "Gen. gap": signed(_median(finals, "gap_accuracy"), 2),
-                "In one word": words.most_common(1)[0][0],
-            }
-        )
+        group = f"{len(members)} run{'s' if len(members) > 1 else ''}"
+        rows.append(_cells(group, preset, rate, medians, words.most_common(1)[0][0]))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -197,30 +175,16 @@ def refused(board: Board) -> pd.DataFrame:
 
 
 def predictions(board: Board) -> pd.DataFrame:
-    """What the groups predicted beside what happened.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per run that carries a prediction; ``off by`` is result minus prediction in macro-F1.
-    """
+    """What the groups predicted beside what happened, by run; ``off by`` is result minus prediction in macro-F1."""
     rows = []
     for shared in [*board.one_lab(), *board.backup]:
         if shared.word is None:
             continue
         happened, f1 = room_word(shared.run), shared.run.final.get("val_f1_macro")
-        rows.append(
-            {
-                "Group": shared.name,
-                "LR preset": shared.run.preset,
-                "Predicted": shared.word,
-                "Happened": happened,
-                "Right": "yes" if shared.word == happened else "no",
-                "Predicted F1": number(shared.f1, 2),
-                "F1-macro": number(f1, 2),
-                "Off by": "" if None in (shared.f1, f1) else signed(f1 - shared.f1, 2),
-            }
-        )
+        right = "yes" if shared.word == happened else "no"
+        off_by = "" if None in (shared.f1, f1) else signed(f1 - shared.f1, 2)
+        scores = number(shared.f1, 2), number(f1, 2), off_by
+        rows.append((shared.name, shared.run.preset, shared.word, happened, right, *scores))
     columns = ["Group", "LR preset", "Predicted", "Happened", "Right", "Predicted F1", "F1-macro", "Off by"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -228,12 +192,9 @@ def predictions(board: Board) -> pd.DataFrame:
 def luck(board: Board) -> pd.DataFrame:
     """How far groups with the same rate lie apart: they differ in their seed alone.
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row per preset or own rate: runs, different seeds, lowest, mean and highest macro-F1, ``spread`` between the
-        extremes, and the mean width of a single run's own 95% interval, to be read beside it. Runs with one seed
-        repeat each other, so the first of them counts alone.
+    One row per preset or own rate: runs, different seeds, lowest, mean and highest macro-F1, ``spread`` between the
+    extremes, and the mean width of a single run's own 95% interval, to be read beside it. Runs with one seed repeat
+    each other, so the first of them counts alone.
     """
     rows = {}
     for (preset, rate), members in by_rate(board).items():
@@ -277,27 +238,24 @@ def _order(shared: Shared) -> tuple[Any, ...]:
 
 
 def _row(shared: Shared) -> dict[str, str]:
-    run, final = shared.run, shared.run.final
-    values = (
-        shared.name,
-        run.preset,
-        f"{run.learning_rate:g}",
-        number(final.get("val_loss"), 2),
-        number(final.get("val_accuracy"), 2),
-        number(final.get("val_f1_macro"), 2),
-        signed(final.get("gap_accuracy"), 2),
-        room_word(run),
-    )
-    return dict(zip(COLUMNS, values, strict=True))
+    run = shared.run
+    return _cells(shared.name, run.preset, run.learning_rate, run.final, room_word(run))
 
 
-def dials_class(run: Run) -> type[FrozenDials] | type[SgdDials]:
-    return SgdDials if run.is_backup else FrozenDials
+def _cells(group: str, preset: str, rate: float, final: dict[str, Any], word: str) -> dict[str, str]:
+    scores = [number(final.get(key), 2) for key in ("val_loss", "val_accuracy", "val_f1_macro")]
+    gap = signed(final.get("gap_accuracy"), 2)
+    return dict(zip(COLUMNS, [group, preset, f"{rate:g}", *scores, gap, word], strict=True))
+
+
+def default_dials(run: Run) -> dict[str, Any]:
+    """The default dials of a run's lab."""
+    return (SgdDials() if run.is_backup else FrozenDials()).as_dict()
 
 
 def all_dials(run: Run) -> dict[str, Any]:
     """The dials of a run; a record from before a dial existed was made with its default."""
-    return dials_class(run)().as_dict() | run.dials
+    return default_dials(run) | run.dials
 
 
 def _setting(run: Run) -> dict[str, Any]:

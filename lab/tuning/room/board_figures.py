@@ -74,9 +74,8 @@ def small_multiples(board: Board, size: tuple[float, float] = SLIDE) -> Picture:
             axes.set_xlabel("step\n" + textwrap.fill(_who(members), 32))
             cut = _finish(axes, board)
         panels[0][0].set_ylabel(f"loss (nats){cut}; marks: validation")
-    return Picture(
-        figure, f"Training losses by preset, validation losses as marks{_range_told(groups)}. {_words(board)}"
-    )
+    words = f"Training losses by preset, validation losses as marks{_range_told(groups)}. {_words(board)}"
+    return Picture(figure, words)
 
 
 def scores_and_gaps(board: Board, size: tuple[float, float] = SLIDE) -> Picture:
@@ -87,18 +86,14 @@ def scores_and_gaps(board: Board, size: tuple[float, float] = SLIDE) -> Picture:
     groups = by_rate(board)
     with mpl.rc_context(STYLE):
         figure, panels = new_figure(size, ncols=2)
-        majority = [one.run.majority["f1_macro"] for one in board.compared if one.run.majority.get("f1_macro")]
+        majority = [shared.run.majority["f1_macro"] for shared in board.compared if shared.run.majority.get("f1_macro")]
         if majority:
             panels[0].axhline(majority[0], color=GREY, linestyle=":", label="always the majority class")
             panels[0].legend(loc="upper left")
         panels[0].set_ylim(0, 1)
         panels[1].axhline(0, color=GREY, linestyle=":")
-        for axes, key, title in zip(
-            panels,
-            ("val_f1_macro", "gap_accuracy"),
-            ("First: the score (validation macro-F1)", "Then: the gap (accuracy)"),
-            strict=True,
-        ):
+        titles = ("First: the score (validation macro-F1)", "Then: the gap (accuracy)")
+        for axes, key, title in zip(panels, ("val_f1_macro", "gap_accuracy"), titles, strict=True):
             for (preset, rate), members in groups.items():
                 runs = [shared.run for shared in members]
                 across = rate * _side_by_side(groups, len(runs))
@@ -137,12 +132,12 @@ def _on_one_grid(runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray]:
 
 def _mark_epochs(axes: Axes, preset: str, members: Sequence[Shared]) -> None:
     marker = LOOKS[preset][2]
-    found: dict[float, list[float]] = {}
+    marks: dict[float, list[float]] = {}
     for shared in members:
         for at, row in curves.epoch_marks(shared.run)[1:]:
             if row.get("val_loss") is not None:
-                found.setdefault(round(at), []).append(row["val_loss"])
-    for at, values in found.items():
+                marks.setdefault(round(at), []).append(row["val_loss"])
+    for at, values in marks.items():
         if len(members) <= MANY:
             axes.plot([at] * len(values), values, linestyle="none", marker=marker, color="black", markersize=6)
         else:
@@ -205,7 +200,9 @@ def _who(members: Sequence[Shared]) -> str:
     if len(members) > MANY:
         return _runs(members)
     # A name stays in one line.
-    names = [_drawable(name).replace(" ", "\N{NO-BREAK SPACE}") for name in dict.fromkeys(one.name for one in members)]
+    names = [
+        _drawable(name).replace(" ", "\N{NO-BREAK SPACE}") for name in dict.fromkeys(shared.name for shared in members)
+    ]
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return ", ".join(names[:MOST_NAMES]) + more
 
@@ -228,9 +225,10 @@ def _range_told(groups: dict) -> str:
 
 
 def _words(board: Board) -> str:
-    told = []
+    words = []
     for preset, members in by_preset(board).items():
-        scores = [one.run.final["val_f1_macro"] for one in members if one.run.final.get("val_f1_macro") is not None]
+        finals = [shared.run.final for shared in members]
+        scores = [final["val_f1_macro"] for final in finals if final.get("val_f1_macro") is not None]
         reach = f", macro-F1 {min(scores):.2f} to {max(scores):.2f}" if scores else ""
-        told.append(f"{preset}: {_runs(members)}{reach}")
-    return "; ".join(told) + "." if told else "No runs yet."
+        words.append(f"{preset}: {_runs(members)}{reach}")
+    return "; ".join(words) + "." if words else "No runs yet."

@@ -6,7 +6,7 @@ import pandas as pd
 
 from tuning.dials import PRESETS
 from tuning.evidence.log_rows import number, signed
-from tuning.room.board import MAY_DIFFER, Board, all_dials, dials_class
+from tuning.room.board import MAY_DIFFER, Board, all_dials, default_dials
 from tuning.runs.record import Run
 
 BUDGET = 4_800
@@ -38,17 +38,8 @@ def budget(board: Board, passes: int = BUDGET) -> pd.DataFrame:
         if not meant or final.get("val_f1_macro") is None:
             continue
         slip = None if test.get("f1_macro") is None else test["f1_macro"] - final["val_f1_macro"]
-        rows.append(
-            {
-                "Group": shared.name,
-                "Spent": spent(shared.run),
-                "How": _spending(shared.run),
-                "Validation F1": round(final["val_f1_macro"], 3),
-                "Test F1": number(test.get("f1_macro"), 3) or "closed",
-                "Slip": signed(slip, 3),
-                "Verdict": _out(spent(shared.run), passes),
-            }
-        )
+        scores = round(final["val_f1_macro"], 3), number(test.get("f1_macro"), 3) or "closed", signed(slip, 3)
+        rows.append((shared.name, spent(shared.run), _spending(shared.run), *scores, _out(spent(shared.run), passes)))
     frame = pd.DataFrame(rows, columns=["Group", "Spent", "How", "Validation F1", "Test F1", "Slip", "Verdict"])
     frame = frame.sort_values(["Verdict", "Validation F1"], ascending=[True, False], ignore_index=True)
     if len(frame) and not frame.loc[0, "Verdict"]:
@@ -76,13 +67,13 @@ def _ground(run: Run) -> tuple[str, str]:
 
 def _by_default(run: Run) -> bool:
     """Nobody chose how many sentences and epochs this run has."""
-    usual, chosen = dials_class(run)().as_dict(), all_dials(run)
+    usual, chosen = default_dials(run), all_dials(run)
     return all(chosen[name] == usual[name] for name in ("TRAIN_SUBSET", "EPOCHS"))
 
 
 def _spending(run: Run) -> str:
     rate = run.preset if run.preset in PRESETS else f"rate {run.learning_rate:g}"
-    usual = dials_class(run)().as_dict()
+    usual = default_dials(run)
     named = {*MAY_DIFFER, "TRAIN_SUBSET", "EPOCHS", "SCHEDULER"}
     changed = [
         f"{name} {value}" for name, value in all_dials(run).items() if name not in named and value != usual.get(name)

@@ -1,4 +1,4 @@
-r"""The clinic's score line: a learner's answers to recorded curves, from a page in a browser to the class board.
+"""The clinic's score line: a learner's answers to recorded curves, from a page in a browser to the class board.
 
 ``W6C1-<length>-<body>-<checksum>-END`` (see `tuning.room.framing`), simple enough to be written in JavaScript without a
 library. The body is a compact JSON object in UTF-8, each byte as two lower-case hexadecimal digits. *Length* is the
@@ -14,22 +14,8 @@ The object has exactly these keys:
   (place in `ROUNDS`), chosen cause (place in `CAUSES`), chosen next dial (place in `DIALS`), confidence in the cause
   (0 to 100), true cause (place in `CAUSES`), and 1 if the next dial is a good one, else 0.
 
-New words go to the end of their list and raise the version of `tuning.room.framing.SCORE`. In JavaScript::
-
-    function crc32(text) {
-      let crc = 0xFFFFFFFF;
-      for (let i = 0; i < text.length; i++) {
-        crc ^= text.charCodeAt(i);
-        for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xEDB88320 : 0);
-      }
-      return ((crc ^ 0xFFFFFFFF) >>> 0).toString(16).padStart(8, "0");
-    }
-    function scoreLine(score) {
-      const bytes = new TextEncoder().encode(JSON.stringify(score));
-      const body = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-      const start = `W6C1-${body.length}-${body}`;
-      return `${start}-${crc32(start)}-END`;
-    }
+New words go to the end of their list and raise the version of `tuning.room.framing.SCORE`. The page writes the line in
+``assets/pages/score.mjs``.
 """
 
 import dataclasses
@@ -108,13 +94,7 @@ def line(score: Score) -> str:
 
 
 def unpack(record: Any) -> Score:
-    """Build a score from what came in a line and trust nothing; `tuning.room.share.gather` finds the lines.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If it is not what `line` writes.
-    """
+    """Build a score from what came in a line and trust nothing; `tuning.room.share.gather` finds the lines."""
     if not isinstance(record, dict) or set(record) != {"k", "n", "a"} or not isinstance(record["a"], list):
         raise ValueError("other keys")
     answers = tuple(_answer(*answer) for answer in record["a"][: ITEMS + 1])

@@ -20,33 +20,22 @@ SIZE = (12.8, 5.2)
 
 
 def by_cause(scores: Sequence[Score]) -> pd.DataFrame:
-    """How often each cause was recognised, before and after the day.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per true cause that was asked, with counts such as ``7 of 10``.
-    """
-    rows = {}
-    for cause, answers in _by_truth(_all(scores)).items():
-        rows[cause] = {
+    """How often each cause that was asked was recognised, before and after the day, in counts such as ``7 of 10``."""
+    rows = {
+        cause: {
             "answers": len(answers),
             "right": _of(answer.right for answer in answers),
             **{when: _of(answer.right for answer in answers if answer.round == when) for when in (BEFORE, AFTER)},
             "most often taken for": _taken_for(answers),
             "good next dial": _of(answer.dial_right for answer in answers),
         }
+        for cause, answers in _by_truth(_all(scores)).items()
+    }
     return pd.DataFrame.from_dict(rows, orient="index", columns=COLUMNS)
 
 
 def by_confidence(scores: Sequence[Score]) -> pd.DataFrame:
-    """How often people were right when they were this sure.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per bin of confidence that has answers: their number, mean confidence, and how many were right.
-    """
+    """How often people were right when they were this sure, by bin of confidence."""
     rows = {}
     for label, answers in _by_confidence(scores).items():
         rows[label] = {
@@ -58,31 +47,24 @@ def by_confidence(scores: Sequence[Score]) -> pd.DataFrame:
 
 
 def misread(scores: Sequence[Score]) -> str:
-    """Say in words which cause is still misread, and whether people were surer than they were right.
-
-    Returns
-    -------
-    str
-        From the answers at the wrap where there are any, else from all.
-    """
+    """Say which cause is still misread, at the wrap if it was asked then, and whether people were surer than right."""
     answers = _all(scores)
     if not answers:
         return "No score line of the clinic yet."
     late = [answer for answer in answers if answer.round == AFTER]
     when, asked = (f"at the {AFTER}", late) if late else ("so far", answers)
-    told = f"Answers {when}: {_of(answer.right for answer in asked)} right; score lines: {len(scores)}."
+    counts = f"Answers {when}: {_of(answer.right for answer in asked)} right; score lines: {len(scores)}."
     wrong = [answer for answer in asked if not answer.right]
     sure = np.mean([answer.confidence for answer in asked]) / SURE
     share = np.mean([answer.right for answer in asked])
     confident = f"Mean confidence {sure:.0%}, right {share:.0%}."
     if not wrong:
-        return f"{told}\nEvery cause was recognised. {confident}"
+        return f"{counts}\nEvery cause was recognised. {confident}"
     groups = _by_truth(asked)
     worst = min(groups, key=lambda cause: np.mean([answer.right for answer in groups[cause]]))
-    told_of_it = (
-        f"{_of(answer.right for answer in groups[worst])} right, most often taken for {_taken_for(groups[worst])}"
-    )
-    return f"{told}\nStill misread: {worst} ({told_of_it}). {confident}"
+    right = _of(answer.right for answer in groups[worst])
+    misread_as = f"{right} right, most often taken for {_taken_for(groups[worst])}"
+    return f"{counts}\nStill misread: {worst} ({misread_as}). {confident}"
 
 
 def picture(scores: Sequence[Score], size: tuple[float, float] = SIZE) -> Picture:
@@ -135,19 +117,18 @@ def _all(scores: Sequence[Score]) -> list[Answer]:
 
 
 def _by_truth(answers: Iterable[Answer]) -> dict[str, list[Answer]]:
-    found: dict[str, list[Answer]] = {cause: [] for cause in CAUSES}
-    for answer in answers:
-        found[answer.truth].append(answer)
-    return {cause: answers for cause, answers in found.items() if answers}
+    answers = list(answers)
+    by_truth = {cause: [answer for answer in answers if answer.truth == cause] for cause in CAUSES}
+    return {cause: members for cause, members in by_truth.items() if members}
 
 
 def _by_confidence(scores: Sequence[Score]) -> dict[str, list[Answer]]:
-    found: dict[str, list[Answer]] = {}
-    for low, high in zip(BINS, (*BINS[1:], SURE + 1), strict=True):
-        inside = [answer for answer in _all(scores) if low <= answer.confidence < high]
-        if inside:
-            found[f"{low} to {high - 1}%"] = inside
-    return found
+    ends = zip(BINS, (*BINS[1:], SURE + 1), strict=True)
+    by_bin = {
+        f"{low} to {high - 1}%": [answer for answer in _all(scores) if low <= answer.confidence < high]
+        for low, high in ends
+    }
+    return {label: members for label, members in by_bin.items() if members}
 
 
 def _taken_for(answers: Iterable[Answer]) -> str:

@@ -37,16 +37,8 @@ class Kind:
     longest: int  # Most characters of a body.
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _crc32(text: str) -> str:
-    return f"{zlib.crc32(text.encode()):08x}"
-
-
-RUN = Kind("W6W", 2, 1, "0-9A-Za-z", _sha256, 6_000)
-SCORE = Kind("W6C", 1, 1, "0-9a-f", _crc32, 2_000)
+RUN = Kind("W6W", 2, 1, "0-9A-Za-z", lambda text: hashlib.sha256(text.encode()).hexdigest()[:12], 6_000)
+SCORE = Kind("W6C", 1, 1, "0-9a-f", lambda text: f"{zlib.crc32(text.encode()):08x}", 2_000)
 KINDS = {kind.mark: kind for kind in (RUN, SCORE)}
 
 # Characters: a chat cuts a line into pieces much longer than a name or a time; of a sender's words, so many are shown.
@@ -104,7 +96,7 @@ def find(text: str) -> list[Found]:
     """Find where lines begin, whether they can be used or not; one more than `MOST_LINES` where there are too many."""
     text = text.translate(_HYPHENS)
     starts = list(_START.finditer(text))
-    found, row, counted = [], 1, 0
+    lines, row, counted = [], 1, 0
     for number, start in enumerate(starts[: MOST_LINES + 1]):
         row, counted = row + text.count("\n", counted, start.start()), start.start()
         end = starts[number + 1].start() if number + 1 < len(starts) else len(text)
@@ -114,8 +106,8 @@ def find(text: str) -> list[Found]:
         rest = text[start.end() : min(end, limit)]
         beyond = _WHOLE.sub(" ", text[start.end() : limit]) if f"-{END}" not in rest else ""
         sender = _sender(text[max(0, start.start() - MOST_SENDER) : start.start()])
-        found.append(Found(kind, row, int(version), int(length), rest, sender, beyond))
-    return found
+        lines.append(Found(kind, row, int(version), int(length), rest, sender, beyond))
+    return lines
 
 
 def _sender(before: str) -> str:
@@ -127,13 +119,7 @@ def _sender(before: str) -> str:
 
 
 def body(found: Found) -> str:
-    """The body of a line.
-
-    Raises
-    ------
-    ShareError
-        With the reason why it cannot be trusted, to be read behind "The line" or "It".
-    """
+    """The body of a line, or a `ShareError` why it cannot be trusted, to be read behind "The line" or "It"."""
     kind = found.kind
     if found.version > kind.version:
         raise ShareError("comes from a newer version of the workshop. Update this copy, then read it again.")
@@ -148,7 +134,7 @@ def body(found: Found) -> str:
     written = list(filter(None, map(pattern.match, readings)))
     if not written:
         raise ShareError("is altered: characters were lost or added on the way. Copy it again.")
-    for one in written:
-        if kind.checksum(start + one[1]) == one[2]:
-            return one[1]
+    for text, checksum in map(re.Match.groups, written):
+        if kind.checksum(start + text) == checksum:
+            return text
     raise ShareError("is altered: its checksum does not fit. Copy it again.")

@@ -31,17 +31,9 @@ PICTURE_SIZE = (8.6, 3.9)
 
 
 def fill(board: Board, out: Path | None = None) -> Path:
-    """Fill the slides from the board.
+    """Fill the slides from the board; where somebody has changed the file, a numbered one is written beside it.
 
-    Returns
-    -------
-    pathlib.Path
-        The file: `out`, or a numbered one beside it where somebody has changed `out`.
-
-    Raises
-    ------
-    WorkshopError
-        If python-pptx is missing, or the form has lost its shapes, or the file cannot be written.
+    A `WorkshopError` where python-pptx is missing, the form has lost its shapes, or the file cannot be written.
     """
     presentation = _open()
     first = presentation.slides[0]

@@ -89,13 +89,7 @@ _TEST = ("accuracy", "f1_macro", "loss", "size")
 
 
 def pack(run: Run) -> dict[str, Any]:
-    """Shorten a record; `unpack` is the mirror image.
-
-    Returns
-    -------
-    dict
-        The keys are in a fixed order and can be written as JSON.
-    """
+    """Shorten a record, its keys in a fixed order, to what JSON can hold; `unpack` is the mirror image."""
     dials, encoder, data, machine = _travelling_dials(run), run.encoder, run.data, run.machine
     identity = _place(encoder["name"], _ENCODERS), _place(encoder["source"], _SOURCES)
     listed = _LISTED_BACKUP if run.is_backup else _LISTED
@@ -222,13 +216,7 @@ def orders() -> dict[str, Any]:
 
 
 def unpack(record: dict[str, Any]) -> Run:
-    """Build a run from what came in a line.
-
-    Raises
-    ------
-    ValueError, TypeError, KeyError, ArithmeticError, DialError, RunError
-        If it is not what `pack` writes.
-    """
+    """Build a run from what came in a line; what `pack` did not write raises one of many errors."""
     later = mapping(record.get("D", {}))
     dials, departures = _dials(record["b"], record["d"], later), _departures(record.get("y", []))
     if set(later) - set(dials):
@@ -236,6 +224,7 @@ def unpack(record: dict[str, Any]) -> Run:
     encoder, source, revision, parameters = record["e"]
     sha256, rows, used, *sizes = record["a"]
     cores, threads, device, precision = record["m"]
+    label, accuracy, f1_macro = record["M"]
     run = Run(
         run_id=text(record["i"], RUN_ID),
         started=_moment(record["t"]),
@@ -272,14 +261,16 @@ def unpack(record: dict[str, Any]) -> Run:
         },
         steps=_unpack_steps(record["s"], record["r"]),
         epochs=[dict(zip(_EPOCH, map(number, row), strict=True)) for row in record["E"]],
-        majority=_majority(*record["M"]),
+        majority={"label": label, "accuracy": number(accuracy), "f1_macro": number(f1_macro)}
+        if label is not None
+        else {},
         baseline=_unpack_scores(record["B"]),
         final=_final(record["F"], record["w"]),
         outcome=record["o"],
         timing=dict(zip(_TIMING, [*map(number, record["c"][:2]), *map(count, record["c"][2:])], strict=True)),
         test=_test(record["x"]),
         departures=list(dict.fromkeys(departures)),
-        adapter=_adapter(record.get("l")),
+        adapter=None if record.get("l") is None else _adapter(record["l"]),
     )
     check(run.as_record(), "the line")
     run.diagnosis = _diagnosis(run, item(VERDICTS, record["g"]))
@@ -306,9 +297,7 @@ def _departures(packed: list[Any]) -> list[str]:
     return [words if words == ANOTHER_DEPARTURE else text(words, _DEPARTURE) for words in packed]
 
 
-def _adapter(facts: dict[str, Any] | None) -> dict[str, Any] | None:
-    if facts is None:
-        return None
+def _adapter(facts: dict[str, Any]) -> dict[str, Any]:
     return {
         text(name, _FACT): text(value, _WORDS) if isinstance(value, str) else number(value)
         for name, value in mapping(facts).items()
@@ -343,10 +332,6 @@ def _unpack_steps(packed: list[Any], rate: float) -> list[dict[str, Any]]:
 
 def _sums(differences: list[int]) -> list[int]:
     return list(itertools.accumulate(map(integer, differences)))
-
-
-def _majority(label: Any, accuracy: Any, f1_macro: Any) -> dict[str, Any]:
-    return {} if label is None else {"label": label, "accuracy": number(accuracy), "f1_macro": number(f1_macro)}
 
 
 def _unpack_scores(packed: list[Any]) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class Gathered:
 
     def add_score(self, score: Score, place: str) -> None:
         """Take a visitor's answers in, once; a line with more answers replaces one with fewer."""
-        twin = next((at for at, one in enumerate(self.scores) if one.visitor == score.visitor), None)
+        twin = next((at for at, other in enumerate(self.scores) if other.visitor == score.visitor), None)
         if twin is None:
             self.scores.append(score)
         elif len(score.answers) > len(self.scores[twin].answers):
@@ -99,17 +99,9 @@ class Gathered:
 
 
 def line(run: Run, group_name: str, word: str | None = None, f1: float | None = None) -> str:
-    """Write a run as a share line.
+    """Write a run as a share line, under 1,500 characters with the default dials.
 
-    Returns
-    -------
-    str
-        Under 1,500 characters for a run with the default dials.
-
-    Raises
-    ------
-    ShareError
-        If the name cannot be used.
+    A `ShareError` where the name cannot be used.
     """
     record = {"n": clean_name(group_name), "p": [word, short(f1)]} | pack(run)
     text = json.dumps(record, separators=(",", ":"), allow_nan=False)
@@ -117,20 +109,7 @@ def line(run: Run, group_name: str, word: str | None = None, f1: float | None = 
 
 
 def save(run: Run, group_name: str, word: str | None = None, f1: float | None = None) -> Path:
-    """Write the same line as a file, ``share/<group>.json``, for rooms that collect files.
-
-    Returns
-    -------
-    pathlib.Path
-        The file; a group's later run takes a number behind the name.
-
-    Raises
-    ------
-    ShareError
-        If the name cannot be used.
-    OSError
-        If the file cannot be written.
-    """
+    """Write the same line as ``share/<group>.json``, for rooms that collect files; a later run gets a number."""
     content = {"run_id": run.run_id, "line": line(run, group_name, word, f1)}
     stem = file_stem(clean_name(group_name))
     path, copy = paths.share() / f"{stem}.json", 1
@@ -161,94 +140,75 @@ def share_line(run: Run, group_name: str) -> str:
     if (group := adopted_from(run)) is not None:
         raise ShareError(f"{run.run_id} is {group}'s run, adopted here. Its own group shares it.")
     made = prediction_of(run) or {"word": None, "f1": None}
-    made_line = line(run, group_name, made["word"], made["f1"])
     try:
         save(run, group_name, made["word"], made["f1"])
     except OSError as problem:
         # The line is what the room waits for.
         print(f"The file in {paths.short(paths.share())} cannot be written ({problem.strerror}). Post the line.")
-    return made_line
+    return line(run, group_name, made["word"], made["f1"])
 
 
 def read(text: str) -> Shared:
-    """Read one share line, however a chat has wrapped or quoted it.
-
-    Raises
-    ------
-    ShareError
-        If there is no line, more than one, or if it cannot be trusted, with the reason.
-    """
-    found = gather(text)
-    if len(found.shared) == 1:
-        return found.shared[0]
-    if found.shared:
-        raise ShareError(f"{len(found.shared)} share lines of different runs were found; give one.")
-    if found.refused:
-        raise ShareError(f"The share line {found.refused[0][1]}")
-    if found.scores:
+    """Read one share line, however a chat has wrapped or quoted it; a `ShareError` says why it cannot be trusted."""
+    gathered = gather(text)
+    if len(gathered.shared) == 1:
+        return gathered.shared[0]
+    if gathered.shared:
+        raise ShareError(f"{len(gathered.shared)} share lines of different runs were found; give one.")
+    if gathered.refused:
+        raise ShareError(f"The share line {gathered.refused[0][1]}")
+    if gathered.scores:
         raise ShareError(f"This is a score line of the clinic. The share line of a run begins with {RUN.mark}.")
     raise ShareError(f"There is no share line in this text. It begins with {RUN.mark} and ends with {framing.END}.")
 
 
 def gather(text: str, where: str = "") -> Gathered:
-    """Find all lines in a text: a whole chat, an e-mail, a file.
-
-    Parameters
-    ----------
-    where : str
-        What to call the text in reasons, such as a file's name.
-    """
+    """Find all lines in a text: a whole chat, an e-mail, a file; reasons call it `where`."""
     gathered = Gathered()
     if len(text) > LONGEST_TEXT:
         gathered.refused.append((where or "the text", f"is longer than {LONGEST_TEXT:,} characters."))
         return gathered
-    found = framing.find(text)
-    for one in found[:MOST_LINES]:
-        place = ", ".join(filter(None, [where, f'"{one.sender}"' if one.sender else f"line {one.row}"]))
+    lines = framing.find(text)
+    for line in lines[:MOST_LINES]:
+        place = ", ".join(filter(None, [where, f'"{line.sender}"' if line.sender else f"line {line.row}"]))
         try:
-            if one.kind is SCORE:
-                gathered.add_score(_read_score(framing.body(one)), place)
+            if line.kind is SCORE:
+                gathered.add_score(_read_score(framing.body(line)), place)
             else:
-                gathered.add(_read_run(framing.body(one)), place)
+                gathered.add(_read_run(framing.body(line)), place)
         except ShareError as problem:
             gathered.refused.append((place, str(problem)))
-    if len(found) > MOST_LINES:
+    if len(lines) > MOST_LINES:
         gathered.refused.append((where or "the text", f"is read no further than its first {MOST_LINES:,} lines."))
     return gathered
 
 
 def gather_files(path: Path) -> Gathered:
-    """Find all lines in a file, or in the text files of a folder.
-
-    Raises
-    ------
-    ShareError
-        If the path does not exist or cannot be opened.
-    """
+    """Find all lines in a file, or in the text files of a folder."""
     if not path.exists():
         raise ShareError(f"{paths.short(path)}: there is no such file or folder.")
     try:
         inside = path.is_dir()
-        files = sorted(one for one in path.iterdir() if one.suffix.lower() in ENDINGS) if inside else [path]
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS) if inside else [path]
     except OSError as problem:
         raise ShareError(f"{paths.short(path)}: cannot be opened ({problem.strerror}).") from None
     whole = Gathered()
-    for one in files[:MOST_LINES]:
+    for file in files[:MOST_LINES]:
         try:
-            if one.stat().st_size > LONGEST_TEXT:
-                whole.refused.append((one.name, "is too large to be a share file."))
+            if file.stat().st_size > LONGEST_TEXT:
+                whole.refused.append((file.name, "is too large to be a share file."))
                 continue
-            part = gather(one.read_bytes().decode("utf-8", errors="replace"), one.name)
+            part = gather(file.read_bytes().decode("utf-8", errors="replace"), file.name)
         except OSError as problem:
-            whole.refused.append((one.name, f"cannot be opened ({problem.strerror})."))
+            whole.refused.append((file.name, f"cannot be opened ({problem.strerror})."))
             continue
         whole.refused.extend(part.refused)
         whole.repeated.extend(part.repeated)
         for shared in part.shared:
-            whole.add(shared, one.name)
+            whole.add(shared, file.name)
         for score in part.scores:
-            whole.add_score(score, one.name)
-    whole.refused.extend((one.name, f"comes after {MOST_LINES:,} other files.") for one in files[MOST_LINES:])
+            whole.add_score(score, file.name)
+    whole.refused.extend((file.name, f"comes after {MOST_LINES:,} other files.") for file in files[MOST_LINES:])
     return whole
 
 
@@ -284,21 +244,15 @@ def _read_score(body: str) -> Score:
 def to_base62(raw: bytes) -> str:
     """Write bytes with letters and digits only."""
     # A leading 1 keeps zero bytes at the front.
-    value, found = int.from_bytes(b"\x01" + raw), []
+    value, digits = int.from_bytes(b"\x01" + raw), []
     while value:
         value, digit = divmod(value, 62)
-        found.append(_DIGITS[digit])
-    return "".join(reversed(found))
+        digits.append(_DIGITS[digit])
+    return "".join(reversed(digits))
 
 
 def from_base62(text: str) -> bytes:
-    """Read what `to_base62` wrote.
-
-    Raises
-    ------
-    ValueError
-        If it did not.
-    """
+    """Read what `to_base62` wrote."""
     value = 0
     for character in text:
         value = value * 62 + _VALUES[character]

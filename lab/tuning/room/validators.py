@@ -106,10 +106,7 @@ def file_stem(name: str) -> str:
 def clean_name(typed: str) -> str:
     """Check the name that a group typed, and set its blanks.
 
-    Raises
-    ------
-    ShareError
-        If it is empty, too long, or has characters that could do harm in a table, a slide or a spreadsheet.
+    A `ShareError` where it could do harm in a table, a slide or a spreadsheet, is empty or too long.
     """
     found = unicodedata.normalize("NFC", " ".join(str(typed).split()))
     if not _NAME.fullmatch(_shape(found)):

@@ -62,11 +62,8 @@ class Convergence:
 def diagnose(run: Run) -> Diagnosis:
     """Name what happened in a run.
 
-    Parameters
-    ----------
-    run : Run
-        Where ``baseline`` has no loss, that of the first step stands in: it is taken before any update. Where the
-        scores after training lack one, that of the last epoch does.
+    Where ``baseline`` has no loss, that of the first step stands in: it is taken before any update. Where the scores
+    after training lack one, that of the last epoch does.
     """
     facts = Facts(run)
     readings = facts.readings
@@ -106,12 +103,7 @@ def convergence(run: Run) -> Convergence:
 def tried(run: Run, others: Iterable[Run]) -> str:
     """What runs that differ in rate and seed alone have shown about the rate, in a sentence; empty if nothing.
 
-    Parameters
-    ----------
-    run : Run
-        One whose verdict asks for another rate, or is unclear.
-    others : iterable of Run
-        Earlier and later ones, with their recorded verdicts; `run` may be among them.
+    Asked for a run whose verdict wants another rate; the others come with their recorded verdicts.
     """
     rates: dict[str, set[float]] = {}
     for other in (run, *others):
@@ -219,9 +211,9 @@ def _rough(facts: Facts) -> str:
 
 def _one_answer(facts: Facts) -> str:
     top = max(facts.answers, key=facts.answers.get)
-    told = f"The model says {top} for {facts.answers[top]:.0%} of the validation sentences"
+    answers = f"The model says {top} for {facts.answers[top]:.0%} of the validation sentences"
     accuracy = "" if facts.accuracy is None else f"accuracy {facts.accuracy:.3f} may look tolerable, "
-    return f"{told}: {accuracy}macro-F1 {facts.f1:.3f} does not."
+    return f"{answers}: {accuracy}macro-F1 {facts.f1:.3f} does not."
 
 
 def _oddity(facts: Facts) -> str:

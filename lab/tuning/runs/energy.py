@@ -79,5 +79,5 @@ class Meter:
         if self._tracker is None:
             return None
         self._tracker.stop()
-        found = self._tracker.final_emissions_data
-        return 1000 * sum(getattr(found, part) for part in self._read)
+        emissions = self._tracker.final_emissions_data
+        return 1000 * sum(getattr(emissions, part) for part in self._read)

@@ -40,41 +40,18 @@ class Scores:
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Logarithm of the softmax probabilities.
-
-    Parameters
-    ----------
-    logits : numpy.ndarray of shape (sentences, labels)
-
-    Returns
-    -------
-    numpy.ndarray of the same shape, float64
-    """
+    """Logarithm of the softmax probabilities, in float64; logits have the shape (sentences, labels)."""
     shifted = logits.astype(np.float64) - np.max(logits, axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
 def cross_entropy(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Loss of each sentence: minus the log-probability of its true label, in nats.
-
-    Parameters
-    ----------
-    logits : numpy.ndarray of shape (sentences, labels)
-
-    Returns
-    -------
-    numpy.ndarray of shape (sentences,)
-    """
+    """Loss of each sentence: minus the log-probability of its true label, in nats; logits are (sentences, labels)."""
     return -log_softmax(logits)[np.arange(len(truth)), truth]
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Count sentences by true label (rows) and predicted label (columns).
-
-    Returns
-    -------
-    numpy.ndarray of shape (labels, labels), integer
-    """
+    """Count sentences by true label (rows) and predicted label (columns), shape (labels, labels)."""
     size = len(LABELS)
     return np.bincount(truth * size + predicted, minlength=size * size).reshape(size, size)
 
@@ -82,13 +59,7 @@ def confusion(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 def f1_per_label(table: np.ndarray) -> np.ndarray:
     """F1 of each label from a confusion table: 2 TP / (2 TP + FP + FN), and 0 for a label never seen nor predicted.
 
-    Parameters
-    ----------
-    table : numpy.ndarray of shape (..., labels, labels)
-
-    Returns
-    -------
-    numpy.ndarray of shape (..., labels)
+    From shape (..., labels, labels) to (..., labels).
     """
     hits = np.diagonal(table, axis1=-2, axis2=-1)
     total = table.sum(axis=-1) + table.sum(axis=-2)
@@ -130,14 +101,7 @@ def score(logits: np.ndarray, truth: Sequence[int] | np.ndarray) -> Scores:
 def mistake_confidence(logits: np.ndarray, truth: Sequence[int] | np.ndarray) -> float | None:
     """How sure a model is where it is wrong: the mean probability of its answers to the sentences that it gets wrong.
 
-    Parameters
-    ----------
-    logits : numpy.ndarray of shape (sentences, labels)
-
-    Returns
-    -------
-    float or None
-        Between one over the number of labels and 1; None without mistakes, or where the logits are not finite.
+    From logits of shape (sentences, labels); None without mistakes, or where the logits are not finite.
     """
     wrong = logits[logits.argmax(axis=-1) != np.asarray(truth)]
     if not len(wrong) or not np.isfinite(wrong).all():
@@ -146,13 +110,7 @@ def mistake_confidence(logits: np.ndarray, truth: Sequence[int] | np.ndarray) ->
 
 
 def majority(truth: Sequence[int] | np.ndarray) -> dict[str, float | str]:
-    """Score the model that always says the most frequent label: the row every result is read against.
-
-    Returns
-    -------
-    dict
-        ``label``, ``accuracy`` and ``f1_macro``.
-    """
+    """Score the model that always says the most frequent label: ``label``, ``accuracy`` and ``f1_macro``."""
     truth = np.asarray(truth, dtype=int)
     top = int(np.bincount(truth, minlength=len(LABELS)).argmax())
     always = np.eye(len(LABELS))[np.full(len(truth), top)]

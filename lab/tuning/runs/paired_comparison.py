@@ -64,15 +64,7 @@ class Comparison:
 def compare(run_a: Run, run_b: Run, names: tuple[str, str] = ("A", "B")) -> Comparison:
     """Is the second run's model better than the first's, on the same validation sentences?
 
-    Parameters
-    ----------
-    run_a, run_b : Run
-        With their ``predictions.csv``; the order of the sentences may differ.
-
-    Raises
-    ------
-    RunError
-        If a run's predictions are not here, or the two were validated on other sentences or labels.
+    A `RunError` where predictions are not here, or the two were validated on other sentences or labels.
     """
     first, second = (load_predictions(run).set_index("id") for run in (run_a, run_b))
     same = first.index.symmetric_difference(second.index).empty
@@ -99,17 +91,9 @@ def compare(run_a: Run, run_b: Run, names: tuple[str, str] = ("A", "B")) -> Comp
 
 
 def joint_counts(truth: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Count sentences by true label and by what each of two models says.
+    """Count sentences by true label and by what each of two models says, all three label indices of shape (sentences,).
 
-    Parameters
-    ----------
-    truth, first, second : numpy.ndarray of shape (sentences,), integer
-        Label indices.
-
-    Returns
-    -------
-    numpy.ndarray of shape (labels, labels, labels), integer
-        By truth, first model, second model.
+    The shape is (labels, labels, labels): truth, first model, second model.
     """
     size = len(LABELS)
     cells = (np.asarray(truth) * size + first) * size + second
@@ -122,16 +106,12 @@ def _both_f1(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def difference_interval(counts: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """95% interval of the difference in macro-F1 of two models: paired percentile bootstrap over sentences.
+    """95% interval of the difference in macro-F1, second minus first: paired percentile bootstrap over sentences.
 
     Sentences are drawn again with replacement, each with both models' answers, so that what makes a sentence hard for
     both cancels (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). Drawing sentences is the
-    same as drawing the counts of their kinds from a multinomial distribution, which is a hundred times faster.
-
-    Parameters
-    ----------
-    counts : numpy.ndarray of shape (labels, labels, labels)
-        As :func:`joint_counts` gives them.
+    same as drawing the counts of their kinds (:func:`joint_counts`) from a multinomial distribution, which is a hundred
+    times faster.
     """
     size = int(counts.sum())
     drawn = np.random.default_rng(seed).multinomial(size, counts.ravel() / size, size=BOOTSTRAP_SAMPLES)
@@ -141,15 +121,10 @@ def difference_interval(counts: np.ndarray, seed: int = 0) -> tuple[float, float
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """McNemar's exact test: could two equally accurate models disagree so unevenly by luck?
+    """McNemar's exact test, two-sided: could two equally accurate models disagree so unevenly by luck?
 
     Only the sentences that exactly one model has right count; with equal models each is a fair coin (McNemar 1947,
     Psychometrika 12, 153-157).
-
-    Returns
-    -------
-    float
-        Two-sided p-value; 1 where the models never disagree.
     """
     disagree = only_first + only_second
     return float(scipy.stats.binomtest(only_first, disagree, 0.5).pvalue) if disagree else 1.0

@@ -97,13 +97,7 @@ class Run:
         return finite(record | record.pop("unknown"))
 
     def save(self, folder: Path | None = None) -> Path:
-        """Check the record and write ``run.json`` in one piece.
-
-        Raises
-        ------
-        RunError
-            If the record does not fit the schema.
-        """
+        """Check the record and write ``run.json`` in one piece."""
         record = self.as_record()
         check(record, self.run_id)
         path = (folder or self.folder) / "run.json"
@@ -164,36 +158,24 @@ def finite(value: Any) -> Any:
 
 
 @cache
-def _quick_validator() -> Callable[[Any], Any]:
-    """The schema compiled: a board of a thousand runs is not kept waiting, but its reasons are hard to read."""
+def _validator() -> Callable[[Any], Any]:
+    """The schema compiled: a board of a thousand runs is not kept waiting."""
     return fastjsonschema.compile(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
 
 
 def check(record: Any, name: str) -> None:
-    """Check a record against the schema.
-
-    Raises
-    ------
-    RunError
-        With the first thing that does not fit.
-    """
+    """Check a record against the schema; a `RunError` names the first thing that does not fit."""
     try:
-        _quick_validator()(record)
+        _validator()(record)
         if not _is_moment(record["started"]):
             raise RunError(
                 f"{name}: this is not a run of this workshop (started: {record['started']!r} is not a time with its"
                 " offset, such as 2026-01-05T09:00:00+00:00)."
             )
-        return
-    except fastjsonschema.JsonSchemaException:
-        # Only now: importing it takes longer than everything else in the first cell of a notebook.
-        import jsonschema
-
-        validator = jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
-        problem = jsonschema.exceptions.best_match(validator.iter_errors(record))
-    if problem is not None:
-        where = "/".join(map(str, problem.absolute_path)) or "the record"
-        raise RunError(f"{name}: this is not a run of this workshop ({where}: {problem.message[:120]}).")
+    except fastjsonschema.JsonSchemaException as problem:
+        where = "/".join(problem.path[1:]) or "the record"
+        reason = f"{problem.value!r:.60}{problem.message.removeprefix(problem.name):.120}"
+        raise RunError(f"{name}: this is not a run of this workshop ({where}: {reason}).") from None
 
 
 def _is_moment(text: str) -> bool:

@@ -7,13 +7,7 @@ FOLDER = paths.ROOT / "assets" / "reference_runs"
 
 
 def load(name: str) -> Run:
-    """Read one reference run.
-
-    Raises
-    ------
-    RunError
-        If it is not there.
-    """
+    """Read one reference run."""
     return Run.load(FOLDER / f"{name}.json")
 
 

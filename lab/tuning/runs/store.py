@@ -81,14 +81,7 @@ def note_finished(folder: Path) -> None:
 
 
 def readable_runs() -> tuple[list[Run], list[tuple[str, str]]]:
-    """All finished runs, oldest first; one that is damaged must not stand in the way of the others.
-
-    Returns
-    -------
-    runs : list of Run
-    damaged : list of tuple of str
-        Folder and reason of each run that cannot be read.
-    """
+    """All finished runs, oldest first, and folder and reason of each that is damaged and must not stand in the way."""
     runs, damaged = [], []
     for folder in finished_runs():
         try:
@@ -154,15 +147,7 @@ def last_run(run_id: str | None = None, *, backup: bool = False) -> Run:
 def matching_ids(typed: str, run_ids: Sequence[str]) -> list[str]:
     """The runs that a learner may mean: the one of that ID, else those that end so, else those that contain it.
 
-    Parameters
-    ----------
-    typed : str
-        A Run ID or a part of it, such as ``just-right`` or ``JUST_RIGHT``; words behind it are passed over.
-
-    Returns
-    -------
-    list of str
-        In the order of `run_ids`; empty if nothing was typed or nothing fits.
+    What is typed may be ``just-right`` or ``JUST_RIGHT``; words behind it are passed over.
     """
     words = typed.casefold().replace("_", "-").split()
     if not words:
@@ -220,12 +205,9 @@ def save_predictions(folder: Path, ids: list, labels: list[str], logits: np.ndar
 
 
 def load_predictions(run: Run) -> pd.DataFrame:
-    """Read a run's ``predictions.csv``; a missing logit of a diverged run comes back as NaN, an infinite one as it is.
+    """Read a run's ``predictions.csv``: ``id``, ``label`` and three logits for each validation sentence.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``id``, ``label`` and one logit column per label, one row per validation sentence.
+    A missing logit of a diverged run comes back as NaN, an infinite one as it is.
     """
     try:
         frame = pd.read_csv(
@@ -260,13 +242,7 @@ def forget_old_weights() -> None:
 
 
 def make_room_in(folder: Path) -> None:
-    """Make a folder if it is not there, and see that files can be written in it: before the work, not after it.
-
-    Raises
-    ------
-    RunError
-        If they cannot.
-    """
+    """Make a folder if it is not there, and see that files can be written in it: before the work, not after it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

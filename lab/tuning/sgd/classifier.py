@@ -118,18 +118,7 @@ def classifier(dials: SgdDials) -> SGDClassifier:
 
 
 def logits(model: SGDClassifier, vectors: sparse.csr_array) -> np.ndarray:
-    """Logarithms of the three probabilities, scaled to sum to one.
-
-    Parameters
-    ----------
-    model : sklearn.linear_model.SGDClassifier
-        Not yet trained counts as all weights zero.
-    vectors : scipy.sparse.csr_array of shape (sentences, words)
-
-    Returns
-    -------
-    numpy.ndarray of shape (sentences, labels)
-    """
+    """Logarithms of the three probabilities, which sum to one, shape (sentences, labels); untrained, all are equal."""
     if not hasattr(model, "coef_"):
         return np.full((vectors.shape[0], len(LABELS)), -np.log(len(LABELS)))
     # As `decision_function` has it, whose checks of the data would take longer than a batch.
@@ -196,13 +185,7 @@ def train(features: Features, data: Data, splits: Splits, notebook: str = "02") 
 
 @_one_thread
 def scores(features: Features) -> dict:
-    """Train one model without recording it and give its scores: for tables of many small variations.
-
-    Returns
-    -------
-    dict
-        The keys of ``final`` in ``run.schema.json``, without intervals.
-    """
+    """Train one model without recording it and give its scores, without intervals: for tables of small variations."""
     dials = features.dials
     model = classifier(dials)
     rng = np.random.default_rng(dials.seed)

@@ -56,38 +56,19 @@ class TwoWeights:
         lean[~single] = 0
         chosen = [int(lean.argmax()), int(lean.argmin())]
         inputs = vectors[:, chosen].toarray()
-        told = inputs.any(axis=1)
+        decided = inputs.any(axis=1)
         self.words = (str(names[chosen[0]]), str(names[chosen[1]]))
-        self.inputs = inputs[told]
-        self.truth = truth[told].astype(float)
+        self.inputs = inputs[decided]
+        self.truth = truth[decided].astype(float)
 
     def loss(self, weights: np.ndarray) -> np.ndarray:
-        """Mean log loss at one or many points of the plane, spring included.
-
-        Parameters
-        ----------
-        weights : numpy.ndarray of shape (..., 2)
-
-        Returns
-        -------
-        numpy.ndarray of shape (...)
-        """
+        """Mean log loss at one or many points of the plane, shape (..., 2), spring included."""
         scores = weights @ self.inputs.T
         likely = np.logaddexp(0, -scores) * self.truth + np.logaddexp(0, scores) * (1 - self.truth)
         return likely.mean(axis=-1) + SPRING / 2 * np.square(weights).sum(axis=-1)
 
     def gradient(self, weights: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """Slope of the loss in the two weights, on some sentences or on all.
-
-        Parameters
-        ----------
-        weights : numpy.ndarray of shape (2,)
-        rows : numpy.ndarray of int, optional
-
-        Returns
-        -------
-        numpy.ndarray of shape (2,)
-        """
+        """Slope of the loss in the two weights, shape (2,), on some sentences or on all."""
         inputs, truth = self.inputs[rows], self.truth[rows]
         return (special.expit(inputs @ weights) - truth) @ inputs / len(truth) + SPRING * weights
 

@@ -10,13 +10,7 @@ from tuning.sgd.surface import TwoWeights
 
 
 def walks(model: TwoWeights, paths: dict[str, Walk]) -> Picture:
-    """Paths of SGD on the loss surface of a two-weight model, side by side, with their loss below.
-
-    Parameters
-    ----------
-    paths : dict of str to tuning.sgd.surface.Path
-        Title of each panel and its path.
-    """
+    """Titled paths of SGD on the loss surface of a two-weight model, side by side, with their loss below."""
     lowest = model.lowest()
     reach = 1.6 * np.abs(lowest).max()
     across = np.linspace(-reach, reach, 121)

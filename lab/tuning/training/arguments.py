@@ -9,8 +9,8 @@ from transformers import PretrainedConfig, PreTrainedModel, TrainingArguments
 
 from tuning import paths
 from tuning.dials import Dials
+from tuning.runs.store import CHECKPOINTS
 from tuning.training import machine
-from tuning.training.resume import CHECKPOINTS
 
 EVAL_BATCH = 64
 NUMBER_FORMATS = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -29,15 +29,7 @@ def dial_arguments(dials: Dials, learning_rate: float) -> dict[str, Any]:
 
 
 def fixed_arguments(dials: Dials, precision: str, folder: Path | None = None) -> dict[str, Any]:
-    """The training arguments that are the same in every run and carry no lesson.
-
-    Parameters
-    ----------
-    precision : str
-        ``fp32``, ``bf16`` or ``fp16``.
-    folder : pathlib.Path, optional
-        Where checkpoints go.
-    """
+    """The training arguments that are the same in every run and carry no lesson; checkpoints go into `folder`."""
     return {
         "output_dir": str((folder or paths.runs()) / CHECKPOINTS),
         "seed": dials.seed,

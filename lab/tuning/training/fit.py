@@ -9,7 +9,6 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from transformers import TrainerCallback
 
@@ -27,16 +26,13 @@ from tuning.training.live import ProgressLine
 from tuning.training.recording import Recording
 from tuning.training.trainer import build_trainer, prepare
 
-if TYPE_CHECKING:
-    from tuning.encoder.finding import Encoder
-
 
 def fit(
     dials: Dials,
     notebook: str = "script",
     quiet: bool = False,
     watch: Callable[[Run], TrainerCallback] = ProgressLine,
-    encoder: "Encoder | None" = None,
+    encoder: encoders.Encoder | None = None,
 ) -> Run:
     """The notebook's loop in one call: data, encoder, tokens, training and the record under ``lab/runs/``.
 

@@ -52,13 +52,7 @@ def _clock(seconds: float) -> str:
 
 
 class LiveLine(TrainerCallback):
-    """Show the progress line of a run; put it among the Trainer's callbacks after the recorder.
-
-    Parameters
-    ----------
-    title : str
-        Stands before the line, for a cell that trains several runs.
-    """
+    """Show the progress line of a run, behind a `title`; put it among the Trainer's callbacks after the recorder."""
 
     def __init__(self, run: Run, title: str = "") -> None:
         self.run = run
@@ -93,15 +87,10 @@ class LiveLine(TrainerCallback):
 
 
 class GrowingCurve:
-    """The loss curve of a run under way, drawn again and again at a small part of a new figure's cost.
+    """The loss curve of a run of so many steps, drawn again and again at a small part of a new figure's cost.
 
     Most of that cost is text and layout. They are drawn once and kept as an image; a drawing then adds the lines. A PNG
     is compressed lightly, since it is soon replaced.
-
-    Parameters
-    ----------
-    steps : int
-        Length of the whole run.
     """
 
     def __init__(self, run: Run, steps: int) -> None:

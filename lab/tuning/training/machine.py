@@ -50,13 +50,13 @@ SMALLER = (
 
 def versions() -> dict[str, str]:
     """Versions of the workshop, of Python and of what decides a run's numbers, read without importing it."""
-    found = {"workshop": paths.version(), "python": platform.python_version()}
+    versions = {"workshop": paths.version(), "python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def processor() -> str:
@@ -86,19 +86,11 @@ def computes_bf16() -> bool | None:
 
 def measured_precision() -> str | None:
     """The number format that was measured to be the fastest here for the encoder trained last; None if none was."""
-    return next((found for key, found in reversed(_remembered().items()) if key.startswith(processor())), None)
+    return next((fastest for key, fastest in reversed(_remembered().items()) if key.startswith(processor())), None)
 
 
 def describe(precision: str, torch_is_used: bool = True) -> dict[str, Any]:
-    """The machine's part of a run's record.
-
-    Parameters
-    ----------
-    precision : str
-        ``fp64``, ``fp32``, ``bf16`` or ``fp16``.
-    torch_is_used : bool
-        The backup lab does without it, on one thread of the processor.
-    """
+    """The machine's part of a run's record; the backup lab does without torch, on one thread of the processor."""
     device, threads = "cpu", 1
     if torch_is_used:
         import torch
@@ -124,7 +116,7 @@ def free_memory() -> float:
 
     A container's programs see the memory of the whole machine, and are ended without a word at their own limit.
     """
-    found = [float(psutil.virtual_memory().available), *_left_in_container()]
+    limits = [float(psutil.virtual_memory().available), *_left_in_container()]
     if sys.platform == "linux":
         import resource
 
@@ -132,8 +124,8 @@ def free_memory() -> float:
         for kind, taken in ((resource.RLIMIT_AS, used.vms), (resource.RLIMIT_DATA, used.data)):
             limit = resource.getrlimit(kind)[0]
             if limit != resource.RLIM_INFINITY:
-                found.append(float(limit - taken))
-    return max(min(found), 0.0)
+                limits.append(float(limit - taken))
+    return max(min(limits), 0.0)
 
 
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
@@ -147,7 +139,7 @@ def _left_in_container() -> list[float]:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
-    found = []
+    left = []
     for line in lines:
         _, kinds, path = line.split(":", 2)
         if kinds not in ("", "memory"):
@@ -159,8 +151,8 @@ def _left_in_container() -> list[float]:
                 limit, used, given_back = _VERSION_1 if kinds else _VERSION_2
                 details = dict(row.split() for row in (folder / "memory.stat").read_text().splitlines())
                 most = int((folder / limit).read_text())
-                found.append(float(most - int((folder / used).read_text()) + int(details.get(given_back, 0))))
-    return found
+                left.append(float(most - int((folder / used).read_text()) + int(details.get(given_back, 0))))
+    return left
 
 
 def what_ran_out(problem: BaseException) -> str:
@@ -177,16 +169,11 @@ def what_ran_out(problem: BaseException) -> str:
 
 
 def room_in_memory(model: "PreTrainedModel", tokens: "Tokens") -> str:
-    """Look, before the first step, whether training will fit into the memory that is free.
+    """Look, before the first step, whether training will fit into the free memory; else what to tell the learner.
 
     Counted are the gradients, AdamW's two moving averages, and what a batch of the longest sentences keeps for the
     backward pass: some 17 numbers per token, layer and unit of width (Korthikanti et al. 2022, Reducing Activation
     Recomputation in Large Transformer Models, section 4.1).
-
-    Returns
-    -------
-    str
-        What to tell the learner if it will not; empty otherwise.
     """
     if model.device.type != "cpu":
         return ""
@@ -234,23 +221,11 @@ def keep_large_blocks() -> None:
 
 
 def choose_precision(dial: str, hidden: int, intermediate: int) -> str:
-    """Decide the number format: what the dial says, or what is fastest here for ``auto``.
+    """Decide the number format, ``fp32``, ``bf16`` or ``fp16``: the one of the dial, or the fastest here for ``auto``.
 
-    On a GPU ``auto`` is bf16 where the GPU computes it, else fp16. On a CPU a probe of half a second times the
-    forward and backward pass of a layer of the encoder's size in both formats; bf16 must win by 5%. The answer is
-    remembered per machine, versions and size.
-
-    Parameters
-    ----------
-    dial : str
-        ``auto``, ``fp32``, ``bf16`` or ``fp16``.
-    hidden, intermediate : int
-        Widths of the encoder's layers.
-
-    Returns
-    -------
-    str
-        ``fp32``, ``bf16`` or ``fp16``; fp16 only on a GPU.
+    On a GPU ``auto`` is bf16 where the GPU computes it, else fp16. On a CPU a probe of half a second times the forward
+    and backward pass of a layer of the encoder's size in both formats; bf16 must win by 5%. The answer is remembered
+    per machine, versions and size.
     """
     import torch
 
@@ -282,11 +257,11 @@ def _memory_file() -> Path:
 
 def _remembered() -> dict[str, str]:
     try:
-        found = json.loads(_memory_file().read_text(encoding="utf-8"))
+        remembered = json.loads(_memory_file().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    good = isinstance(found, dict) and all(value in ("fp32", "bf16") for value in found.values())
-    return found if good else {}
+    good = isinstance(remembered, dict) and all(value in ("fp32", "bf16") for value in remembered.values())
+    return remembered if good else {}
 
 
 def _bf16_speedup(hidden: int, intermediate: int) -> float:

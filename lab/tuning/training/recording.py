@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,7 @@ from tuning.data.loading import Data, Splits, check_parts, label_counts, subset,
 from tuning.data.splits import scored, scored_sizes
 from tuning.dials import Dials
 from tuning.encoder import adapters
-from tuning.encoder.finding import OWN_RUN
+from tuning.encoder.finding import OWN_RUN, Encoder
 from tuning.encoder.tokens import Tokens
 from tuning.encoder.weight_movement import weight_movement
 from tuning.errors import RunError
@@ -40,20 +39,13 @@ from tuning.training.speed.fast_trainer import last_logits
 from tuning.training.speed.tricks import left_out, speed_up
 from tuning.training.trainer import quieten
 
-if TYPE_CHECKING:
-    from tuning.encoder.finding import Encoder
-
 
 def start_run(
-    dials: Dials, data: Data, splits: Splits, encoder: "Encoder", precision: str, notebook: str = "01"
+    dials: Dials, data: Data, splits: Splits, encoder: Encoder, precision: str, notebook: str = "01"
 ) -> tuple[Run, str]:
-    """Begin a record: everything that is known before the first step.
+    """Begin a record with everything that is known before the first step, and its fingerprint.
 
-    Returns
-    -------
-    run : Run
-    fingerprint : str
-        Hash of all that decides the numbers: dials, data, encoder, versions, precision, threads and processes.
+    That is a hash of all that decides the numbers: dials, data, encoder, versions, precision, threads and processes.
     """
     check_parts(splits, data)
     here = machine.describe(precision)
@@ -102,7 +94,7 @@ class Recording:
     """
 
     def __init__(
-        self, dials: Dials, data: Data, splits: Splits, encoder: "Encoder", precision: str, notebook: str = "01"
+        self, dials: Dials, data: Data, splits: Splits, encoder: Encoder, precision: str, notebook: str = "01"
     ) -> None:
         self.dials, self.encoder, self.precision = dials, encoder, precision
         self.run, fingerprint = start_run(dials, data, splits, encoder, precision, notebook)

@@ -88,13 +88,7 @@ def _in_use(folder: Path) -> bool:
 
 
 def newest_run() -> Run:
-    """The last recorded run of the main lab; a line says so where another kernel trains one at this moment.
-
-    Raises
-    ------
-    RunError
-        If none is recorded.
-    """
+    """The last recorded run of the main lab; a line says so where another kernel trains one at this moment."""
     locks = paths.runs().glob(f"*/{CHECKPOINTS}/{LOCK}")
     training = sorted(path.parents[1].name for path in locks if _in_use(path.parents[1]))
     still = f"{', '.join(training)}: still being trained by another kernel. Run this cell again at its end."

@@ -54,15 +54,8 @@ _SCORES = SentimentScores(keep_in_memory=True, cache_dir=tempfile.gettempdir())
 def compute_metrics(prediction: EvalPrediction) -> dict[str, float | None]:
     """Score what the Trainer predicted; pass it as ``Trainer(compute_metrics=...)``.
 
-    Parameters
-    ----------
-    prediction : transformers.EvalPrediction
-        ``predictions`` are logits of shape (sentences, labels); ``label_ids`` are label indices.
-
-    Returns
-    -------
-    dict
-        ``accuracy``, ``f1_macro``, one ``f1_<label>`` each, and ``mistake_confidence``.
+    Logits of shape (sentences, labels) give ``accuracy``, ``f1_macro``, one ``f1_<label>`` each and
+    ``mistake_confidence``.
     """
     logits, truth = prediction.predictions, prediction.label_ids
     sure = {"mistake_confidence": metrics.mistake_confidence(logits, truth)}
@@ -81,19 +74,7 @@ def evaluation_batches(
 
 @torch.inference_mode()
 def predict(model: PreTrainedModel, tokens: Dataset, tokenizer: PreTrainedTokenizerBase, precision: str) -> np.ndarray:
-    """Logits of every sentence, in evaluation mode.
-
-    Parameters
-    ----------
-    tokens : datasets.Dataset
-        As `tuning.encoder.tokens.tokenise` gives it.
-    precision : str
-        Number format, as in training.
-
-    Returns
-    -------
-    numpy.ndarray of shape (sentences, labels), float32
-    """
+    """Logits of every sentence, in evaluation mode and in the number format of training, shape (sentences, labels)."""
     logits = []
     for batch in evaluation_batches(model, tokens, tokenizer):
         with autocast(model, precision):
@@ -104,13 +85,7 @@ def predict(model: PreTrainedModel, tokens: Dataset, tokenizer: PreTrainedTokeni
 def label_probabilities(
     model: PreTrainedModel, sentences: Sequence[str], tokenizer: PreTrainedTokenizerBase
 ) -> pd.DataFrame:
-    """Probabilities that a model gives to sentences of your own.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per sentence, one column per label, each row summing to 1; NaN from a diverged model.
-    """
+    """Probabilities that a model gives to sentences of your own, a column per label; NaN from a diverged model."""
     frame = pd.DataFrame({"id": range(len(sentences)), "sentence": list(sentences), "label": LABELS[0]})
     tokens = tokenise(frame, tokenizer, tokenizer.model_max_length, by_length=False)
     logits = predict(model, tokens, tokenizer, "fp32")

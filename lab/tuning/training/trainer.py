@@ -45,15 +45,7 @@ class Setup:
 
 
 def prepare(dials: Dials, encoder: encoders.Encoder | None = None, splits: Splits | None = None) -> Setup:
-    """Build the model and tokenise the sentences.
-
-    Parameters
-    ----------
-    encoder : Encoder, optional
-        By default the dial ``MODEL`` says which.
-    splits : Splits, optional
-        By default those of the data that the dials name.
-    """
+    """Build the model and tokenise the sentences; encoder and splits are by default those that the dials name."""
     encoder = encoder or encoders.find(dials.MODEL)
     splits = splits or split(load(dials.DATA, dials.AGREEMENT))
     model, tokenizer = encoders.build(encoder, dials.seed)
@@ -72,15 +64,7 @@ def fixed_parts(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
 
 
 def build_trainer(setup: Setup, args: TrainingArguments, kind: type[Trainer] | None = None, **parts: Any) -> Trainer:
-    """The Trainer of the notebook's loop.
-
-    Parameters
-    ----------
-    kind : type, optional
-        By default the dial ``SPEED`` says which.
-    **parts
-        More of its parts, such as ``callbacks``, or others than those of `setup`.
-    """
+    """The Trainer of the notebook's loop, of the kind that the dial ``SPEED`` says, with other or more `parts`."""
     usual = {"model": setup.model, "train_dataset": setup.tokens.train, "eval_dataset": setup.tokens.evaluation()}
     kind = kind or TRAINERS[setup.dials.SPEED]
     return kind(args=args, **usual | fixed_parts(setup.tokenizer) | parts)

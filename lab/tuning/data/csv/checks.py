@@ -7,16 +7,7 @@ import pandas as pd
 
 from tuning.data.csv.columns import columns, refuse_other_separator, undecided
 from tuning.data.csv.table import LABEL_HEADERS, SENTENCE_HEADERS, SPLIT_HEADERS, Table, listed
-from tuning.data.labels import (
-    LABEL_WORDS,
-    LABELS,
-    bare,
-    folded,
-    holds_nothing,
-    label_counts,
-    shown,
-    way_out,
-)
+from tuning.data.labels import LABEL_WORDS, LABELS, bare, folded, holds_nothing, label_counts, shown, way_out
 from tuning.data.splits import FEWEST_PER_LABEL, PARTS
 from tuning.errors import DataError
 
@@ -52,7 +43,11 @@ def check(table: Table, name: str) -> tuple[pd.DataFrame, tuple[int, ...], list[
     DataError
         If a column is missing or a row cannot be used.
     """
-    _refuse_conflict_marks(table, name)
+    for number, cells in zip(table.numbers, table.rows, strict=True):
+        if cells[0].startswith("<<<<<<< "):
+            raise DataError(
+                f"{name}: row {number} holds a mark of a Git conflict. Choose one side, then delete the marks."
+            )
     refuse_other_separator(table, name)
     sentence, label = columns(table, name)
     notices = list(table.notices)
@@ -90,16 +85,6 @@ def check(table: Table, name: str) -> tuple[pd.DataFrame, tuple[int, ...], list[
     return frame, tuple(table.numbers), notices
 
 
-def _refuse_conflict_marks(table: Table, name: str) -> None:
-    marked = [
-        number for number, cells in zip(table.numbers, table.rows, strict=True) if cells[0].startswith("<<<<<<< ")
-    ]
-    if marked:
-        raise DataError(
-            f"{name}: row {marked[0]} holds a mark of a Git conflict. Choose one side, then delete the marks."
-        )
-
-
 def _refuse_swallowed_rows(table: Table, label: int, name: str) -> None:
     """A quotation mark that only a later row closes makes one cell of all rows between: their labels would be lost."""
     wide = len(table.header)
@@ -134,17 +119,13 @@ def _repeated_headers(table: Table, sentence: int, label: int) -> list[int]:
 def _footer(table: Table, sentence: int, label: int) -> list[int]:
     """The rows at the end that are no data: they have no label, and read like a total or stand below a gap."""
     start = len(table.rows)
-    while start and _has_no_label(table.rows[start - 1][label]):
+    while start and (holds_nothing(last := table.rows[start - 1][label]) or _FOOTER.fullmatch(bare(last))):
         start -= 1
     end = range(start, len(table.rows))
     if not 0 < len(end) <= FOOTER_ROWS or not start:
         return []
     gap = table.numbers[start] - table.numbers[start - 1] > 1
     return list(end) if gap or all(_FOOTER.fullmatch(bare(table.rows[place][sentence])) for place in end) else []
-
-
-def _has_no_label(cell: str) -> bool:
-    return holds_nothing(cell) or bool(_FOOTER.fullmatch(bare(cell)))
 
 
 def _without_sentence(table: Table, sentence: int, label: int) -> list[int]:

@@ -29,13 +29,7 @@ def refuse_other_separator(table: Table, name: str) -> None:
 
 
 def columns(table: Table, name: str) -> tuple[int, int]:
-    """Find the places of the columns of the sentences and of the labels; `name` is the file's, for messages.
-
-    Raises
-    ------
-    DataError
-        If one is missing, or if two columns hold labels that differ.
-    """
+    """Find the places of the columns of the sentences and of the labels; `name` is the file's, for messages."""
     named = [place for name in SENTENCE_HEADERS for place, header in enumerate(table.header) if folded(header) == name]
     # A column without any text is no choice, unless all of them are.
     sentence = next((place for place in named if any(map(bare, table.column(place)))), next(iter(named), None))

@@ -11,19 +11,7 @@ BEFORE, AFTER = 12, 28
 
 
 def decode(raw: bytes, name: str) -> tuple[str, list[str]]:
-    """Read bytes as UTF-8, and each line that is not as cp1252, the old encoding of Windows.
-
-    Returns
-    -------
-    text : str
-    notices : list of str
-        Which lines were not UTF-8, and how the first one was read.
-
-    Raises
-    ------
-    DataError
-        If the file is empty or no plain text.
-    """
+    """Read bytes as UTF-8, and each line that is not as cp1252, the old encoding of Windows; notices say which."""
     if not raw.strip():
         raise DataError(f"{name}: the file is empty. It needs a header line and sentences.")
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in raw:

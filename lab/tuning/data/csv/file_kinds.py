@@ -46,13 +46,7 @@ _WEB = re.compile(rb"<(?:!doctype|html|head|body|table|div|\?xml|!--)", re.IGNOR
 
 
 def refuse_other_kinds(raw: bytes, name: str) -> None:
-    """Refuse a file that is something else than a table in plain text.
-
-    Raises
-    ------
-    DataError
-        One line that says what it is and how to get a CSV from it.
-    """
+    """Refuse a file that is something else than a table in plain text."""
     head = raw[:FIRST_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip()
     kind = next(((kind, advice) for begin, kind, advice in _BEGINNINGS if head.startswith(begin)), None)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):

@@ -36,7 +36,6 @@ def write_card(run: Run, folder: Path | None = None, words: str = "") -> Path | 
 
     Parameters
     ----------
-    run : Run
     folder : pathlib.Path, optional
         Where the weights are; the run's own folder of weights by default.
     words : str
@@ -62,12 +61,7 @@ def write_card(run: Run, folder: Path | None = None, words: str = "") -> Path | 
 
 
 def model_card(run: Run, words: str = "", *, adapter: bool = False) -> "ModelCard":
-    """The card of a run, or of its adapter, with the learner's own paragraph, as the Hub's own library reads it.
-
-    Returns
-    -------
-    huggingface_hub.ModelCard
-    """
+    """The card of a run, or of its adapter, with the learner's own paragraph, as the Hub's own library reads it."""
     from huggingface_hub import ModelCard, ModelCardData
 
     base = _base(run)
