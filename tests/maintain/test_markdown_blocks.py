@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from maintain import curve_figures
-from maintain.documents import markdown_blocks, run_blocks
+from maintain.documents import day_blocks, markdown_blocks, run_blocks
 from tuning import paths
 from tuning.dials import Dials
 from tuning.errors import DocumentError
