@@ -20,7 +20,7 @@ from markdown_it import MarkdownIt
 
 from launcher import commands as launcher_commands
 from launcher.pip import PIP_CAUSES
-from maintain.documents import markdown_blocks
+from maintain.documents import day_blocks, markdown_blocks
 from maintain.documents.day import clock, day
 from tuning import paths
 from tuning.dials import PRESETS, Dials, PlanDials, SgdDials
