@@ -113,10 +113,13 @@ def _options(path: Path) -> str:
     """The options of Going Further, with their notebooks."""
     folder = Path(os.path.relpath(paths.LAB / "going_further", path.parent)).as_posix()
     rows = [
-        (f"**{letter}** [{option.title}]({folder}/{option.notebook}.ipynb)", option.question, option.training)
+        (
+            f"**{letter}** [{option.title}]({folder}/{option.notebook}.ipynb)",
+            *(option.question, option.training, option.minutes),
+        )
         for letter, option in OPTIONS.items()
     ]
-    return table(("option", "the question", "new training"), rows)
+    return table(("option", "the question", "new training", "minutes"), rows)
 
 
 def _option_titles(path: Path) -> str:

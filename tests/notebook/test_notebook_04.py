@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from helpers.machines import Session
 from IPython.core.inputtransformer2 import TransformerManager
+from nbclient.exceptions import CellExecutionError
 
 from tuning import paths
 from tuning.dials import PlanDials
@@ -71,15 +72,18 @@ class Live(Session):
 
     def __init__(self, runs: Path) -> None:
         file = notebook_file("04B")
-        super().__init__(file, file.parent, WORKSHOP_RUNS=str(runs), PYTHONPATH=str(paths.LAB))
+        own = {"WORKSHOP_RUNS": str(runs), "WORKSHOP_WORK": str(runs / "my_work")}
+        super().__init__(file, file.parent, PYTHONPATH=str(paths.LAB), **own)
 
-    def run_all(self, number: str, **settings: object) -> list:
-        """Run all cells with some settings in place of the parameters cell's; the executed cells."""
+    def run_all(self, number: str, pasted: str = "", **settings: object) -> list:
+        """Run all cells with some settings in place of the parameters cell's, and a pasted text; the executed cells."""
         forget = nbformat.v4.new_code_cell("%reset -f")
         self.notebook.cells = [forget, *nbformat.read(notebook_file(number), as_version=4).cells]
         for index, cell in enumerate(self.notebook.cells):
             if "parameters" in cell.metadata.get("tags", []):
                 cell.source = "\n".join([cell.source, *(f"{name} = {value!r}" for name, value in settings.items())])
+            if cell.source.startswith("%%pasted"):
+                cell.source += pasted
             if cell.cell_type == "code":
                 self.client.execute_cell(cell, index)
         return self.notebook.cells[1:]
@@ -185,6 +189,20 @@ def test_option_f_sweeps_tests_and_turns_each_dial(kernel):
 
 
 @pytest.mark.slow
+def test_option_g_reads_what_an_assistant_answered_and_leaves_no_row(kernel):
+    before = len(folders_of(kernel))
+    with pytest.raises(CellExecutionError, match="TEXT_MAY_LEAVE is False"):
+        kernel.run_all("04G")
+    answered = "\n".join(f"S{number:02}: neutral" for number in range(1, 31))
+    cells = kernel.run_all("04G", answered, TEXT_MAY_LEAVE=True, SECONDS=60, PRICE=0)
+    text = checked("G", cells)
+    assert "S01 " in text["ask-page"] and "Nothing was sent" in text["ask-page"]
+    assert "30 of 30 sentences have an answer" in text["answers-read"]
+    assert "2000" in text["costs"] and "the assistant is" in text["scores"]
+    assert len(folders_of(kernel)) - before in (0, 1)  # option E may have trained the backup lab's run already
+
+
+@pytest.mark.slow
 def test_a_plan_is_made_trained_and_held_against_what_happened(kernel):
     text = shown(kernel.run_all("04", MINUTES=10, TRAIN_PLAN=False))
     assert "10 minutes: TRAIN_SUBSET = " in text["plan"]
@@ -272,14 +290,16 @@ def test_every_option_has_a_notebook_a_module_and_its_row_on_the_page():
 def test_an_option_s_notebook_says_what_its_row_says_and_asks_for_no_other(letter):
     option, cells = OPTIONS[letter], cells_of(f"04{letter}")
     assert notebook_file(f"04{letter}").stem == option.notebook
-    assert importlib.util.find_spec(f"tuning.further.{option.module}")
+    module = f"tuning.further.{option.module}".replace("/", ".")
+    assert importlib.util.find_spec(module)
     title = cells["title"].source
     assert title.startswith(f"# {letter}. {option.title[0].upper()}{option.title[1:]}\n")
     assert f"**{option.question}**" in title
     code = "\n".join(cell.source for cell in cells.values() if cell.cell_type == "code")
     assert f'session.start("04{letter}")' in code
     assert re.search(rf'\(\s*"{letter}", run_1', code)
-    assert re.search(rf"from tuning\.further(\.{option.module}| import .*\b{option.module}\b)", code)
+    room, _, name = module.rpartition(".")
+    assert re.search(rf"from {room}(\.{name}\b| import .*\b{name}\b)", code)
     assert "OPTION" not in code
 
 

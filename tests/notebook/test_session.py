@@ -128,7 +128,7 @@ def nothing_ran(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", CHATS)
-@pytest.mark.parametrize("variable", ["SHARED", "GROUP_LINE"])
+@pytest.mark.parametrize("variable", ["SHARED", "GROUP_LINE", "ANSWERS"])
 def test_what_is_pasted_is_text_and_never_runs(shell, nothing_ran, name, variable):
     chat = f"{CHATS[name]}\n"
     assert shell.run_cell(f"%%pasted {variable}\n{chat}").success
@@ -162,7 +162,7 @@ def test_a_slip_of_the_hand_is_forgiven(shell, nothing_ran, name):
 
 
 def test_a_first_line_that_was_changed_is_one_line(shell, capsys):
-    line = "The first line of this cell must be %%pasted SHARED or %%pasted GROUP_LINE.\n"
+    line = "The first line of this cell must be %%pasted SHARED or %%pasted GROUP_LINE or %%pasted ANSWERS.\n"
     assert said_by(shell, capsys, "%%pasted CHAT\nx") == line
 
 
@@ -173,6 +173,7 @@ def test_every_pasted_text_of_the_notebooks_has_this_form():
         "GROUP_LINE",
         "GROUP_LINE",
         "SHARED",
+        "ANSWERS",
     ]
     assert not [source for source in code if '"""' in source or "'''" in source]
 

@@ -5,7 +5,7 @@ wrong value gets the same one line everywhere, before anything is computed.
 """
 
 from tuning.dials.dial_set import parse_settings
-from tuning.dials.further import FreezingDials, FurtherDials, PlanDials, TrackingDials
+from tuning.dials.further import FreezingDials, FurtherDials, LanguageModelDials, PlanDials, TrackingDials
 from tuning.dials.labs import EVERYTHING, PRESETS, ROOM_CARD, TRAINED_PARTS, Dials, FrozenDials, SgdDials, lora_rank
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "FreezingDials",
     "FrozenDials",
     "FurtherDials",
+    "LanguageModelDials",
     "PlanDials",
     "SgdDials",
     "TrackingDials",

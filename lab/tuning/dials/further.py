@@ -74,3 +74,24 @@ class TrackingDials(FurtherDials):
         'dials of notebook 01 in braces, such as {"BATCH_SIZE": 16}',
         "what Run 2 changes",
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class LanguageModelDials(FurtherDials):
+    """Those of option G."""
+
+    TEXT_MAY_LEAVE: bool = dial(
+        False,
+        yes_no,
+        "True or False",
+        "sentences from a file of your own may be pasted into a service; the bundled ones may always",
+    )
+    SECONDS: float | None = dial(
+        None, optional(POSITIVE), "None, or a number of seconds above 0", "how long the assistant took for the page"
+    )
+    PRICE: float | None = dial(
+        None,
+        optional(number(0, 1_000_000)),
+        "None, or an amount of money from 0",
+        "what the assistant's answer to the page cost, in your currency",
+    )

@@ -77,16 +77,34 @@ def for_worksheet(option: str, run_1: Run, others: Mapping[str, Run], setup: Fur
     what = "; ".join(
         f"{_numbered(number, title)}: {changed(run_1, run)} ({run.run_id})" for number, (title, run) in named
     )
+    happened = compared(run_1, others, setup, f"option {option}")
+    change = f"What I changed, from Run 1 ({run_1.run_id}): {what or 'nothing'}. The sentences were the same."
+    return written(option, change, happened, list(pairs.values())[-1] if pairs else run_1)
+
+
+def written(option: str, change: str, happened: str, run: Run) -> str:
+    """The lines for Part D of the worksheet, kept as ``comparison.md`` in a run's folder.
+
+    Parameters
+    ----------
+    option : str
+        Its letter.
+    change : str
+        The line that says what was changed.
+    happened : str
+        The comparison in words.
+    run : Run
+        In whose folder they are kept.
+    """
     text = "\n".join(
         [
             "For Part D of your worksheet (add what you expected, and what you would do next):",
             f"Option: {option}, {OPTIONS[option].title}",
             f"The question it answers: {OPTIONS[option].question}",
-            f"What I changed, from Run 1 ({run_1.run_id}): {what or 'nothing'}. The sentences were the same.",
-            f"What happened: {compared(run_1, others, setup, f'option {option}')}",
+            change,
+            f"What happened: {happened}",
         ]
     )
-    kept = list(pairs.values())[-1] if pairs else run_1
-    write_whole(kept.folder / COMPARISON_FILE, text + "\n")
-    note_result(kept.folder)
+    write_whole(run.folder / COMPARISON_FILE, text + "\n")
+    note_result(run.folder)
     return text

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tuning.dials import FreezingDials, FurtherDials, TrackingDials
+from tuning.dials import FreezingDials, FurtherDials, LanguageModelDials, TrackingDials
 
 
 class Option(NamedTuple):
@@ -14,7 +14,7 @@ class Option(NamedTuple):
     notebook : str
         Its file in ``lab/going_further/``, without the ending; it begins with the option's letter.
     module : str
-        What is its own in this room.
+        What is its own in this room; ``package/module`` where it has several.
     training : str
         What it trains.
     minutes : str
@@ -82,5 +82,14 @@ OPTIONS = {
         "lr_finder",
         "3 runs, short trials",
         "15 to 18",
+    ),
+    "G": Option(
+        "ask a language model",
+        "Why not just ask a language model?",
+        "g_language_model",
+        "language_model",
+        "none",
+        "15 to 18",
+        LanguageModelDials,
     ),
 }

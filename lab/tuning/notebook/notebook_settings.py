@@ -21,6 +21,7 @@ PUBLISHED = {
     "PREDICTED_F1": None,
     "BECAUSE": "",
     "GROUP_LINE": "",
+    "ANSWERS": "",
     "OPEN_TEST": "",
     "GROUP_NAME": "",
     "WITH_WEIGHTS": False,

@@ -10,7 +10,7 @@ from typing import Any
 from tuning.errors import WorkshopError
 
 MAGIC = "pasted"
-NAMES = ("SHARED", "GROUP_LINE")
+NAMES = ("SHARED", "GROUP_LINE", "ANSWERS")
 
 # Blanks before it, or text typed right behind it, are slips of the hand.
 _FIRST_LINE = re.compile(rf"\s*%%{MAGIC}[ \t]+({'|'.join(NAMES)})(.*)", re.DOTALL)

@@ -1,6 +1,8 @@
 """Two recorded runs held against each other, sentence by sentence: is the second model better, or was it luck?"""
 
 import dataclasses
+import math
+from statistics import NormalDist
 
 import numpy as np
 import scipy  # and not its parts: scipy.stats is loaded when it is used, which keeps the first cell quick
@@ -10,6 +12,9 @@ from tuning.errors import RunError
 from tuning.runs.metrics import BOOTSTRAP_SAMPLES, CONFIDENCE, f1_per_label
 from tuning.runs.record import Run
 from tuning.runs.store import load_predictions
+
+# Standard errors on each side of a 95% interval.
+Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,3 +133,26 @@ def mcnemar(only_first: int, only_second: int) -> float:
     """
     disagree = only_first + only_second
     return float(scipy.stats.binomtest(only_first, disagree, 0.5).pvalue) if disagree else 1.0
+
+
+def accuracy_difference(only_first: int, only_second: int, size: int) -> tuple[float, float]:
+    """95% interval of the difference in accuracy of two models on the same sentences, also where those are few.
+
+    Bonett and Price's adjusted Wald interval: one sentence is added to each way of disagreeing (2012, Journal of
+    Educational and Behavioral Statistics 37, 479-488).
+
+    Parameters
+    ----------
+    only_first, only_second : int
+        Sentences that one model alone has right.
+    size : int
+        Sentences compared.
+
+    Returns
+    -------
+    tuple of float
+        Ends of the interval of second minus first.
+    """
+    first, second = ((count + 1) / (size + 2) for count in (only_first, only_second))
+    reach = Z * math.sqrt((first + second - (second - first) ** 2) / (size + 2))
+    return max(second - first - reach, -1.0), min(second - first + reach, 1.0)
