@@ -21,6 +21,7 @@ from markdown_it import MarkdownIt
 from launcher import commands as launcher_commands
 from launcher.pip import PIP_CAUSES
 from maintain.documents import day_blocks, markdown_blocks
+from maintain.documents.day import clock, day
 from tuning import paths
 from tuning.dials import PRESETS, Dials, PlanDials, SgdDials
 from tuning.encoder.finding import RATES
@@ -298,23 +299,18 @@ def test_what_to_take_home_is_one_sentence(name):
 
 
 def test_clock_times_in_the_playbook_and_the_readme_are_those_of_the_day():
-    known = {day_blocks.clock(day_blocks.day()[-1].end)}
-    for slot in day_blocks.day():
-        known |= {day_blocks.clock(slot.start), day_blocks.clock(slot.end)}
-        now = slot.start
-        for task in slot.activity.tasks if slot.activity else ():
-            known.add(day_blocks.clock(now))
-            now += task.minutes
-    for name in ("coach/COACH_PLAYBOOK.md", "README.md", "handouts/Fine_Tuning_in_Plain_English.md"):
-        times = set(re.findall(r"\b(?:09|1[0-6]):\d\d\b", plain(name)))
+    parts = [part for slot in day() for part in (slot, *slot.moments)]
+    known = {clock(minute) for part in parts for minute in (part.start, part.end)}
+    for name in PAGES:
+        times = set(re.findall(r"\b(?:09|1[0-6]):[0-5]\d\b", plain(name)))
         assert times <= known, f"{name}: {sorted(times - known)}"
 
 
 def test_minutes_in_the_playbook_are_those_of_the_day():
     spelt = {5: "five", 10: "ten", 15: "fifteen", 20: "twenty", 30: "thirty", 60: "sixty"}
-    minutes = {day_blocks.clock(slot.start): slot.minutes for slot in day_blocks.day()}
+    minutes = {clock(slot.start): slot.minutes for slot in day()}
     named = re.findall(r"\*\*(\d\d:\d\d), (?:[^,*]+, )?([a-z]+) minutes", text("coach/COACH_PLAYBOOK.md"))
-    assert len(named) == 4
+    assert len(named) == 5
     for start, word in named:
         assert spelt.get(minutes[start]) == word, start
 

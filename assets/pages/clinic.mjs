@@ -18,7 +18,7 @@ const SURE = [
   [75, "75%"],
   [95, "95% certain"],
 ];
-const ROUND_WORDS = ["Activity 1, in pairs", "The wrap", "Practice"];
+const ROUND_WORDS = ["After the break, in pairs", "The wrap", "Practice"];
 const GATES = [
   "",
   "Keep these four for the end of the day. They are worth most when you have trained runs of your own: they show what the day has taught you.",
@@ -131,7 +131,8 @@ function openCase(item, { focus = true } = {}) {
   }
   show("case");
   byId("case-title").textContent = `Case ${item}`;
-  const plain = round === 0;
+  // The scores have names once they are explained: after the first round, which follows Activity 2.
+  const plain = round === 0 || !inRound(0).every((one) => answered(one.item));
   fillFacts(byId("case-facts"), run, { plain });
   fillMarks(byId("case-table"), run, { plain });
   byId("case-numbers").open = !plain;

@@ -1,10 +1,10 @@
 """Blocks about the day: its slots and times, and what each activity asks for."""
 
-import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+from maintain.documents.day import clock, day
 from tuning import paths
 from tuning.errors import DocumentError
 from tuning.evidence.markdown_tables import table
@@ -12,25 +12,6 @@ from tuning.further.options import OPTIONS
 from tuning.notebook import activities
 from tuning.notebook.activities import Activity
 
-# What the day holds beside its activities; the activities bring their own minutes.
-DAY: tuple[str | tuple[str, int], ...] = (
-    ("Welcome, safeguarding, wellbeing, objectives", 15),
-    ("Fine-tuning in plain English", 15),
-    "activity-1",
-    "activity-2",
-    ("Break", 15),
-    "activity-3",
-    "activity-4",
-    ("Lunch", 60),
-    ("Coming back", 10),
-    "activity-5",
-    "activity-6",
-    ("Break", 10),
-    "going-further",
-    "activity-7",
-    ("Wrap", 15),
-)
-DAY_BEGINS = 9 * 60
 # One meaning each, in every document.
 EMOJI = {
     "🎯": "learning objective",
@@ -48,40 +29,6 @@ EMOJI = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Slot:
-    """One entry of the day, from `start` to `end` in minutes since midnight; `activity` is None for a break."""
-
-    start: int
-    end: int
-    title: str
-    activity: Activity | None
-
-    @property
-    def minutes(self) -> int:
-        """Length of the entry."""
-        return self.end - self.start
-
-
-def day() -> list[Slot]:
-    """The whole day in order, with the minutes of the activities' front matter."""
-    slots, now = [], DAY_BEGINS
-    for entry in DAY:
-        if isinstance(entry, str):
-            activity = activities.load(entry)
-            slots.append(Slot(now, now + activity.minutes, activity.heading, activity))
-        else:
-            title, minutes = entry
-            slots.append(Slot(now, now + minutes, title, None))
-        now = slots[-1].end
-    return slots
-
-
-def clock(minutes: int) -> str:
-    """Minutes since midnight as ``09:05``."""
-    return f"{minutes // 60:02d}:{minutes % 60:02d}"
-
-
 def _link(activity: Activity, path: Path) -> str:
     target = os.path.relpath(activities.FOLDER / f"{activity.name}.md", path.parent)
     return f"[{activity.heading}]({Path(target).as_posix()})"
@@ -95,24 +42,40 @@ def _day(path: Path) -> str:
 
 
 def _day_with_tasks(path: Path) -> str:
-    """The coach's table: every task with the time at which it begins."""
+    """The coach's table: every task with the time at which it begins, and the slot's time for one person alone."""
     rows: list[tuple[object, ...]] = []
     for slot in day():
         rows.append((f"**{clock(slot.start)}**", f"**{slot.title}**", slot.minutes))
-        now = slot.start
-        for task in slot.activity.tasks if slot.activity else ():
-            rows.append((clock(now), task.name, task.minutes))
-            now += task.minutes
+        if len(slot.moments) > 1:
+            rows += [(clock(moment.start), moment.name, moment.minutes) for moment in slot.moments]
     return table(("time", "what", "minutes"), rows)
 
 
-def _activities(path: Path) -> str:
-    """Every activity with the time at which it begins; breaks and talks are left out."""
-    slots = [(slot.start, slot.activity) for slot in day() if slot.activity]
+def _day_alone(path: Path) -> str:
+    """The day of one person alone, from the same tasks."""
+    slots = day(alone=True)
     rows = [
-        (clock(start), _link(own, path), own.minutes, ", ".join(own.ksbs), own.questions[0]) for start, own in slots
+        (clock(slot.start), _link(slot.activity, path) if slot.activity else slot.title, slot.minutes) for slot in slots
     ]
-    return table(("from", "activity", "minutes", "KSBs", "the question it answers"), rows)
+    return table(("time", "alone", "minutes"), [*rows, (clock(slots[-1].end), "End", "")])
+
+
+def _activities(path: Path) -> str:
+    """Every activity with the time at which it begins, in a room and alone; breaks and talks are left out."""
+    alone = {slot.name: slot for slot in day(alone=True)}
+    rows = [
+        (
+            clock(slot.start),
+            _link(slot.activity, path),
+            slot.minutes,
+            ", ".join(slot.activity.ksbs),
+            slot.activity.questions[0],
+            f"{clock(alone[slot.name].start)}, {alone[slot.name].minutes}",
+        )
+        for slot in day()
+        if slot.activity
+    ]
+    return table(("from", "activity", "minutes", "KSBs", "the question it answers", "alone: from, minutes"), rows)
 
 
 def _own(path: Path) -> Activity:
@@ -126,12 +89,11 @@ def _overview(path: Path) -> str:
     own = _own(path)
     codes = "; ".join(f"**{code}** {activities.KSBS[code]}" for code in own.ksbs)
     objectives = [f"- 🎯 {objective}" for objective in own.objectives]
-    tasks = table(
-        ("task", "minutes"), [(f"{number}. {task.name}", task.minutes) for number, task in enumerate(own.tasks, 1)]
-    )
+    rows = [(f"{number}. {task.name}", task.minutes, task.alone) for number, task in enumerate(own.tasks, 1)]
+    tasks = table(("task", "minutes", "alone"), rows)
     questions = " ".join(f"*{question}*" for question in own.questions)
     return "\n\n".join(
-        [f"**{own.minutes} minutes** · {codes}", questions, "\n".join(objectives), tasks],
+        [f"**{own.minutes} minutes** (alone {own.alone}) · {codes}", questions, "\n".join(objectives), tasks],
     )
 
 
@@ -160,14 +122,22 @@ def _options(path: Path) -> str:
     return table(("option", "the question", "new training", "minutes"), rows)
 
 
+def _option_titles(path: Path) -> str:
+    """The options by name, for a slide."""
+    return table(
+        ("option", "what it is about"), [(f"**{letter}**", option.title) for letter, option in OPTIONS.items()]
+    )
+
+
 def _half(first: bool) -> Callable[[Path], str]:
     """The day until lunch, or from then on: short enough for a slide."""
 
     def block(path: Path) -> str:
-        slots = day()
+        slots = [slot for slot in day() if not slot.slack]  # slack is for the coach
         lunch = next(at for at, slot in enumerate(slots) if slot.title == "Lunch")
         shown = slots[: lunch + 1] if first else slots[lunch + 1 :]
-        rows = [(clock(slot.start), slot.title.removeprefix("Activity "), slot.minutes) for slot in shown]
+        names = [(slot, slot.activity.heading if slot.activity else slot.title.partition(",")[0]) for slot in shown]
+        rows = [(clock(slot.start), name.removeprefix("Activity "), slot.minutes) for slot, name in names]
         return table(("time", "morning" if first else "afternoon", "min"), rows)
 
     return block
@@ -177,13 +147,10 @@ def _opening(name: str) -> Callable[[Path], str]:
     """What the first slide of an activity shows: its questions on the left, its tasks on the right."""
 
     def block(path: Path) -> str:
-        activity = activities.load(name)
-        begins = next(slot.start for slot in day() if slot.activity == activity)
-        heading = f"{activity.minutes} minutes, {clock(begins)} to {clock(begins + activity.minutes)}"
-        rows, now = [], begins
-        for at, task in enumerate(activity.tasks, 1):
-            rows.append((clock(now), f"{at}. {task.name}", task.minutes))
-            now += task.minutes
+        (slot,) = [slot for slot in day() if slot.name == name]
+        activity = slot.activity
+        heading = f"{slot.minutes} minutes, {clock(slot.start)} to {clock(slot.end)}"
+        rows = [(clock(moment.start), f"{moment.number}. {moment.name}", moment.minutes) for moment in slot.moments]
         tasks = table(("from", "task", "min"), rows)
         codes = " · ".join(activity.ksbs)
         return (
@@ -194,16 +161,31 @@ def _opening(name: str) -> Callable[[Path], str]:
     return block
 
 
+def _back(title: str) -> Callable[[Path], str]:
+    """The heading of the slide that stands during a break."""
+
+    def block(path: Path) -> str:
+        (slot,) = [slot for slot in day() if slot.title == title]
+        return f'# Back at {clock(slot.end)} {{slot="{title}" under="{title}, {slot.minutes} minutes"}}'
+
+    return block
+
+
 BLOCKS: dict[str, Callable[[Path], str]] = {
     "overview": _overview,
     "keypoints": _keypoints,
     "day": _day,
     "day-with-tasks": _day_with_tasks,
+    "day-alone": _day_alone,
     "activities": _activities,
     "ksbs": _ksbs,
     "emoji": _emoji,
     "options": _options,
+    "option-titles": _option_titles,
     "morning": _half(first=True),
     "afternoon": _half(first=False),
+    "back-morning": _back("Morning break"),
+    "back-lunch": _back("Lunch"),
+    "back-afternoon": _back("Afternoon break"),
     **{f"opening-{name}": _opening(name) for name in activities.NAMES},
 }

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from maintain.documents import coach_blocks, day_blocks, house_blocks, run_blocks
+from maintain.documents import coach_blocks, day_blocks, house_blocks, run_blocks, time_blocks
 from maintain.repository import move_to
 from tuning import paths
 from tuning.command import one_line_errors
@@ -158,6 +158,7 @@ def _take_home(path: Path) -> str:
 BLOCKS: dict[str, Callable[[Path], str]] = {
     **coach_blocks.BLOCKS,
     **day_blocks.BLOCKS,
+    **time_blocks.BLOCKS,
     **run_blocks.BLOCKS,
     "presets": _presets,
     "dials": _dials(Dials),

@@ -18,7 +18,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maintain.slides import deck_pictures, results_form, slide_design
+from maintain.slides import deck_pictures, results_form, run_sheet, slide_design
 from maintain.slides.slide_finish import finish
 from maintain.slides.slide_source import FOLDER, SOURCE, parsed, plan, source_text
 from tuning import paths
@@ -173,6 +173,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{paths.short(PRINTED)} is up to date.")
     else:
         print(paths.short(print_deck()))
+    if not options.no_pdf:
+        print(paths.short(run_sheet.print_sheet()))
     return 0
 
 

@@ -5,14 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from maintain.documents import day_blocks, markdown_blocks
-from maintain.documents.day_blocks import Slot, clock
+from maintain.documents import markdown_blocks
+from maintain.documents.day import DECK, Moment, Slot, clock, day
 from tuning import paths
 from tuning.errors import DocumentError
-from tuning.notebook.activities import Activity
 
-FOLDER = paths.ROOT / "slides"
-SOURCE = FOLDER / "workshop.md"
+FOLDER = DECK.parent
+SOURCE = DECK
 _READ = "markdown-implicit_figures"
 
 
@@ -25,6 +24,8 @@ class Page:
     title : str
     slot : Slot
         The part of the day that it belongs to.
+    task : int
+        The moment of the slot at which it is shown; 0 for the whole slot.
     minutes : int
     begins : int
         Minutes since midnight.
@@ -44,6 +45,7 @@ class Page:
 
     title: str
     slot: Slot
+    task: int = 0
     minutes: int = 0
     begins: int = 0
     widths: tuple[float, ...] = ()
@@ -109,7 +111,7 @@ def plan(tree: dict[str, Any], words: dict[str, str]) -> list[Page]:
     DocumentError
         If a slide names no slot of the day, has no notes, or minutes do not add up.
     """
-    slots = {slot.activity.name if slot.activity else slot.title: slot for slot in day_blocks.day()}
+    slots = {slot.name: slot for slot in day()}
     meta = tree["meta"]
     attributes = {key: _plain(meta.pop(key)["c"]) for key in ("slot", "minutes") if key in meta}
     pages = [_page(_plain(meta["title"]["c"]), attributes, slots, None)]
@@ -155,12 +157,19 @@ def _page(title: str, attributes: dict[str, str], slots: dict[str, Slot], before
         raise DocumentError(f"{paths.short(SOURCE)}: the first slide names no slot of the day.")
     try:
         widths = tuple(float(width) for width in attributes.get("widths", "").split(",") if width)
-        minutes = int(attributes.get("minutes", 0))
+        minutes, task = int(attributes.get("minutes", 0)), int(attributes.get("task", 0))
     except ValueError:
-        raise DocumentError(f"{paths.short(SOURCE)}: “{title}” has minutes or widths that are no numbers.") from None
+        raise DocumentError(
+            f"{paths.short(SOURCE)}: “{title}” has minutes, a task or widths that are no numbers."
+        ) from None
+    if task > len(slot.moments) or (slot.activity and not name and not task):
+        raise DocumentError(
+            f"{paths.short(SOURCE)}: “{title}” names task {task} of “{slot.title}”, which has {len(slot.moments)}."
+        )
     return Page(
         title,
         slot,
+        task,
         minutes,
         widths=widths,
         reveal="reveal" in attributes,
@@ -170,43 +179,58 @@ def _page(title: str, attributes: dict[str, str], slots: dict[str, Slot], before
 
 
 def _give_minutes(pages: list[Page]) -> None:
-    """Let the one slide of each slot without minutes take what is left, and set when each begins."""
+    """Put each slide inside its task, or one after the other into a talk, and set when it begins and how long it takes.
+
+    The slide that opens an activity stands behind every task that has no slide of its own.
+    """
     for slot in dict.fromkeys(page.slot for page in pages):
         members = [page for page in pages if page.slot is slot]
-        left = slot.minutes - sum(page.minutes for page in members)
-        free = [page for page in members if not page.minutes]
-        if left < len(free) or (left and not free) or len(free) > 1:
-            raise DocumentError(
-                f"{paths.short(SOURCE)}: the slides of “{slot.title}” take {slot.minutes - left} minutes and"
-                f" {len(free)} of them have none; the day gives {slot.minutes}. Exactly one slide takes the rest."
-            )
-        for page in free:
-            page.minutes = left
-        now = slot.start
-        for page in members:
-            page.begins, now = now, now + page.minutes
+        if slot.activity:
+            members[0].begins, members[0].minutes = slot.start, slot.minutes
+            members = members[1:]
+        for task in dict.fromkeys(page.task for page in members):
+            part = slot.moments[task - 1] if task else slot
+            _share([page for page in members if page.task == task], part, slot)
+
+
+def _share(pages: list[Page], part: Moment | Slot, slot: Slot) -> None:
+    """Let the one slide of a task or a talk that names no minutes take what is left."""
+    left = part.minutes - sum(page.minutes for page in pages)
+    free = [page for page in pages if not page.minutes]
+    if left < len(free) or (left and not free) or len(free) > 1:
+        raise DocumentError(
+            f"{paths.short(SOURCE)}: the slides of “{part.name if part is not slot else slot.title}” take"
+            f" {part.minutes - left} minutes and {len(free)} of them have none; the day gives {part.minutes}. Exactly"
+            " one slide takes the rest."
+        )
+    for page in free:
+        page.minutes = left
+    now = part.start
+    for page in pages:
+        page.begins, now = now, now + page.minutes
 
 
 def _times(page: Page, opens: bool) -> list[dict[str, Any]]:
     """The first paragraph of the notes: when, for how long and, where an activity opens, what it is for."""
     many = "minute" if page.minutes == 1 else "minutes"
-    lines = [f"{clock(page.begins)}, {page.minutes} {many}. {page.slot.title}, {span(page.slot)}."]
+    task = page.slot.moments[page.task - 1] if page.task else None
+    kind = f"Task {page.task}: " if page.slot.activity else ""
+    lines = [
+        f"{clock(page.begins)}, {page.minutes} {many}. {page.slot.title}, {span(page.slot)}."
+        + (f" {kind}{task.name}, {span(task)}." if task else "")
+    ]
     if opens and page.slot.activity:
         lines.append(f"They will be able to: {' '.join(page.slot.activity.objectives)}")
-        lines.append(_tasks(page.slot.activity, page.slot.start))
+        clocks = "; ".join(f"{clock(moment.start)} {moment.name}" for moment in page.slot.moments)
+        lines.append(f"Clock: {clocks}.")
+    if opens and page.slot.late:
+        lines.append(f"Late? Cut: {page.slot.late}.")
     return [{"t": "Para", "c": [{"t": "Str", "c": line}]} for line in lines]
 
 
-def _tasks(activity: Activity, start: int) -> str:
-    tasks = []
-    for task in activity.tasks:
-        tasks.append(f"{clock(start)} {task.name}")
-        start += task.minutes
-    return "Clock: " + "; ".join(tasks) + "."
-
-
-def span(slot: Slot) -> str:
-    return f"{clock(slot.start)} to {clock(slot.end)}"
+def span(part: Slot | Moment) -> str:
+    """From when to when, as ``09:05 to 09:20``."""
+    return f"{clock(part.start)} to {clock(part.end)}"
 
 
 def _parts(block: Any, kind: str) -> list[dict[str, Any]]:

@@ -11,7 +11,8 @@ from helpers.programs import program
 from matplotlib.text import Text
 from PIL import Image, ImageChops
 
-from maintain.documents import day_blocks, markdown_blocks
+from maintain.documents import markdown_blocks
+from maintain.documents.day import clock, day, slides
 from maintain.slides import deck, deck_pictures, slide_design, slide_finish, slide_source, table_fit
 from tuning.errors import DocumentError
 from tuning.notebook import activities
@@ -19,6 +20,7 @@ from tuning.room import budget_round
 
 pptx = pytest.importorskip("pptx")
 CAUSES = ("too high", "too low", "about right", "just right", "overfit", "collaps", "diverg", "too few", "too many")
+CURLY = str.maketrans("'", "\u2019")
 POINTS = 72
 SLACK = 4 / POINTS
 
@@ -67,26 +69,48 @@ def members(path: Path) -> dict[str, bytes]:
 
 def test_there_are_as_many_slides_as_the_source_has_and_a_room_can_bear(shown, planned):
     assert len(shown) == len(planned)
-    assert 22 <= len(shown) <= 30
+    assert 22 <= len(shown) <= 40
     for slide, page in zip(shown, planned, strict=True):
         assert re.sub(r"\s+", " ", slide.shapes.title.text_frame.text.replace("\v", " ")) == page.title
+
+
+def test_the_source_read_without_pandoc_has_the_same_slides(planned):
+    assert [slide.title.translate(CURLY) for slide in slides()] == [page.title for page in planned]
+    assert [slide.number for slide in slides()] == list(range(1, 1 + len(planned)))
+    assert [int(slide.attributes.get("task", 0)) for slide in slides()] == [page.task for page in planned]
 
 
 def test_every_slide_has_its_time_and_a_talk_track_in_its_notes(shown, planned):
     for slide, page in zip(shown, planned, strict=True):
         when, _, track = notes(slide).partition("\n")
-        assert when.startswith(f"{day_blocks.clock(page.begins)}, {page.minutes} minute"), page.title
+        assert when.startswith(f"{clock(page.begins)}, {page.minutes} minute"), page.title
         assert len(track.split()) > 40, page.title
 
 
-def test_the_minutes_of_the_slides_are_those_of_the_day(planned):
-    for slot in day_blocks.day():
-        minutes = [page.minutes for page in planned if page.slot == slot]
-        if slot.title in ("Break", "Lunch"):
-            assert not minutes
-        else:
-            assert min(minutes) > 0
-            assert sum(minutes) == slot.minutes, slot.title
+def test_every_slide_stands_inside_its_task(planned):
+    """The notes of content slides once said the end of their slot."""
+    for page in planned:
+        part = page.slot.moments[page.task - 1] if page.task else page.slot
+        assert page.minutes > 0
+        assert part.start <= page.begins < page.begins + page.minutes <= part.end, page.title
+    for slot in day():
+        own = [page for page in planned if page.slot == slot]
+        assert own or slot.title == "Slack"
+        if own and not slot.activity and len(slot.moments) == 1:
+            assert sum(page.minutes for page in own) == slot.minutes, slot.title
+
+
+def test_notes_say_the_task_and_its_time(shown, planned):
+    for slide, page in zip(shown, planned, strict=True):
+        if page.task:
+            moment = page.slot.moments[page.task - 1]
+            first = notes(slide).partition("\n")[0]
+            assert f"{moment.name}, {clock(moment.start)} to {clock(moment.end)}." in first
+
+
+def test_a_slide_of_a_break_says_when_it_ends(shown, planned):
+    breaks = [slot for slot in day() if slot.title in ("Morning break", "Lunch", "Afternoon break")]
+    assert [page.title for page in planned if page.slot in breaks] == [f"Back at {clock(slot.end)}" for slot in breaks]
 
 
 @pytest.mark.parametrize("name", activities.NAMES)
@@ -101,7 +125,7 @@ def test_an_activity_opens_with_its_tasks_and_minutes(shown, planned, name):
         [f"{at}. {task.name}", str(task.minutes)] for at, task in enumerate(activity.tasks, start=1)
     ]
     begins = itertools.accumulate((task.minutes for task in activity.tasks), initial=planned[number].slot.start)
-    assert [row[0] for row in rows] == [day_blocks.clock(minute) for minute in begins][:-1]
+    assert [row[0] for row in rows] == [clock(minute) for minute in begins][:-1]
 
 
 def test_every_picture_and_table_has_alt_text(shown):
@@ -344,7 +368,9 @@ Say.
             ("minutes=WRAP", "minutes=14"),
             r"the slides of “Wrap” take 14 minutes and 0 of them have none; the day gives 15",
         ),
-        (("minutes=WRAP", "minutes=soon"), "has minutes or widths that are no numbers"),
+        (("minutes=WRAP", "minutes=soon"), "has minutes, a task or widths that are no numbers"),
+        (("minutes=WRAP", "task=4"), "“One” names task 4 of “Wrap”, which has 3"),
+        (("minutes=WRAP", "task=1 minutes=7"), "the slides of “Four new cases” take 7 minutes"),
         ((":::", ""), "the slide “One” has no notes"),
         (("BODY", "| a |\n|---|\n| b |\n\nBelow."), "3 headings|2 headings became 3 slides"),
         (("BODY", "| a |\n|---|\n" + "| b |\n" * 20), "the table on “One” does not fit its slide"),
@@ -375,6 +401,7 @@ def test_without_libreoffice_the_pdf_is_named(monkeypatch):
 
 def test_the_command_makes_all_and_says_what_it_did_not(monkeypatch, capsys):
     monkeypatch.setattr(deck, "build", lambda: [deck.DECK])
+    monkeypatch.setattr(deck.run_sheet, "print_sheet", lambda: deck.run_sheet.PRINTED)
     assert deck.main(["--no-pdf"]) == 0
     assert "slides/workshop.pdf was not printed again" in capsys.readouterr().out
     assert deck.main([]) == 0

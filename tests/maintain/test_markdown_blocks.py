@@ -105,20 +105,6 @@ def test_a_bar_in_a_cell_makes_no_new_cell():
     assert markdown_tables.table(["a"], [["x | y"]]).splitlines()[2] == r"| x \| y |"
 
 
-# The day
-
-
-def test_the_day_fits_its_fixed_hours():
-    begins = {slot.title: day_blocks.clock(slot.start) for slot in day_blocks.day()}
-    assert begins["Lunch"] == "12:00"
-    assert begins["Activity 1: Curve Diagnosis"] == "09:30"
-    assert day_blocks.clock(day_blocks.day()[-1].end) == "16:00"
-
-
-def test_every_activity_stands_in_the_day_once():
-    assert sorted(slot.activity.name for slot in day_blocks.day() if slot.activity) == sorted(NAMES)
-
-
 # The activities
 
 

@@ -716,6 +716,17 @@ def test_an_answer_tells_the_records_reasons_and_what_speaks_against_a_wrong_cau
     assert [one.round for one in score.answers] == [when for when, causes in clinic_cases.PLAN for _ in causes]
 
 
+def test_cases_on_the_projector_name_no_score_before_it_is_explained(visit):
+    page = visit("clinic.html")
+    for item in (9, 10, 11):
+        page.click(f"#rail button[aria-label='Case {item}']")
+        if page.is_visible("#open-round"):
+            page.click("#open-round")
+        assert page.locator("#questions .plain-words").is_visible()
+        assert "weights" not in page.inner_text("#case-facts")
+        assert not page.is_visible("#answer")
+
+
 def test_a_name_that_cannot_travel_is_refused_and_answers_can_be_forgotten(visit):
     page = visit("clinic.html")
     answer(page, 0, 0, 0)

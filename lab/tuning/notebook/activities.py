@@ -28,10 +28,11 @@ KSBS = {
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """One numbered task of an activity and how long it takes."""
+    """One numbered task of an activity and how long it takes, in a room and for one person alone."""
 
     name: str
     minutes: int
+    alone: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +50,11 @@ class Activity:
     tasks: tuple[Task, ...]
 
     @property
+    def alone(self) -> int:
+        """Minutes that all tasks take one person alone."""
+        return sum(task.alone for task in self.tasks)
+
+    @property
     def heading(self) -> str:
         """The title with its number: ``Activity 2: Environment Setup & Baseline``."""
         kind, _, number = self.name.partition("-")
@@ -63,7 +69,7 @@ def load(name: str) -> Activity:
         text = path.read_text(encoding="utf-8")
         _, front, _ = text.split("---\n", 2)
         found = yaml.safe_load(front)
-        tasks = tuple(Task(str(task["name"]), int(task["minutes"])) for task in found.pop("tasks"))
+        tasks = tuple(Task(str(task["name"]), int(task["minutes"]), int(task["alone"])) for task in found.pop("tasks"))
         lists = {key: tuple(found.pop(key)) for key in ("ksbs", "objectives", "questions", "keypoints")}
         activity = Activity(name=name, tasks=tasks, **lists, **found)
     except OSError as problem:
