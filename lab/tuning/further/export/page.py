@@ -34,13 +34,8 @@ def write(run: Run, beside: str | None = None) -> Path:
 
     Parameters
     ----------
-    run : Run
     beside : str, optional
         Run ID of a second run of the same encoder, whose model answers beside it.
-
-    Returns
-    -------
-    pathlib.Path
 
     Raises
     ------

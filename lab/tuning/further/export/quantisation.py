@@ -35,20 +35,11 @@ STEPS = 127
 
 
 class Recipe(NamedTuple):
-    """How the weights are rounded.
+    """How the weights are rounded."""
 
-    Attributes
-    ----------
-    per_output : bool
-        A scale for each output of a matrix, in place of one for the whole of it.
-    signed : bool
-        Weights from -127 to 127, in place of 0 to 255 with a zero in between.
-    second_float : bool
-        The second matrix of each feed-forward part, which leads back to the model's width, stays in float32.
-    """
-
-    per_output: bool = False
-    signed: bool = True
+    per_output: bool = False  # A scale for each output of a matrix, in place of one for the whole of it.
+    signed: bool = True  # Weights from -127 to 127, in place of 0 to 255 with a zero in between.
+    # The second matrix of each feed-forward part, which leads back to the model's width, stays in float32.
     second_float: bool = False
 
 
@@ -63,42 +54,24 @@ CHOSEN = "a scale for each output"
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """One form of a run's model, and what it said about the validation sentences.
+    """One form of a run's model, and what it said about the validation sentences."""
 
-    Attributes
-    ----------
-    megabytes : float
-        Size of its file.
-    alone, together : Answers
-        Asked one sentence at a time, and `TOGETHER` at a time.
-    """
-
-    megabytes: float
+    megabytes: float  # Size of its file.
+    # Asked one sentence at a time, and `TOGETHER` at a time.
     alone: Answers
     together: Answers
 
 
 @dataclasses.dataclass(frozen=True)
 class Forms:
-    """A run's model in all forms, asked about the same sentences.
-
-    Attributes
-    ----------
-    run : Run
-    ids : list of str
-        Of the validation sentences, in the order of all answers.
-    truth : numpy.ndarray of shape (sentences,), integer
-    by_name : dict of str to Form
-        PyTorch first, then ONNX in float32, then each recipe.
-    levels : tuple of (str, float)
-        Of the matrix with the most uneven rows: its name, and how many of the 127 steps the middle row gets when the
-        widest one sets the scale.
-    """
+    """A run's model in all forms, asked about the same sentences."""
 
     run: Run
-    ids: list[str]
-    truth: np.ndarray
-    by_name: dict[str, Form]
+    ids: list[str]  # Of the validation sentences, in the order of all answers.
+    truth: np.ndarray  # Shape (sentences,), integer.
+    by_name: dict[str, Form]  # PyTorch first, then ONNX in float32, then each recipe.
+    # Of the matrix with the most uneven rows: its name, and how many of the 127 steps the middle row gets when the
+    # widest one sets the scale.
     levels: tuple[str, float]
 
     @property
@@ -119,7 +92,6 @@ def quantise(graph: Path, target: Path, recipe: Recipe) -> Path:
     ----------
     graph, target : pathlib.Path
         The float32 file, and the one to write.
-    recipe : Recipe
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

@@ -37,24 +37,12 @@ _NOT = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Answers:
-    """What could be read.
+    """What could be read."""
 
-    Attributes
-    ----------
-    labels : dict of str to str
-        By the page's id; sentences that were not answered are left out.
-    asked : tuple of str
-        All ids of the page.
-    notices : list of str
-        What was passed over, a line each.
-    practice : bool
-        Whether these are the practice sheet's answers, which no assistant gave.
-    """
-
-    labels: dict[str, str]
-    asked: tuple[str, ...]
-    notices: list[str]
-    practice: bool = False
+    labels: dict[str, str]  # By the page's id; sentences that were not answered are left out.
+    asked: tuple[str, ...]  # All ids of the page.
+    notices: list[str]  # What was passed over, a line each.
+    practice: bool = False  # Whether these are the practice sheet's answers, which no assistant gave.
 
     @property
     def missing(self) -> list[str]:
