@@ -53,10 +53,7 @@ class Answers:
 def read_or_practise(pasted: str, page: Page) -> Answers:
     """Read what was pasted and say what was passed over; where nothing was, read the practice sheet.
 
-    Raises
-    ------
-    DataError
-        As :func:`read`; or if nothing is pasted and the sentences are not the bundled ones.
+    A `DataError` as of :func:`read`, or where nothing is pasted and the sentences are not the bundled ones.
     """
     practice = not pasted.strip()
     if practice and not page.bundled:
@@ -75,19 +72,9 @@ def read_or_practise(pasted: str, page: Page) -> Answers:
 
 
 def read(text: str, page: Page) -> Answers:
-    """Read an assistant's answer.
+    """Read an assistant's answer to a page, as it was pasted, whatever stands around it.
 
-    Parameters
-    ----------
-    text : str
-        As it was pasted, whatever stands around the answer.
-    page : Page
-        What was asked.
-
-    Raises
-    ------
-    DataError
-        If it holds no answer to any sentence, with what was seen in its place.
+    A `DataError` where it holds no answer to any sentence, with what was seen in its place.
     """
     if len(text) > LONGEST_TEXT:
         raise DataError(
