@@ -30,22 +30,9 @@ MOST_PARAMETERS = 40_000_000
 
 
 def write(run: Run, beside: str | None = None) -> Path:
-    """Write ``share/my_model.html``.
+    """Write ``share/my_model.html``; the model of the run `beside`, of the same encoder, may answer beside it.
 
-    Parameters
-    ----------
-    run : Run
-    beside : str, optional
-        Run ID of a second run of the same encoder, whose model answers beside it.
-
-    Returns
-    -------
-    pathlib.Path
-
-    Raises
-    ------
-    RunError
-        If a model is too large, diverged, or gone, or the two have different tokenizers.
+    A `RunError` where a model is too large, diverged, or gone, or the two have different tokenizers.
     """
     runs = [run] if beside is None else [run, last_run(beside)]
     for each in runs:
@@ -119,8 +106,8 @@ def _facts(run: Run, tokenizer: str) -> dict[str, Any]:
         "title": run.preset,
         "about": f"Learning rate {run.learning_rate:g}, {run.data['train_used']} training sentences, macro-F1"
         f" {run.final['val_f1_macro']:.2f} ({low:.2f} to {high:.2f}).",
-        "unsure": _times(right[narrow], "so unsure"),
-        "sure": _times(right[~narrow], "as clear as this"),
+        "unsure": _times(right[narrow], "unsure"),
+        "sure": _times(right[~narrow], "not unsure"),
         "longest": run.dials["MAX_LENGTH"],
         # Whether each sentence ends with a token of the tokenizer's own, which stays where a text is cut.
         "closing": bool(Tokenizer.from_str(tokenizer).encode("one").special_tokens_mask[-1]),
@@ -137,7 +124,9 @@ def _validation(run: Run) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _times(right: np.ndarray, how: str) -> str:
-    return f"In validation it was right on {right.sum()} of the {len(right)} sentences {how}." if len(right) else ""
+    if not len(right):
+        return ""
+    return f"In validation it was right on {right.sum()} of the {len(right)} sentences on which it was {how}."
 
 
 def _limits(run: Run) -> list[str]:
