@@ -1,32 +1,32 @@
-"""The pages that open from disk: the playground, and the clinic with its replay.
+"""The pages that open from disk: the playground, the clinic with its replay, and the shell for a learner's model.
 
 ``python3 workshop.py pages`` writes ``assets/playground.html`` and ``assets/clinic.html`` from the parts in
 ``assets/pages/``: a template, style sheets, modules of JavaScript, and facts that come from this package. Each page is
-one file that asks the network for nothing. The same parts and records give the same bytes.
+one file that asks the network for nothing. The same parts and records give the same bytes. The page that will hold a
+learner's model is written as a shell, without the model.
 """
 
 import argparse
 import base64
 import hashlib
-import json
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from maintain import clinic_cases
+from maintain import clinic_cases, vendored
 from tuning import paths
 from tuning.command import one_line_errors
 from tuning.cost.estimate import PRICE_PER_HOUR
 from tuning.data import loading as sentences
 from tuning.dials import SgdDials
 from tuning.files import write_whole
+from tuning.further.export.shell import PARTS, RUNTIME_SCRIPT, SHELL, VENDOR, as_block
 from tuning.room import run_codec
 from tuning.sgd import classifier
 from tuning.sgd.surface import BATCH, SHARES, SPRING, STEPS, TwoWeights
 
 ASSETS = paths.ROOT / "assets"
-PARTS = ASSETS / "pages"
 DIGITS = 6
 
 _IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.mjs";$', re.MULTILINE)
@@ -69,13 +69,14 @@ def page(template: str, styles: list[str], modules: list[str], facts: dict[str, 
 
     The content security policy lets only this very style and this very script work, and no request go out.
     """
+    return _filled(template, styles, script(modules), {"facts": as_block(facts)})
+
+
+def _filled(template: str, styles: list[str], code: str, slots: dict[str, str], may: str = "") -> str:
     style = "\n".join((PARTS / name).read_text(encoding="utf-8").strip() for name in styles)
-    code = script(modules)
-    policy = f"default-src 'none'; script-src '{_digest(code)}'; style-src '{_digest(style)}'; base-uri 'none'"
-    # A sentence with "</script>" in it must not end the block of facts.
-    packed = json.dumps(facts, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    slots = {"policy": f"{policy}; form-action 'none'", "style": style, "script": code, "facts": packed}
-    return _SLOT.sub(lambda slot: slots[slot[1]], (PARTS / template).read_text(encoding="utf-8"))
+    policy = f"default-src 'none'; script-src '{_digest(code)}'{may}; style-src '{_digest(style)}'; base-uri 'none'"
+    slots = {"policy": f"{policy}; form-action 'none'", "style": style, "script": code} | slots
+    return _SLOT.sub(lambda slot: slots.get(slot[1], slot[0]), (PARTS / template).read_text(encoding="utf-8"))
 
 
 def _digest(text: str) -> str:
@@ -104,6 +105,16 @@ def clinic() -> str:
     )
 
 
+def model_shell() -> str:
+    """The page with a learner's model, but for the model: :func:`tuning.further.export.page.write` fills it.
+
+    Its policy lets WebAssembly be compiled, which the runtime is, and no request go out.
+    """
+    library = (VENDOR / RUNTIME_SCRIPT).read_text(encoding="utf-8").strip()
+    code = f"{library}\n\n{script(['packed', 'reading', 'my_model'])}"
+    return _filled("my_model.html", ["style.css", "my_model.css"], code, {}, may=" 'wasm-unsafe-eval'")
+
+
 PAGES = {"playground.html": playground, "clinic.html": clinic}
 
 
@@ -115,16 +126,20 @@ def write(folder: Path = ASSETS) -> list[Path]:
     list of pathlib.Path
         The files written.
     """
-    for name, make in PAGES.items():
-        write_whole(folder / name, make())
-    return [folder / name for name in PAGES]
+    made = {folder / name: make() for name, make in PAGES.items()}
+    made[SHELL if folder == ASSETS else folder / SHELL.name] = model_shell()
+    for path, text in made.items():
+        write_whole(path, text)
+    return list(made)
 
 
 @one_line_errors
 def main(argv: list[str] | None = None) -> int:
     """Command line of ``workshop.py pages``."""
-    argparse.ArgumentParser(prog="workshop.py pages", description=__doc__.splitlines()[0]).parse_args(argv)
-    for path in write():
+    parser = argparse.ArgumentParser(prog="workshop.py pages", description=__doc__.splitlines()[0])
+    parser.add_argument("--runtime", action="store_true", help="bring the libraries of the model's page anew, with npm")
+    brought = vendored.bring() if parser.parse_args(argv).runtime else []
+    for path in [*brought, *write()]:
         print(f"wrote {paths.short(path)}")
     return 0
 

@@ -19,6 +19,7 @@ from nbclient.exceptions import CellExecutionError
 from tuning import paths
 from tuning.dials import PlanDials
 from tuning.errors import DialError
+from tuning.further.export import onnx_export
 from tuning.further.options import OPTIONS
 from tuning.notebook import notebook_settings
 from tuning.notebook.session import notebook_file, notebook_files
@@ -186,6 +187,29 @@ def test_option_f_sweeps_tests_and_turns_each_dial(kernel):
     assert "the seed alone" in text["effects"]
     assert len(pictures(cells)) == 3
     assert (Path(kernel.variables["WORKSHOP_RUNS"]) / "dial_effects.csv").is_file()
+
+
+needs_onnx = pytest.mark.skipif(not onnx_export.is_here(), reason="ONNX is optional: requirements/further.txt")
+
+
+@needs_onnx
+@pytest.mark.slow
+def test_option_i_makes_the_model_smaller_and_notes_it_at_run_1(kernel):
+    text = checked("I", kernel.run_all("04I"))
+    assert "a scale for each output" in text["ship-measure"]
+    assert "changed; of all others" in text["ship-changed"]
+    assert "in a batch" in text["ship-neighbours"]
+    assert "of the labels stayed." in text["ship-result"]
+    assert "pip" not in text["packages"]
+
+
+@needs_onnx
+@pytest.mark.slow
+def test_option_j_writes_a_page(kernel):
+    text = checked("J", kernel.run_all("04J"))
+    assert "Written: " in text["page-write"]
+    assert "my_model.html" in text["page-write"]
+    assert "The page has " in text["page-result"]
 
 
 @pytest.mark.slow

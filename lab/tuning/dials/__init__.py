@@ -5,7 +5,14 @@ wrong value gets the same one line everywhere, before anything is computed.
 """
 
 from tuning.dials.dial_set import parse_settings
-from tuning.dials.further import FreezingDials, FurtherDials, LanguageModelDials, PlanDials, TrackingDials
+from tuning.dials.further import (
+    FreezingDials,
+    FurtherDials,
+    LanguageModelDials,
+    PageDials,
+    PlanDials,
+    TrackingDials,
+)
 from tuning.dials.labs import EVERYTHING, PRESETS, ROOM_CARD, TRAINED_PARTS, Dials, FrozenDials, SgdDials, lora_rank
 
 __all__ = [
@@ -18,6 +25,7 @@ __all__ = [
     "FrozenDials",
     "FurtherDials",
     "LanguageModelDials",
+    "PageDials",
     "PlanDials",
     "SgdDials",
     "TrackingDials",

@@ -95,3 +95,12 @@ class LanguageModelDials(FurtherDials):
         "None, or an amount of money from 0",
         "what the assistant's answer to the page cost, in your currency",
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class PageDials(FurtherDials):
+    """Those of option J."""
+
+    BESIDE: str | None = dial(
+        None, optional(text), "None, or a Run ID of your log", "a second run, whose model answers beside that of Run 1"
+    )

@@ -31,7 +31,9 @@ TAKE_HOME = "Save your worksheet, run the cell `save`, and download its file: it
 SAVED = "saved"
 STEM = "workshop-6w-"
 PATTERN = "workshop-6w-*.zip"
-LEFT_OUT = {SAVED, WEIGHTS, CHECKPOINTS, paths.CHECK, "tracking"}
+# A page of tens of megabytes, which can be made again.
+MODEL_PAGE = "my_model.html"
+LEFT_OUT = {MODEL_PAGE, SAVED, WEIGHTS, CHECKPOINTS, paths.CHECK, "tracking"}
 
 
 def _places() -> dict[str, Path]:

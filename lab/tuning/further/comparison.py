@@ -9,6 +9,7 @@ from tuning.evidence import experiment_log, log_rows
 from tuning.files import write_whole
 from tuning.further.options import OPTIONS
 from tuning.runs import energy, paired_comparison
+from tuning.runs.paired_comparison import Comparison
 from tuning.runs.record import Run
 from tuning.runs.store import COMPARISON_FILE, note_result
 
@@ -34,7 +35,7 @@ def summary(run_1: Run, others: Mapping[str, Run], setup: FurtherDials) -> pd.Da
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _changed_runs(run_1: Run, others: Mapping[str, Run]) -> dict[str, Run]:
+def _changed_runs(run_1: Run, others: Mapping[str, Run | Comparison]) -> dict[str, Run | Comparison]:
     return {title: run for title, run in others.items() if run is not run_1}
 
 
@@ -47,39 +48,47 @@ def changed(run_1: Run, run: Run) -> str:
     return ", ".join(changes) or "nothing"
 
 
-def compared(run_1: Run, others: Mapping[str, Run], setup: FurtherDials, of: str) -> str:
+def compared(run_1: Run, others: Mapping[str, Run | Comparison], setup: FurtherDials, of: str) -> str:
     """Each variation held against Run 1, sentence by sentence, in words; the log's rows say the same.
 
-    The notes of the log call it `of`, such as ``option A``. A `RunError` where predictions are not here, or were made
-    on different sentences.
+    The notes of the log call it `of`, such as ``option A``. What was not trained is a `Comparison`, noted at Run 1. A
+    `RunError` where predictions are not here, or were made on different sentences.
     """
     lines = []
     experiment_log.amend(run_1, "", setup.WATTS, setup.PRICE_PER_HOUR)
-    for number, (title, run) in enumerate(_changed_runs(run_1, others).items(), start=2):
-        difference = paired_comparison.compare(run_1, run, ("Run 1", title))
-        note = f"Run {number} of {of}; Run 1 is {run_1.run_id}. {difference.sentence}"
+    for number, (title, other) in enumerate(_changed_runs(run_1, others).items(), start=2):
+        if isinstance(other, Comparison):
+            run, difference, note = run_1, other, f"{of[0].upper()}{of[1:]}: {other.sentence}"
+        else:
+            run, difference = other, paired_comparison.compare(run_1, other, ("Run 1", title))
+            note = f"Run {number} of {of}; Run 1 is {run_1.run_id}. {difference.sentence}"
         experiment_log.amend(run, note, setup.WATTS, setup.PRICE_PER_HOUR)
         lines.append(str(difference))
     return "\n".join(lines) or "There is nothing to compare with Run 1."
 
 
-def _numbered(number: int, title: str) -> str:
-    return title if title == f"Run {number}" else f"Run {number}, {title}"
+def _change(run_1: Run, number: int, title: str, other: Run | Comparison) -> str:
+    if isinstance(other, Comparison):
+        return title
+    numbered = title if title == f"Run {number}" else f"Run {number}, {title}"
+    return f"{numbered}: {changed(run_1, other)} ({other.run_id})"
 
 
-def for_worksheet(option: str, run_1: Run, others: Mapping[str, Run], setup: FurtherDials) -> str:
+def for_worksheet(
+    option: str, run_1: Run, others: Mapping[str, Run | Comparison], setup: FurtherDials, more: str = ""
+) -> str:
     """Text for Part D of the worksheet; what you expected and what you would do next is yours to write.
 
-    It is kept in the folder of the last of these runs, as ``comparison.md``, and in the notes of the log.
+    It is kept in the folder of the last of these runs, as ``comparison.md``, and in the notes of the log. `more` is
+    what else happened.
     """
     pairs = _changed_runs(run_1, others)
     named = enumerate(pairs.items(), start=2)
-    what = "; ".join(
-        f"{_numbered(number, title)}: {changed(run_1, run)} ({run.run_id})" for number, (title, run) in named
-    )
-    happened = compared(run_1, others, setup, f"option {option}")
+    what = "; ".join(_change(run_1, number, title, other) for number, (title, other) in named)
+    happened = f"{compared(run_1, others, setup, f'option {option}')}{more and f' {more}'}"
     change = f"What I changed, from Run 1 ({run_1.run_id}): {what or 'nothing'}. The sentences were the same."
-    return written(option, change, happened, list(pairs.values())[-1] if pairs else run_1)
+    kept = next((other for other in reversed(pairs.values()) if isinstance(other, Run)), run_1)
+    return written(option, change, happened, kept)
 
 
 def written(option: str, change: str, happened: str, run: Run) -> str:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tuning.dials import FreezingDials, FurtherDials, LanguageModelDials, TrackingDials
+from tuning.dials import FreezingDials, FurtherDials, LanguageModelDials, PageDials, TrackingDials
 
 
 class Option(NamedTuple):
@@ -89,7 +89,24 @@ OPTIONS = {
         "g_language_model",
         "language_model",
         "none",
-        "15 to 18",
+        "15",
         LanguageModelDials,
+    ),
+    "I": Option(
+        "small enough to ship",
+        "What does a model lose when it gets four times smaller?",
+        "i_small_enough_to_ship",
+        "export.quantisation",
+        "none",
+        "12 to 15",
+    ),
+    "J": Option(
+        "your model in one file",
+        "What does somebody do with your model who has nothing but a browser?",
+        "j_one_file",
+        "export.page",
+        "none",
+        "10 to 15",
+        PageDials,
     ),
 }

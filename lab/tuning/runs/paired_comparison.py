@@ -81,9 +81,22 @@ def compare(run_a: Run, run_b: Run, names: tuple[str, str] = ("A", "B")) -> Comp
     second = second.reindex(first.index)
     truth = np.array([LABELS.index(label) for label in first["label"]])
     predicted = [frame[list(LABELS)].to_numpy().argmax(axis=1) for frame in (first, second)]
-    counts = joint_counts(truth, *predicted)
-    only_first = int(((predicted[0] == truth) & (predicted[1] != truth)).sum())
-    only_second = int(((predicted[1] == truth) & (predicted[0] != truth)).sum())
+    return of_labels(truth, *predicted, names=names)
+
+
+def of_labels(truth: np.ndarray, first: np.ndarray, second: np.ndarray, names: tuple[str, str]) -> Comparison:
+    """Is the second model better than the first, by what each said about the same sentences?
+
+    Parameters
+    ----------
+    truth, first, second : numpy.ndarray of shape (sentences,), integer
+        Label indices.
+    names : tuple of str
+        What to call the two.
+    """
+    counts = joint_counts(truth, first, second)
+    only_first = int(((first == truth) & (second != truth)).sum())
+    only_second = int(((second == truth) & (first != truth)).sum())
     return Comparison(
         names=names,
         f1=tuple(float(f1) for f1 in _both_f1(counts)),

@@ -173,7 +173,7 @@ def _wrapped(text: str, kind: Kind) -> list[str]:
 def _html(page: Page, chart: tuple) -> str:
     bars, words = chart
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.5, 1.7), layout="constrained", dpi=100)
+        figure = Figure(figsize=(5.2, 1.7), layout="constrained", dpi=100)
         _draw_chart(figure.subplots(), bars)
     image = base64.b64encode(Picture(figure, words).png(150)).decode()
     sections = "\n".join(

@@ -128,10 +128,10 @@ def _from_json(text: str) -> list[tuple[str, Any]]:
     for candidate in candidates:
         try:
             # As pairs: of two entries with one id a dictionary would keep the last and say nothing.
-            value = json.loads(candidate, object_pairs_hook=_Pairs)
+            pairs = list(_pairs_in(json.loads(candidate, object_pairs_hook=_Pairs)))
         except (ValueError, RecursionError):
             continue
-        if pairs := list(_pairs_in(value)):
+        if pairs:
             return pairs
     return []
 
