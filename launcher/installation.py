@@ -1,5 +1,6 @@
 """Installing: an environment is made, filled and mended, and nothing but a whole one gets its stamp."""
 
+import contextlib
 import json
 import os
 import platform
@@ -35,7 +36,19 @@ from launcher.machine import (
 )
 from launcher.pip import PipReader, Progress, explain_pip, run_logged
 from launcher.pythons import version_of
-from launcher.settings import BACKUP, CONSTRAINTS, FURTHER, MAIN, ROOT, THIS, VERSIONS, Kit, WorkshopError, say
+from launcher.settings import (
+    BACKUP,
+    CONSTRAINTS,
+    FURTHER,
+    MAIN,
+    PIP,
+    ROOT,
+    THIS,
+    VERSIONS,
+    Kit,
+    WorkshopError,
+    say,
+)
 
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
@@ -152,6 +165,8 @@ class Installer:
             asked = [part for file in files for part in ("-r", str(self.env.root / file))]
             asked += ["-c", str(self.env.root / CONSTRAINTS)]
             self._run([*command, *asked, "--find-links", str(folder)], progress, "bringing the packages", folder)
+            with contextlib.suppress(WorkshopError):  # without it a setup takes the pip that it finds
+                self._run([*command, "--no-deps", PIP], progress, "bringing pip", folder)
             progress.done()
         finally:
             progress.leave()
@@ -167,7 +182,12 @@ class Installer:
         return steps
 
     def _make(self, progress: Progress) -> None:
-        """Make the folder's environment, or mend the one that is there."""
+        """Make the folder's environment, or mend the one that is there, and give it a pip that is quick."""
+        self._make_environment(progress)
+        with contextlib.suppress(WorkshopError):
+            self._pip(["--retries", "1", PIP], progress)
+
+    def _make_environment(self, progress: Progress) -> None:
         version = version_of(self.env.python)
         if version is None or version != made_for(self.env.home):
             # A Python that was removed or replaced under the environment leaves nothing that can be used.

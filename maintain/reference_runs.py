@@ -190,12 +190,9 @@ def judge() -> None:
 
 def _train(dials: Dials | SgdDials) -> Run:
     if isinstance(dials, SgdDials):
-        from tuning.data import loading
         from tuning.sgd import classifier
 
-        loaded = loading.load(dials.DATA)
-        splits = loading.split(loaded)
-        return classifier.train(classifier.features(splits, dials), loaded, splits)
+        return classifier.fit(dials)
     from tuning.training.fit import fit
 
     return fit(dials, quiet=True)

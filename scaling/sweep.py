@@ -99,9 +99,7 @@ def train(dials: Dials | SgdDials) -> str:
     if isinstance(dials, SgdDials):
         from tuning.sgd import classifier
 
-        data = load(dials.DATA, dials.AGREEMENT)
-        splits = split(data)
-        return classifier.train(classifier.features(splits, dials), data, splits).run_id
+        return classifier.fit(dials).run_id
     from tuning.training.fit import fit
 
     return fit(dials, quiet=True).run_id

@@ -188,3 +188,19 @@ def tiny_distilbert(tmp_path_factory) -> Path:
     DistilBertModel(config).save_pretrained(folder)
     encoders.tokenizer(encoders.find("embedded")).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory) -> Path:
+    """A BERT-shaped model folder with tiny random weights, a pooler among them."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    from tuning.encoder import finding as encoders
+
+    folder = tmp_path_factory.mktemp("tiny-bert")
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    BertModel(BertConfig(**sizes)).save_pretrained(folder)
+    encoders.tokenizer(encoders.find("embedded")).save_pretrained(folder)
+    return folder

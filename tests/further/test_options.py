@@ -169,6 +169,8 @@ def test_freezing_is_forecast_shorter_the_less_learns(kept):
     parts = [FrozenDials(MODEL="embedded", TRAINED=part) for part in TRAINED_PARTS]
     seconds = [estimate.for_part(SPEED, dials, encoder).seconds(estimate.work(dials, encoder)) for dials in parts]
     assert seconds == sorted(seconds)
+    lora = FrozenDials(MODEL="embedded", TRAINED="LoRA 8")
+    assert seconds[0] < estimate.for_part(SPEED, lora, encoder).seconds(estimate.work(lora, encoder)) < seconds[-1]
     assert seconds[-1] == SPEED.seconds(estimate.work(Dials(MODEL="embedded"), encoder))
     # The way there is a third of the work with a token.
     assert estimate.for_part(SPEED, parts[0], encoder).token == pytest.approx(SPEED.token / 3)

@@ -4,8 +4,11 @@ import re
 
 import pytest
 
+from maintain import room_cards
 from maintain.documents import coach_blocks
+from maintain.documents.day import day
 from tuning import paths
+from tuning.dials import PRESETS
 from tuning.evidence import worksheet
 
 GUIDE = (paths.ROOT / "coach" / "marking_guide.md").read_text(encoding="utf-8")
@@ -45,3 +48,31 @@ def test_each_part_says_what_passes_and_what_does_not_with_an_example_of_both(ti
 
 def test_every_ksb_is_served_by_a_part():
     assert all(coach_blocks.parts_of_ksbs().values())
+
+
+def test_the_half_day_takes_three_hours_of_the_days_own_tasks():
+    parts = coach_blocks.half_day()
+    assert 170 <= sum(minutes for *_, minutes in parts) <= 180
+    assert all(minutes for *_, minutes in parts)
+    starts = [start for start, *_ in parts]
+    assert starts == sorted(starts)
+
+
+@pytest.mark.parametrize("groups", range(4, 13))
+def test_two_groups_share_each_preset_that_groups_run(groups):
+    numbers, coach = coach_blocks.numbers_for(groups)
+    presets = [room_cards.preset_of(number) for number in numbers]
+    assert len(set(numbers)) == groups
+    assert {*presets, *coach} == {*PRESETS}
+    assert all(presets.count(preset) >= 2 for preset in presets)
+
+
+def test_a_remote_day_keeps_lunch_and_its_end_and_a_second_coach_has_the_first_hour():
+    names = [slot.name for slot in day()]
+    starts = {slot.name: start for start, slot, _ in coach_blocks.remote_day()}
+    assert starts["Lunch"] == 12 * 60
+    assert 15 * 60 + 50 <= sum(coach_blocks.remote_day()[-1][::2]) <= 16 * 60
+    named = {*coach_blocks.REMOTE, *coach_blocks.REMOTE_WITHOUT, *coach_blocks.SECOND_COACH}
+    assert named <= {*names}
+    assert {name for name in names if name.startswith(("activity", "going"))} <= coach_blocks.REMOTE.keys()
+    assert list(coach_blocks.SECOND_COACH) == names[: len(coach_blocks.SECOND_COACH)]

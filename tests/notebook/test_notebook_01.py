@@ -76,7 +76,7 @@ def test_the_executed_notebook_carries_pictures_with_words_and_no_widgets(finish
     pictures = [
         output for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})
     ]
-    assert len(pictures) == 7
+    assert len(pictures) == 6
     assert all(output["metadata"]["image/png"]["alt"] == output["data"]["text/plain"] for output in pictures)
 
 

@@ -50,7 +50,7 @@ def test_the_notebook_runs_and_makes_three_runs(tmp_path):
     ]
     notebook = nbformat.read(tmp_path / "out" / NOTEBOOK.name, as_version=4)
     pictures = [o for cell in notebook.cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
-    assert len(pictures) == 6
+    assert len(pictures) == 5
     assert "Warning" not in str([cell.get("outputs") for cell in notebook.cells])
 
 

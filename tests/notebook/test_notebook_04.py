@@ -18,6 +18,7 @@ from nbclient.exceptions import CellExecutionError
 
 from tuning import paths
 from tuning.dials import PlanDials
+from tuning.encoder import adapters
 from tuning.errors import DialError
 from tuning.further.export import onnx_export
 from tuning.further.options import OPTIONS
@@ -108,6 +109,9 @@ def test_option_a_on_an_empty_log_makes_run_1_and_compares_three_schedules(runs)
     assert "Run 1: completed, recorded as" in text["run-one"]
     assert "To do: 4 runs, about" in text["schedule-train"]
     assert "average, two of the 3 seeds" in text["schedule-seeds"]
+    # One progress line for each training, however often it was updated.
+    (train,) = [cell for cell in notebook.cells if cell["id"] == "schedule-train"]
+    assert len([output for output in train.outputs if output.output_type == "display_data"]) == 2
     assert len(pictures(notebook.cells)) == 2
     assert all(picture["metadata"]["image/png"]["alt"] for picture in pictures(notebook.cells))
     made = [Run.load(path.parent) for path in sorted(runs.glob("2*/run.json"))]
@@ -224,6 +228,21 @@ def test_option_g_reads_what_an_assistant_answered_and_leaves_no_row(kernel):
     assert "30 of 30 sentences have an answer" in text["answers-read"]
     assert "2000" in text["costs"] and "the assistant is" in text["scores"]
     assert len(folders_of(kernel)) - before in (0, 1)  # option E may have trained the backup lab's run already
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not adapters.is_here(), reason="peft is optional: requirements/further.txt")
+def test_option_h_tries_rates_and_keeps_a_small_adapter(kernel):
+    cells = kernel.run_all("04H", RATES=("JUST_RIGHT", 1e-2))
+    text = checked("H", cells)
+    assert len(re.findall(r"LoRA, \S+: completed, recorded as", text["lora-train"])) == 2
+    assert "head only: " in text["lora-train"]
+    assert "The best rate is " in text["lora-rates"]
+    assert "0.33%" in text["lora-table"]
+    assert re.search(r"same label to (\d+) of \1 sentences", text["lora-merge"])
+    assert "LoRA, JUST_RIGHT" in text["lora-result"]
+    kept = [folder for folder in folders_of(kernel) if (folder / adapters.FOLDER / adapters.WEIGHTS).is_file()]
+    assert [Run.load(folder).adapter["rank"] for folder in kept] == [8, 8]
 
 
 @pytest.mark.slow

@@ -7,11 +7,11 @@ look wrong. It works on the bundled sentences and on a file of your own, and nee
 import argparse
 import collections
 import dataclasses
+import importlib.util
 import json
 import re
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ from tuning.data.labels import LABELS
 from tuning.data.loading import PARTS, Data, label_counts, load
 from tuning.data.splits import part_of_each
 from tuning.data.words import SIGNS, token_pattern
+from tuning.encoder.finding import embedded_folder, token_lengths
 
 # Enough for a mean length to a tenth of a token.
 TOKENISED = 5_000
@@ -206,19 +207,10 @@ def _distinct_words(sentences: Any) -> int:
 
 def _mean_tokens(sentences: list[str]) -> float | None:
     """Mean length in the pieces of the embedded encoder's tokenizer; None where that is not installed."""
-    import importlib.util
-
-    from tuning.encoder.finding import EMBEDDED_PACKAGE
-
-    spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
-    if spec is None or not spec.submodule_search_locations or importlib.util.find_spec("tokenizers") is None:
+    folder = embedded_folder()
+    if folder is None or importlib.util.find_spec("tokenizers") is None:
         return None
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(Path(spec.submodule_search_locations[0]) / "model" / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return float(np.mean([len(encoded.ids) for encoded in tokenizer.encode_batch(sentences)]))
+    return float(np.mean(token_lengths(folder, sentences)))
 
 
 @one_line_errors

@@ -118,15 +118,7 @@ def work(dials: Dials, encoder: Encoder | None = None) -> Work:
     return Counter(dials, encoder).work(dials)
 
 
-@cache
-def _lengths(folder: Path, sentences: tuple[str, ...], max_length: int) -> list[int]:
-    # The tokenizer without the library around it: that one would import torch.
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(max_length)
-    return [len(encoded.ids) for encoded in tokenizer.encode_batch(list(sentences))]
+_lengths = cache(encoders.token_lengths)
 
 
 def estimate(

@@ -151,21 +151,11 @@ def plan(
     speed: Speed | None = None,
     encoder: Encoder | None = None,
 ) -> Plan:
-    """Propose dials that fit a limit.
+    """Propose dials that fit a limit of minutes or of money, in the currency of the price; the tighter one counts.
 
-    Parameters
-    ----------
-    budget : float, optional
-        Money that is there, in the currency of the price; with both limits the tighter one counts.
-    base : Dials, optional
-        All dials but ``TRAIN_SUBSET`` and ``EPOCHS`` are taken from here.
-    speed : Speed, optional
-        By default what is known of this machine, else a probe of a few seconds.
-
-    Raises
-    ------
-    RunError
-        If no limit is given, nothing fits, or there are no runs to learn from.
+    All dials but ``TRAIN_SUBSET`` and ``EPOCHS`` are those of `base`. The speed is by default what is known of this
+    machine, else that of a probe. A `RunError` where no limit is given, nothing fits, or there are no runs to learn
+    from.
     """
     base = base or Dials()
     limits = {}

@@ -68,19 +68,9 @@ def check_parts(splits: Splits, data: Data) -> None:
 
 
 def subset(frame: pd.DataFrame, size: int, seed: int = SPLIT_SEED) -> pd.DataFrame:
-    """Take `size` sentences, stratified by label; smaller subsets lie inside larger ones.
+    """Take `size` sentences, stratified by label, in the drawn order; smaller subsets lie inside larger ones.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Rows with a ``label``.
-    size : int
-        How many; 0, or more than there are, means all.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The rows, in the drawn order.
+    0, or more than there are, means all.
     """
     shuffled = frame.sample(frac=1, random_state=seed)
     # Each sentence's place within its label, as a share: taking the lowest shares first keeps every
@@ -91,15 +81,7 @@ def subset(frame: pd.DataFrame, size: int, seed: int = SPLIT_SEED) -> pd.DataFra
 
 
 def flip_labels(frame: pd.DataFrame, share: float, seed: int = SPLIT_SEED) -> pd.DataFrame:
-    """Add label noise: give a share of the rows a different label, drawn at random from the other two.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Rows with a ``label``; it stays as it is.
-    share : float
-        Between 0 and 1; exactly this share, rounded to whole rows, is flipped.
-    """
+    """Add label noise: give a share of the rows, rounded, another label, drawn at random from the other two."""
     rng = np.random.default_rng(seed)
     rows = rng.choice(len(frame), size=round(share * len(frame)), replace=False)
     codes = np.array([LABELS.index(label) for label in frame["label"]])

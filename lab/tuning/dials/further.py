@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from tuning.dials.checks import POSITIVE, number, optional, text, yes_no
+from tuning.dials.checks import POSITIVE, number, one_of, optional, text, whole_number, yes_no
 from tuning.dials.dial_set import DialSet, dial
-from tuning.dials.labs import Dials
+from tuning.dials.labs import PRESETS, Dials
 
 
 def _some_dials(value: Any) -> dict[str, Any]:
@@ -15,6 +15,13 @@ def _some_dials(value: Any) -> dict[str, Any]:
         raise ValueError
     checked = Dials.from_settings(value)
     return {name: getattr(checked, name) for name in value}
+
+
+def _rates(value: Any) -> tuple[str | float, ...]:
+    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not parts:
+        raise ValueError
+    return tuple(one_of(PRESETS, number(0, 10, above=True))(part) for part in parts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +101,19 @@ class LanguageModelDials(FurtherDials):
         optional(number(0, 1_000_000)),
         "None, or an amount of money from 0",
         "what the assistant's answer to the page cost, in your currency",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class LoraDials(FreezingDials):
+    """Those of option H."""
+
+    RANK: int = dial(8, whole_number(1, 64), "a whole number from 1 to 64", "rows of A and columns of B")
+    RATES: tuple[str | float, ...] = dial(
+        ("JUST_RIGHT", 3e-4, 1e-3, 3e-3, 1e-2),
+        _rates,
+        "presets, or numbers above 0 and up to 10, such as 1e-4, 1e-3",
+        "learning rates that are tried with LoRA",
     )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import PreTrainedModel
 
+from tuning import paths
 from tuning.encoder import run_models
 from tuning.errors import EncoderError
 from tuning.runs.record import Run
@@ -29,9 +30,7 @@ FOLDER = "adapter"
 WEIGHTS = "adapter_model.safetensors"
 # What the families of BERT and GPT call query and value, or the layer that computes both.
 QUERY_AND_VALUE = {"query", "value", "q_lin", "v_lin", "q_proj", "v_proj", "query_proj", "value_proj", "Wqkv", "c_attn"}
-MISSING = (
-    "peft is not installed, and LoRA needs it. Run in a cell of its own: %pip install -r ../../requirements/further.txt"
-)
+REQUIREMENTS = paths.ROOT / "requirements" / "further.txt"
 # Where a model keeps the wrapper that peft has put around it.
 _WRAPPER = "adapter"
 
@@ -41,12 +40,25 @@ def is_here() -> bool:
     return importlib.util.find_spec("peft") is not None
 
 
+def need() -> None:
+    """Make sure that ``peft`` is installed.
+
+    Raises
+    ------
+    EncoderError
+        If it is not; the line says how to get it.
+    """
+    if not is_here():
+        raise EncoderError(
+            f'peft is not installed, and LoRA needs it. Run in a cell of its own: %pip install -r "{REQUIREMENTS}"'
+        )
+
+
 def attach(model: PreTrainedModel, encoder: "Encoder", rank: int, head: set[str]) -> None:
     """Put an adapter beside query and value of each block, in place; all else but the head stands still.
 
     Parameters
     ----------
-    model : transformers.PreTrainedModel
     encoder : Encoder
         The adapter's files name it and its revision.
     rank : int
@@ -59,8 +71,7 @@ def attach(model: PreTrainedModel, encoder: "Encoder", rank: int, head: set[str]
     EncoderError
         If peft is not installed, or the model's query and value layers cannot be told from the others.
     """
-    if not is_here():
-        raise EncoderError(MISSING)
+    need()
     from peft import LoraConfig, get_peft_model
 
     layers = sorted(QUERY_AND_VALUE & {name.rpartition(".")[2] for name, _ in model.named_modules()})
@@ -99,23 +110,22 @@ def facts(model: PreTrainedModel) -> dict[str, Any] | None:
     }
 
 
-def merge(model: PreTrainedModel, folder: Path) -> None:
-    """Save a model's adapter and add it to the weights, in place: the model is one of its usual kind again.
+def merge(model: PreTrainedModel, folder: Path | None = None) -> None:
+    """Add a model's adapter to its weights, in place: the model is one of its usual kind again, or still.
 
     Parameters
     ----------
-    model : transformers.PreTrainedModel
-        One without an adapter stays as it is.
-    folder : pathlib.Path
-        For the adapter: ``adapter_model.safetensors`` and ``adapter_config.json``.
+    folder : pathlib.Path, optional
+        Where the adapter is saved first: ``adapter_model.safetensors`` and ``adapter_config.json``.
     """
     wrapper = vars(model).pop(_WRAPPER, None)
     if wrapper is None:
         return
-    # Left to itself, peft asks the Hub whether the vocabulary has grown.
-    wrapper.save_pretrained(folder, save_embedding_layers=False)
-    # A form with empty places; the run's own card takes its place.
-    (folder / "README.md").unlink()
+    if folder:
+        # Left to itself, peft asks the Hub whether the vocabulary has grown.
+        wrapper.save_pretrained(folder, save_embedding_layers=False)
+        # A form with empty places; the run's own card takes its place.
+        (folder / "README.md").unlink()
     wrapper.merge_and_unload()
 
 
@@ -127,8 +137,7 @@ def load(run: Run) -> "PeftModel":
     EncoderError
         If peft is not installed, the encoder is not here any more, or the run kept no adapter.
     """
-    if not is_here():
-        raise EncoderError(MISSING)
+    need()
     if not (run.folder / FOLDER / WEIGHTS).is_file():
         raise EncoderError(f"{run.run_id} has no adapter on disk. Train it with LoRA again.")
     from peft import PeftModel

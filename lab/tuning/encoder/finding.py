@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import importlib.util
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -256,12 +257,27 @@ def _check(folder: Path, hashes: dict[str, str]) -> None:
             )
 
 
-def _embedded() -> Encoder:
+def embedded_folder() -> Path | None:
+    """Where the embedded encoder's files lie; None where it is not installed."""
     # The package comes from a single author: its code is never imported, only its files are opened.
     spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
+    return Path(spec.submodule_search_locations[0]) / "model" if spec and spec.submodule_search_locations else None
+
+
+def token_lengths(folder: Path, sentences: Sequence[str], max_length: int | None = None) -> list[int]:
+    """Tokens of each sentence, by the tokenizer without the library around it, which would import torch."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length) if max_length else tokenizer.no_truncation()
+    return [len(encoded.ids) for encoded in tokenizer.encode_batch(list(sentences))]
+
+
+def _embedded() -> Encoder:
+    folder = embedded_folder()
+    if folder is None:
         raise EncoderError("The embedded encoder is not installed. Run: python3 workshop.py check")
-    folder = Path(spec.submodule_search_locations[0]) / "model"
     _check(folder, EMBEDDED_HASHES)
     return Encoder(EMBEDDED_NAME, "embedded", folder, EMBEDDED_REVISION, RATES["small"])
 

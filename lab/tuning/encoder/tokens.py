@@ -52,26 +52,10 @@ class Tokens:
 
 
 def tokenise(frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length: int, *, by_length: bool) -> Dataset:
-    """Turn sentences into token numbers.
+    """Turn sentences (``id``, ``sentence``, ``label``) into token numbers, at most `max_length` of each.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        ``id``, ``sentence`` and ``label``.
-    max_length : int
-        Tokens kept of each sentence.
-    by_length : bool
-        Sort by length, so that a batch in evaluation needs little padding.
-
-    Returns
-    -------
-    datasets.Dataset
-        ``id``, ``labels``, ``input_ids`` and ``attention_mask``, one row per sentence.
-
-    Raises
-    ------
-    DialError
-        If the model cannot read so many tokens at once.
+    A row has ``id``, ``labels``, ``input_ids`` and ``attention_mask``. Sorted by length, a batch in evaluation needs
+    little padding. A `DialError` where the model cannot read so many tokens at once.
     """
     if max_length > (most := tokenizer.model_max_length):
         raise DialError(f"MAX_LENGTH = {max_length} is more than this encoder can read. Set it to {most} or less.")

@@ -105,19 +105,10 @@ def how_to_come_back() -> str:
 def bring_back(file: Path | str | None = None) -> list[Path]:
     """Put the contents of a saved file where they belong, all of them or none; gives those that were written.
 
-    Where a file is here already and differs, the newer one gets the name and the older one stays beside it. Logs,
-    predictions and the order of runs are joined.
-
-    Parameters
-    ----------
-    file : path, optional
-        By default the newest one in the repository, in the folder above it or in the current folder; in Colab, where
-        there is none, the browser asks for it.
-
-    Raises
-    ------
-    KeepsakeError
-        If there is no such file, or it is damaged, or it is not one that `save` wrote.
+    By default it is the newest saved file in the repository, in the folder above it or in the current folder; in Colab,
+    where there is none, the browser asks for it. Where a file is here already and differs, the newer one gets the name
+    and the older one stays beside it. Logs, predictions and the order of runs are joined. A `KeepsakeError` where the
+    saved file is not there, is damaged, or is not one that `save` wrote.
     """
     saved = _newest() if file is None else Path(file).expanduser()
     if saved is None or not saved.is_file():

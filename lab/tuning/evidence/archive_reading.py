@@ -36,24 +36,11 @@ _DRIVE = re.compile(r"\A[A-Za-z]:")
 
 
 def unpack(file: Path, folder: Path) -> dict[str, float]:
-    """Unpack a whole saved file into an empty folder; nothing else is touched.
+    """Unpack a whole saved file into an empty folder, below `PLACES`; nothing else is touched.
 
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Gets the files under `PLACES`.
-
-    Returns
-    -------
-    dict of str to float
-        Name below `folder`, with forward slashes, and when the file was last changed, oldest first.
-
-    Raises
-    ------
-    KeepsakeError
-        If the file is damaged, or is not one that the workshop saved.
-    OSError
-        If there is no room for it.
+    Gives each name below the folder, with forward slashes, and when it was last changed, oldest first. A
+    `KeepsakeError` where the file is damaged, or is not one that the workshop saved; an `OSError` where there is no
+    room for it.
     """
     damaged = KeepsakeError(f"{file.name} is damaged. Download or upload it again.")
     try:

@@ -64,9 +64,10 @@ def own_copy() -> None:
 
 
 def fill_worksheet() -> str:
-    """Join the numbers of all finished runs with the learner's worksheet, in a copy beside it, and say what to press.
+    """Join the numbers of all finished runs with the learner's worksheet, in a copy beside it.
 
-    A `WorksheetError` where the worksheet cannot be read, or the copy cannot be written.
+    Says what was written and what to press. A `WorksheetError` where the worksheet cannot be read, or the copy cannot
+    be written.
     """
     runs, damaged = readable_runs()
     own_copy()
@@ -146,21 +147,9 @@ class _Entry:
 def filled(text: str, runs: Sequence[Run], spare: int = 0) -> tuple[str, list[str]]:
     """Put the tables of Part B where the blocks stand: the numbers of the runs, and what was typed about them.
 
-    A block gives way to the tables where they show all of its text; any other stays below them, so no word is lost.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-        Oldest first.
-    spare : int
-        Empty rows below each table, to be filled in by hand.
-
-    Returns
-    -------
-    text : str
-        The worksheet with its tables.
-    notices : list of str
-        What needs the learner's hand: a block that names no run or several, and runs without a note.
+    A block gives way to the tables where they show all of its text; any other stays below them, so no word is lost. The
+    runs come oldest first, and `spare` empty rows stand below each table. The notices need the learner's hand: a block
+    that names no run or several, and runs without a note.
     """
     blocks = find_blocks(text)
     fitting = {block: block.belongs_to(runs) for block in blocks}

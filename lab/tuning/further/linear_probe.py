@@ -86,30 +86,40 @@ def linear_head(run_1: Run) -> LinearHead:
     )
 
 
-def trade(run_1: Run, runs: Mapping[str, Run], head: LinearHead) -> pd.DataFrame:
-    """What each way of freezing learns, holds in memory, takes and reaches; in Run 1 all weights learn.
+def parts(run_1: Run, runs: Mapping[str, Run]) -> pd.DataFrame:
+    """What each run learns (``parameters``), holds in memory while it trains, takes and reaches.
 
-    Seconds are those of training; for features computed once, those of computing them and of the head.
+    Runs share the dials and the encoder of Run 1, but for the part that learns; the rows have their titles.
     """
     dials, encoder = dials_from(run_1.dials), encoder_of(run_1)
     splits = split(load(dials.DATA, dials.AGREEMENT))
     seen = tokenise_splits(splits, encoders.tokenizer(encoder), dials).seen()
     rows = {}
-    for trained, run in {**runs, EVERYTHING: run_1}.items():
+    for title, run in runs.items():
         model, tokenizer = encoders.build(encoder, run.seed)
-        freezing.freeze(model, encoder, trained)
+        freezing.freeze(model, encoder, dials_from(run.dials).trained)
         tokens = tokenise(subset(splits.train, dials.BATCH_SIZE), tokenizer, dials.MAX_LENGTH, by_length=False)
         batch = batch_of(tokens, tokenizer)
-        rows[trained] = {
-            "parameters": f"{freezing.learning_parameters(model):,}",
+        rows[title] = {
+            "parameters": freezing.learning_parameters(model),
             "memory (MB)": round(freezing.memory(model, batch, embedding_rows.unused_weights(model, seen)).total),
             "seconds": round(run.timing["train_seconds"], 1),
             "macro-F1": round(run.final["val_f1_macro"], 3),
         }
-    rows["features once, linear head"] = {
-        "parameters": f"{head.parameters:,}",
-        "memory (MB)": round(freezing.BYTES * model.num_parameters() / 1e6),
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def trade(run_1: Run, runs: Mapping[str, Run], head: LinearHead) -> pd.DataFrame:
+    """What each way of freezing learns, holds in memory, takes and reaches; in Run 1 all weights learn.
+
+    Columns as :func:`parts` gives them. For features computed once, the seconds are those of computing them and of the
+    head.
+    """
+    table = parts(run_1, {**runs, EVERYTHING: run_1})
+    table.loc["features once, linear head"] = {
+        "parameters": head.parameters,
+        "memory (MB)": round(freezing.BYTES * run_1.encoder["parameters"] / 1e6),
         "seconds": round(head.feature_seconds + head.head_seconds, 1),
         "macro-F1": round(head.scores.f1_macro, 3),
     }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return table.assign(parameters=table["parameters"].map("{:,.0f}".format))

@@ -8,7 +8,6 @@ weights that a high rate ruins early are not mended later. So the suggestion is 
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -17,6 +16,7 @@ from transformers import TrainerCallback
 
 from tuning.cost import estimate
 from tuning.dials import Dials
+from tuning.encoder.finding import Encoder
 from tuning.encoder.run_models import encoder_of
 from tuning.figures.style import BLUE, GREEN, GREY, ORANGE, RED, STYLE, Picture, legend_below, new_figure
 from tuning.further import variations
@@ -24,9 +24,6 @@ from tuning.runs import reference
 from tuning.runs.record import Run
 from tuning.runs.store import readable_runs
 from tuning.training.trainer import TRAINERS, train_unrecorded
-
-if TYPE_CHECKING:
-    from tuning.encoder.finding import Encoder
 
 LOWEST_RATE, HIGHEST_RATE = 1e-7, 1.0
 STEPS = 100
@@ -128,7 +125,7 @@ def works(run_1: Run) -> list[estimate.Work]:
     return [sweep, *TESTS * [whole]]
 
 
-def sweep(dials: Dials, steps: int = STEPS, encoder: "Encoder | None" = None) -> Sweep:
+def sweep(dials: Dials, steps: int = STEPS, encoder: Encoder | None = None) -> Sweep:
     """Train once, from the lowest rate to the highest; the model is thrown away and nothing is recorded.
 
     Rate, schedule and epochs of the dials do not count. It is shorter than `steps` where the loss exploded on the way.

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tuning.dials import FreezingDials, FurtherDials, LanguageModelDials, PageDials, TrackingDials
+from tuning.dials import FreezingDials, FurtherDials, LanguageModelDials, LoraDials, PageDials, TrackingDials
 
 
 class Option(NamedTuple):
@@ -91,6 +91,15 @@ OPTIONS = {
         "none",
         "15",
         LanguageModelDials,
+    ),
+    "H": Option(
+        "LoRA",
+        "Can a few new weights beside the model learn as much as all of it, and at which learning rate?",
+        "h_lora",
+        "lora",
+        "6 runs",
+        "15 to 18",
+        LoraDials,
     ),
     "I": Option(
         "small enough to ship",

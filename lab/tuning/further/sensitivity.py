@@ -5,7 +5,6 @@ short to be results, so they are no runs of the log; their numbers are kept in `
 """
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -14,6 +13,7 @@ import pandas as pd
 from tuning import paths
 from tuning.cost import estimate
 from tuning.dials import Dials
+from tuning.encoder.finding import Encoder
 from tuning.encoder.run_models import encoder_of
 from tuning.figures.style import BLUE, GREY, ORANGE, STYLE, Picture, legend_below, new_figure
 from tuning.files import write_whole
@@ -23,9 +23,6 @@ from tuning.runs.record import Run
 from tuning.training.scoring import predict
 from tuning.training.trainer import train_unrecorded
 
-if TYPE_CHECKING:
-    from tuning.encoder.finding import Encoder
-
 MOST_SENTENCES, FEWEST_SENTENCES = 400, 24
 RATE_FACTOR = 3
 SIZE_FACTOR = 2
@@ -33,7 +30,7 @@ FILE = "dial_effects.csv"
 ORDER = ("seed", "learning rate", "epochs", "training sentences")
 
 
-def trial(dials: Dials, encoder: "Encoder") -> float:
+def trial(dials: Dials, encoder: Encoder) -> float:
     """Train once without recording it and give macro-F1 on validation."""
     setup = train_unrecorded(dials, encoder, encoder.rate(dials.LR_PRESET))
     logits = predict(setup.model, setup.tokens.validation, setup.tokenizer, setup.precision)

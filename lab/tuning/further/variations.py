@@ -7,19 +7,17 @@ import dataclasses
 import shutil
 from collections.abc import Container, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tuning.cost import estimate
 from tuning.data.loading import load
 from tuning.dials import EVERYTHING, Dials, FrozenDials, FurtherDials, SgdDials
+from tuning.encoder.finding import Encoder
 from tuning.encoder.run_models import encoder_of
 from tuning.errors import RunError
 from tuning.runs.record import FURTHER_NOTEBOOK, Run
 from tuning.runs.store import adopted_from, readable_runs
 from tuning.training import machine
-
-if TYPE_CHECKING:
-    from tuning.encoder.finding import Encoder
 
 _MAIN_LAB = ("01", FURTHER_NOTEBOOK, "script")
 
@@ -49,7 +47,7 @@ def vary(run_1: Run, title: str, **changes: Any) -> Run:
     return run
 
 
-def _varied(run_1: Run, changes: Mapping[str, Any], encoder: "Encoder") -> Dials | None:
+def _varied(run_1: Run, changes: Mapping[str, Any], encoder: Encoder) -> Dials | None:
     """The dials of a variation; None where it is Run 1 itself."""
     dials = dials_from(run_1.dials | changes)
     # A preset may have got another rate since Run 1 was made.
@@ -59,7 +57,7 @@ def _varied(run_1: Run, changes: Mapping[str, Any], encoder: "Encoder") -> Dials
     return None if same else dials
 
 
-def find_or_train(dials: Dials, title: str, encoder: "Encoder", notebook: str = "script") -> Run:
+def find_or_train(dials: Dials, title: str, encoder: Encoder, notebook: str = "script") -> Run:
     """Give a run with exactly these dials, made on this machine: from the log, or trained now.
 
     A `RunError` where the stop button ended the training.
@@ -91,7 +89,7 @@ def _watcher(title: str) -> Any:
     return ProgressLine if get_ipython() is None else partial(LiveLine, title=title)
 
 
-def in_log(dials: Dials, encoder: "Encoder") -> Run | None:
+def in_log(dials: Dials, encoder: Encoder) -> Run | None:
     """The newest run of this machine with these dials on the same sentences, encoder and versions."""
     here, sha256 = machine.versions(), load(dials.DATA, dials.AGREEMENT).sha256
     for run in reversed(recorded_runs()):
@@ -184,7 +182,6 @@ def missing_seeds(run_1: Run, least: int = 3) -> list[dict[str, int]]:
 
 def backup_run(run_1: Run) -> Run:
     """Give a run of the backup lab on the sentences and labels of Run 1: from the log, or trained now, in seconds."""
-    from tuning.data import loading
     from tuning.sgd import classifier
 
     same = ("GROUP", "TRAIN_SUBSET", "DATA", "AGREEMENT", "LABEL_NOISE")
@@ -200,9 +197,7 @@ def backup_run(run_1: Run) -> Run:
         ):
             print(f"From your log: {run.run_id}.")
             return run
-    sentences = loading.load(wanted.DATA, wanted.AGREEMENT)
-    splits = loading.split(sentences)
-    run = classifier.train(classifier.features(splits, wanted), sentences, splits)
+    run = classifier.fit(wanted)
     print(
         f"Your log has no run of the backup lab on these sentences, so {run.run_id} was trained now, in"
         f" {run.timing['train_seconds']:.0f} s. Notebook 02 shows how, and with all three presets."

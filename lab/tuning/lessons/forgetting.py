@@ -24,19 +24,9 @@ def everyday_pairs() -> pd.DataFrame:
 
 @torch.inference_mode()
 def similarities(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: pd.DataFrame) -> np.ndarray:
-    """Cosine similarity of the two sentences of each pair, as the encoder sees them.
+    """Cosine similarity of the two sentences, ``first`` and ``second``, of each pair, as the encoder sees them.
 
-    Parameters
-    ----------
-    model : transformers.PreTrainedModel
-        Its head is not used.
-    pairs : pandas.DataFrame
-        Columns ``first`` and ``second``.
-
-    Returns
-    -------
-    numpy.ndarray of shape (pairs,)
-        Between -1 and 1; NaN after a diverged run.
+    Between -1 and 1, shape (pairs,); NaN after a diverged run. The model's head is not used.
     """
     model.eval()
     sentences = [*pairs["first"], *pairs["second"]]

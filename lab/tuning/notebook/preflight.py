@@ -104,19 +104,10 @@ def room(dials: Dials) -> Check:
 
 
 def time_needed(dials: Dials | None = None, minutes: float = MINUTES, *, probe: bool = False) -> Check:
-    """How long training takes here, and the dials that fit the time left.
+    """How long training takes here, and the dials that fit the minutes left; ``WARN`` where these dials take longer.
 
-    Parameters
-    ----------
-    minutes : float
-        The time left for training.
-    probe : bool
-        Where nothing is known of this machine yet, measure it: about three seconds of training, after torch is loaded.
-
-    Returns
-    -------
-    Check
-        ``WARN`` where these dials take longer than the time left.
+    With `probe`, where nothing is known of this machine yet, it is measured: some seconds of training, after torch is
+    loaded.
     """
     from tuning.cost import estimate, planning
 

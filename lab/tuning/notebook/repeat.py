@@ -50,13 +50,9 @@ def reproduce(run_id: str | None = None) -> Repeat:
 
 def _train(recorded: Run) -> Run:
     if recorded.is_backup:
-        from tuning.data import loading
         from tuning.sgd import classifier
 
-        dials = SgdDials.from_settings(recorded.dials)
-        sentences = loading.load(dials.DATA, dials.AGREEMENT)
-        splits = loading.split(sentences)
-        return classifier.train(classifier.features(splits, dials), sentences, splits)
+        return classifier.fit(SgdDials.from_settings(recorded.dials))
     from tuning.further.variations import dials_from
     from tuning.training import fit
 
@@ -74,12 +70,11 @@ def _numbers(recorded: Run, again: Run) -> pd.DataFrame:
 
 
 def _answer(recorded: Run, again: Run) -> str:
-    if _values(recorded) == _values(again) and np.array_equal(
-        recorded.step_losses(), again.step_losses(), equal_nan=True
-    ):
+    same_losses = np.array_equal(recorded.step_losses(), again.step_losses(), equal_nan=True)
+    if same_losses and _values(recorded) == _values(again):
         return "exactly"
     pairs = zip(_values(recorded).values(), _values(again).values(), strict=True)
-    close = all(one == two if None in (one, two) else abs(one - two) < SAME for one, two in pairs)
+    close = all(was == now if None in (was, now) else abs(was - now) < SAME for was, now in pairs)
     return "to three places" if close and recorded.outcome == again.outcome else "no"
 
 
@@ -92,5 +87,5 @@ def _differences(recorded: Run, again: Run) -> list[str]:
         "device": (recorded.machine["device"], again.machine["device"]),
     }
     pairs |= {name: (version, again.versions.get(name)) for name, version in recorded.versions.items()}
-    changed = [f"{name} {one}, now {two}" for name, (one, two) in pairs.items() if one != two]
+    changed = [f"{name} {was}, now {now}" for name, (was, now) in pairs.items() if was != now]
     return [*changed, *recorded.departures]

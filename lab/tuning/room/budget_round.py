@@ -18,17 +18,8 @@ def budget(board: Board, passes: int = BUDGET) -> pd.DataFrame:
     A run takes part if it spent more than half of the budget and not more than all of it; others are below, with the
     reason. Runs on other data or another encoder than most are left out, so are those that differ from their dials or
     had wrong labels, and those with the default number of sentences and epochs: in the backup lab the morning's runs
-    are over the budget, and nobody meant them for it.
-
-    Parameters
-    ----------
-    passes : int
-        Training sentences times epochs that each group may spend.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``slip`` is macro-F1 on test minus validation: usually negative for the winner, who was chosen on validation.
+    are over the budget, and nobody meant them for it. ``Slip`` is macro-F1 on test minus validation: usually negative
+    for the winner, who was chosen on validation.
     """
     usual = Counter(_ground(shared.run) for shared in board.one_lab()).most_common(1)
     rows = []

@@ -171,20 +171,8 @@ def summary(
 ) -> dict[str, Any]:
     """Put the scores of both parts together as the record keeps them, with the gap.
 
-    Parameters
-    ----------
-    train, validation : Scores
-        On the fixed training subset and on validation.
-    logits : numpy.ndarray of shape (validation sentences, labels)
-    truth : numpy.ndarray of int
-        True labels of the validation sentences.
-    intervals : bool
-        With the 95% intervals; without them it is quicker.
-
-    Returns
-    -------
-    dict
-        The keys of ``final`` in ``run.schema.json``, weight movement apart.
+    They are the keys of ``final`` in ``run.schema.json``, weight movement apart. Logits and true labels are those of
+    the validation sentences; without the 95% intervals it is quicker.
     """
     scores = {
         "train_accuracy": train.accuracy,

@@ -34,22 +34,11 @@ class Table:
 
 
 def read_table(raw: bytes, ours: Sequence[str], key: str, free_text: str) -> Table | None:
-    """Read a table of ours in any form in which a spreadsheet saves it.
+    """Read a table of ours in any form in which a spreadsheet saves it; None if it is not this table.
 
     Another separator, UTF-16 or an old encoding of Windows, columns in another order, fewer or more of them, a title
-    above, blank rows, cells missing at the end of a row.
-
-    Parameters
-    ----------
-    key : str
-        The column without which it is not our table.
-    free_text : str
-        The column for words: what a row has too many is what stood there without quotation marks.
-
-    Returns
-    -------
-    Table or None
-        None if it is not this table.
+    above, blank rows, cells missing at the end of a row. Without the column `key` it is not our table; what a row has
+    too many stood in `free_text` without quotation marks.
     """
     text = _text(raw)
     if text is None:

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from tuning import paths
 from tuning.data.labels import LABELS
-from tuning.data.loading import Data, Splits, check_parts, flip_labels, label_counts, training_part
+from tuning.data.loading import Data, Splits, check_parts, flip_labels, label_counts, load, split, training_part
 from tuning.data.splits import scored
 from tuning.data.words import SIGNS, token_pattern
 from tuning.dials import SgdDials
@@ -181,6 +181,13 @@ def train(features: Features, data: Data, splits: Splits, notebook: str = "02") 
         ) from None
     experiment_log.append(run)
     return run
+
+
+def fit(dials: SgdDials) -> Run:
+    """The backup lab in one call: data, split, features, and :func:`train`."""
+    data = load(dials.DATA, dials.AGREEMENT)
+    splits = split(data)
+    return train(features(splits, dials), data, splits)
 
 
 @_one_thread

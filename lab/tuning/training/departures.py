@@ -80,26 +80,10 @@ def departure(name: str, expected: Any, actual: Any) -> str:
 
 
 def of_trainer(trainer: Trainer, expected: TrainingArguments, dialled: Collection[str], dials: Dials) -> list[str]:
-    """Compare a Trainer with the one that the dials give.
+    """Compare a Trainer, before its first step, with the arguments that the dials give, some of which a dial turns.
 
-    Parameters
-    ----------
-    trainer : transformers.Trainer
-        As it is before the first step.
-    expected : transformers.TrainingArguments
-        What the dials give on this machine.
-    dialled : collection of str
-        Names of the arguments that a dial turns.
-
-    Returns
-    -------
-    list of str
-        The departures, in a fixed order; none for a run that the dials describe.
-
-    Raises
-    ------
-    RunError
-        If something differs that a record cannot say truthfully.
+    The departures come in a fixed order; none for a run that the dials describe. A `RunError` where something differs
+    that a record cannot say truthfully.
     """
     changed = {
         field.name: (getattr(expected, field.name), getattr(trainer.args, field.name))

@@ -126,28 +126,11 @@ def room_for(weights: int, copies: int = COPIES) -> bool:
 
 
 def check_room(weights: int, trained: int, epochs: int, half: HalfFinished | None) -> str:
-    """Look, before the first step, whether the disk has room for what a run writes.
+    """Look, before the first step, whether the disk has room for the weights at the end and for the checkpoints.
 
-    Parameters
-    ----------
-    weights : int
-        Number of weights of the model, as it is written at the end.
-    trained : int
-        Number of weights that take part in training, as a checkpoint holds them.
-    epochs : int
-        There is a checkpoint after each but the last, and one whole one stays while the next is saved.
-    half : HalfFinished or None
-        A checkpoint that is there already.
-
-    Returns
-    -------
-    str
-        What to tell the learner if there is room for the run but none for its checkpoints; empty otherwise.
-
-    Raises
-    ------
-    RunError
-        If not even the trained weights will fit: better said now than after training.
+    A checkpoint holds the weights that are trained; there is one after each epoch but the last, and a whole one stays
+    while the next is saved. What comes back is for the learner, where only the checkpoints have no room. A `RunError`
+    where not even the trained weights will fit: better said now than after training.
     """
     at_the_end, checkpoint = weights * BYTES_PER_WEIGHT, COPIES * trained * BYTES_PER_WEIGHT
     at_once = min(epochs - 1, 2)

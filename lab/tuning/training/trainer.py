@@ -86,14 +86,8 @@ def train_unrecorded(
 ) -> Setup:
     """Train once without a record, an evaluation or a checkpoint; the trained model is in what comes back.
 
-    Parameters
-    ----------
-    encoder : Encoder or None
-        None for the one that the dial ``MODEL`` names.
-    kind : type, optional
-        Of the Trainer.
-    **changes
-        Training arguments that differ from those of the dials.
+    `changes` are training arguments that differ from those of the dials. Without an encoder it is that of the dial
+    ``MODEL``.
     """
     setup = prepare(dials, encoder)
     changes = {"eval_strategy": "no", "save_strategy": "no"} | changes

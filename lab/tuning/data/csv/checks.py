@@ -29,19 +29,9 @@ _FOOTER = re.compile(
 def check(table: Table, name: str) -> tuple[pd.DataFrame, tuple[int, ...], list[str]]:
     """Check a table and take from it what the workshop uses.
 
-    Returns
-    -------
-    frame : pandas.DataFrame
-        As in :class:`tuning.data.dataset.Data`.
-    rows : tuple of int
-        Where each of its rows stands in the file.
-    notices : list of str
-        What was left out, and which columns were taken where their names do not say it.
-
-    Raises
-    ------
-    DataError
-        If a column is missing or a row cannot be used.
+    The frame is that of :class:`tuning.data.dataset.Data`, the numbers say where each of its rows stands in the file,
+    and the notices what was left out, and which columns were taken where their names do not say it. A `DataError` names
+    what cannot be used.
     """
     for number, cells in zip(table.numbers, table.rows, strict=True):
         if cells[0].startswith("<<<<<<< "):

@@ -55,15 +55,8 @@ class Table:
 def read_table(text: str, name: str) -> Table:
     """Split a text into header and rows.
 
-    Parameters
-    ----------
-    text : str
-        Comma, semicolon, tab or bar between cells; a first line such as ``sep=;`` is obeyed.
-
-    Raises
-    ------
-    DataError
-        If a row has more cells than the header, or a quotation mark is never closed.
+    A first line such as ``sep=;`` is obeyed. A `DataError` where a row has more cells than the header, or a quotation
+    mark is never closed.
     """
     given = _SEPARATOR_LINE.match(text)
     text = text[given.end() :] if given else text

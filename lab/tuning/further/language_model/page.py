@@ -25,21 +25,11 @@ OWN_RULE = "Say whether the tone of each sentence is negative, neutral or positi
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """The sentences that a language model is asked about.
+    """The sentences that a language model is asked about."""
 
-    Attributes
-    ----------
-    sentences : pandas.DataFrame
-        By the page's own id (``S01`` and so on): ``id`` in the data, ``sentence`` and ``label``.
-    rule : str
-        What the prompt asks for.
-    bundled : bool
-        Whether these are the workshop's own sentences.
-    """
-
-    sentences: pd.DataFrame
-    rule: str
-    bundled: bool
+    sentences: pd.DataFrame  # By the page's own id (``S01`` and so on): ``id`` in the data, ``sentence`` and ``label``.
+    rule: str  # What the prompt asks for.
+    bundled: bool  # Whether these are the workshop's own sentences.
 
     @property
     def prompt(self) -> str:
@@ -85,13 +75,8 @@ def write(page: Page, may_leave: bool) -> Path:
 
     Parameters
     ----------
-    page : Page
     may_leave : bool
         Whether whoever owns the sentences lets them be pasted into a service; the bundled ones may.
-
-    Returns
-    -------
-    pathlib.Path
 
     Raises
     ------

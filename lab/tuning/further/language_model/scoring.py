@@ -31,8 +31,6 @@ def side_by_side(page: Page, answers: Answers, runs: Mapping[str, Run]) -> pd.Da
 
     Parameters
     ----------
-    page : Page
-    answers : Answers
     runs : mapping of str to Run
         By what they are called, with their predictions on these sentences.
 
@@ -110,7 +108,6 @@ def costs(page: Page, setup: LanguageModelDials, runs: Mapping[str, Run]) -> pd.
 
     Parameters
     ----------
-    page : Page
     setup : LanguageModelDials
         With the seconds and the price of this page, as the learner typed them.
     runs : mapping of str to Run
@@ -170,12 +167,10 @@ def for_worksheet(option: str, run_1: Run, frame: pd.DataFrame, answers: Answers
     ----------
     option : str
         Its letter.
-    run_1 : Run
     frame : pandas.DataFrame
         As :func:`side_by_side` gives it.
     answers : Answers
         Those of the practice sheet leave no note.
-    setup : LanguageModelDials
     """
     who = "the practice sheet, which no assistant wrote" if answers.practice else "an assistant"
     change = (
