@@ -2,7 +2,9 @@
 
 import ast
 import re
+import sys
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from tuning.encoder import finding as encoders
 from tuning.encoder import freezing
 from tuning.encoder.tokens import tokenise
 from tuning.encoder.weight_movement import weight_movement
+from tuning.further.export import quantisation
 from tuning.sgd import classifier
 from tuning.training.speed.batching import SimilarLengths
 from tuning.training.speed.fast_trainer import FastTrainer
@@ -36,7 +39,7 @@ def functions_of(file: str) -> set[str]:
 
 def test_every_known_surprise_names_its_source_and_tests_that_are_there():
     rows = rows_of_the_table()
-    assert len(rows) >= 13
+    assert len(rows) >= 15
     for row in rows:
         surprise, library, source, who, tested = (cell.strip() for cell in row.strip("|").split(" | "))
         assert surprise and source and who, row
@@ -171,3 +174,16 @@ def test_a_frozen_encoder_still_learns_with_its_pooler(tiny_bert):
     pooler = {name for name, _ in model.base_model.named_parameters(prefix="bert") if "pooler" in name}
     assert pooler
     assert learning == pooler | {"classifier.weight", "classifier.bias"}
+
+
+def test_eight_bits_have_a_scale_for_each_output_and_their_full_range(tmp_path, monkeypatch):
+    asked = {}
+    stand_in = SimpleNamespace(
+        QuantType=SimpleNamespace(QInt8="signed", QUInt8="unsigned"),
+        quantize_dynamic=lambda *files, **settings: asked.update(settings),
+    )
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(quantization=stand_in))
+    monkeypatch.setitem(sys.modules, "onnxruntime.quantization", stand_in)
+    quantisation.quantise(tmp_path, tmp_path, quantisation.RECIPES[quantisation.CHOSEN])
+    assert asked["per_channel"] is True
+    assert not asked.get("reduce_range", False)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuning import paths
-from tuning.dials import SgdDials
+from tuning.dials import FrozenDials, SgdDials
 from tuning.errors import ShareError
 from tuning.room import framing, run_codec, share
 from tuning.runs import reference
@@ -323,6 +323,15 @@ def test_what_the_second_version_added_travels(make_run):
     came = share.read(share.line(sent, "Blue 4")).run
     assert (came.departures, came.adapter) == (departures, sent.adapter)
     assert len(share.line(sent, "Blue 4")) < 1_500
+
+
+def test_a_run_with_lora_travels_with_what_its_adapter_is(make_run):
+    facts = {"kind": "LoRA", "rank": 8, "alpha": 8, "layers": "query, value", "share": 0.003307, "peft": "0.21.2"}
+    sent = make_run(adapter=facts)
+    sent.dials = FrozenDials(TRAINED="LoRA 8").as_dict()
+    came = share.read(share.line(sent, "Blue 4")).run
+    assert (came.adapter, came.dials["TRAINED"]) == (facts, "LoRA 8")
+    assert came.apart == ["an adapter was trained"]
 
 
 def test_words_of_a_departure_that_may_not_travel_stay_at_home(make_run):
