@@ -238,8 +238,9 @@ COMMANDS = {
     "pages": Command(
         "write the playground and the clinic again from their parts (for maintainers)",
         "Joins the parts in assets/pages/, the two-word model and the reference runs to assets/playground.html and "
-        "assets/clinic.html: one file each, which needs no network.",
-        ["pages"],
+        "assets/clinic.html: one file each, which needs no network. Also the page that option J fills with a model; "
+        "--runtime brings its two libraries anew, which needs npm.",
+        ["pages", "pages --runtime"],
         module_command("maintain.pages"),
     ),
     "documents": Command(

@@ -7,40 +7,22 @@ import pytest
 import torch
 
 from tuning import paths
-from tuning.dials import Dials, FurtherDials
-from tuning.encoder import finding, run_models
+from tuning.dials import FurtherDials
+from tuning.encoder import run_models
 from tuning.errors import RunError
 from tuning.evidence import experiment_log
 from tuning.further import comparison
 from tuning.further.error_analysis import NARROW
 from tuning.further.export import onnx_export, quantisation
-from tuning.training import fit
 
 pytestmark = pytest.mark.skipif(not onnx_export.is_here(), reason="ONNX is optional: requirements/further.txt")
 
 REQUIREMENT_FILES = ("requirements/further.txt", "requirements/test.txt", "constraints.txt")
 
 
-@pytest.fixture(scope="module")
-def measured(few, tmp_path_factory):
-    """A real run on few sentences, its folder, and its model in all forms."""
-    folder = tmp_path_factory.mktemp("shipped")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WORKSHOP_RUNS", str(folder))
-        dials = Dials(MODEL="embedded", DATA=str(few), EPOCHS=2, LR_PRESET=3e-4, PRECISION="fp32")
-        run = fit.fit(dials, "01", encoder=finding.find("embedded"))
-        yield folder, run, quantisation.measure(run)
-
-
 @pytest.fixture
-def run(measured, monkeypatch):
-    monkeypatch.setenv("WORKSHOP_RUNS", str(measured[0]))
-    return measured[1]
-
-
-@pytest.fixture
-def forms(measured, run):
-    return measured[2]
+def forms(measured_run, run):
+    return measured_run[2]
 
 
 def test_onnx_in_float32_gives_the_models_own_logits_alone_and_in_a_batch(forms):

@@ -348,7 +348,7 @@ def test_an_option_s_notebook_says_what_its_row_says_and_asks_for_no_other(lette
 
 
 def test_what_all_notebooks_of_options_have_is_the_same():
-    for cell in ("place", "save"):
+    for cell in ("place-intro", "place", "preflight-intro", "save-intro", "save", "come-back"):
         assert len({cells_of(number)[cell].source for number in NUMBERS if number != "04"}) == 1, cell
     # What Colab needs is the same in every notebook.
     assert cells_of("04")["place"].source in cells_of("04A")["place"].source

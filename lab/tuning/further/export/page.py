@@ -119,8 +119,8 @@ def _facts(run: Run, tokenizer: str) -> dict[str, Any]:
         "title": run.preset,
         "about": f"Learning rate {run.learning_rate:g}, {run.data['train_used']} training sentences, macro-F1"
         f" {run.final['val_f1_macro']:.2f} ({low:.2f} to {high:.2f}).",
-        "unsure": _times(right[narrow], "so unsure"),
-        "sure": _times(right[~narrow], "as clear as this"),
+        "unsure": _times(right[narrow], "unsure"),
+        "sure": _times(right[~narrow], "not unsure"),
         "longest": run.dials["MAX_LENGTH"],
         # Whether each sentence ends with a token of the tokenizer's own, which stays where a text is cut.
         "closing": bool(Tokenizer.from_str(tokenizer).encode("one").special_tokens_mask[-1]),
@@ -137,7 +137,9 @@ def _validation(run: Run) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _times(right: np.ndarray, how: str) -> str:
-    return f"In validation it was right on {right.sum()} of the {len(right)} sentences {how}." if len(right) else ""
+    if not len(right):
+        return ""
+    return f"In validation it was right on {right.sum()} of the {len(right)} sentences on which it was {how}."
 
 
 def _limits(run: Run) -> list[str]:

@@ -117,7 +117,8 @@ def read(text: str, page: Page) -> Answers:
 def _without_the_page(text: str, page: Page) -> str:
     """The text without the prompt and the sentences: people copy the whole chat, and assistants repeat sentences."""
     for part in (page.text, *page.prompt.splitlines(), *sorted(page.sentences["sentence"], key=len, reverse=True)):
-        text = text.replace(part, " ")
+        # A notebook and a chat wrap long lines, each in its own way.
+        text = re.sub(r"\s+".join(map(re.escape, part.split())), " ", text)
     return text
 
 
