@@ -88,11 +88,7 @@ def _query_and_value(model: PreTrainedModel) -> dict[str, torch.Tensor]:
 def trade(run_1: Run, runs: Mapping[str, Run]) -> pd.DataFrame:
     """What each way of training learns, holds in memory, takes, leaves on disk and reaches.
 
-    Returns
-    -------
-    pandas.DataFrame
-        As :func:`tuning.further.linear_probe.parts` gives it, with the ``share`` of the weights that learns and what
-        has to be kept ``on disk (kB)``: the weights that learned, or the adapter's file.
+    Beside :func:`tuning.further.linear_probe.parts`, the ``share`` of the weights that learns and what is kept on disk.
     """
     table = linear_probe.parts(run_1, runs)
     files = {title: run.folder / ADAPTER / adapters.WEIGHTS for title, run in runs.items()}
