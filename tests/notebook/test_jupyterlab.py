@@ -388,8 +388,8 @@ def test_notebooks_02_and_03_run_from_their_first_cell_to_their_last(lab, tmp_pa
 
 
 @pytest.mark.full
-def test_an_option_runs_in_its_folder_and_leads_to_the_page_that_explains_it(lab, tmp_path):
-    one = lab({"04E": {"DIALS": {"MODEL": "embedded", "TRAIN_SUBSET": 60, "EPOCHS": 1}}})
+def test_an_option_runs_in_its_folder_and_leads_to_the_page_that_explains_it(lab, few, tmp_path):
+    one = lab({"04E": {"DIALS": {"DATA": str(few), "MODEL": "embedded", "TRAIN_SUBSET": 60, "EPOCHS": 1}}})
     page = one.page(notebook_file("04E").relative_to(paths.LAB).as_posix())
     run_all(page)
     wait_until_idle(page)
