@@ -72,7 +72,8 @@ class Installer:
         WorkshopError
             With the likely cause, if it cannot be done.
         """
-        check_python_has_builds(sys.version_info)
+        if os.environ.get(VERSIONS) != "newest":  # which find out whether a newer Python has come within reach
+            check_python_has_builds(sys.version_info)
         if self.env.kit is not BACKUP and self.env.host != "colab":
             bits = 64 if sys.maxsize > 2**32 else 32
             check_builds_exist(platform.system(), platform.machine(), bits, platform.mac_ver()[0])
