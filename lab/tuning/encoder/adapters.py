@@ -19,14 +19,13 @@ from tuning import paths
 from tuning.encoder import run_models
 from tuning.errors import EncoderError
 from tuning.runs.record import Run
+from tuning.runs.store import ADAPTER
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
     from tuning.encoder.finding import Encoder
 
-# In a run's folder: the adapter as peft saves it.
-FOLDER = "adapter"
 WEIGHTS = "adapter_model.safetensors"
 # What the families of BERT and GPT call query and value, or the layer that computes both.
 QUERY_AND_VALUE = {"query", "value", "q_lin", "v_lin", "q_proj", "v_proj", "query_proj", "value_proj", "Wqkv", "c_attn"}
@@ -110,11 +109,11 @@ def merge(model: PreTrainedModel, folder: Path | None = None) -> None:
 def load(run: Run) -> "PeftModel":
     """The model that a run started from, with the run's adapter beside its weights, from disk."""
     need()
-    if not (run.folder / FOLDER / WEIGHTS).is_file():
+    if not (run.folder / ADAPTER / WEIGHTS).is_file():
         raise EncoderError(f"{run.run_id} has no adapter on disk. Train it with LoRA again.")
     from peft import PeftModel
 
     model, _ = run_models.untrained(run)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return PeftModel.from_pretrained(model, run.folder / FOLDER).eval()
+        return PeftModel.from_pretrained(model, run.folder / ADAPTER).eval()

@@ -153,5 +153,5 @@ def for_worksheet(option: str, run_1: Run, frame: pd.DataFrame, answers: Answers
     happened = compared(frame)
     if not answers.practice:
         note = f"Option {option}: {happened[0]}"
-        experiment_log.amend(run_1, note, setup.WATTS, setup.PRICE_PER_HOUR)
+        experiment_log.amend(run_1, note, setup.WATTS, setup.PRICE_PER_HOUR, add=True)
     return written(option, change, " ".join(happened), run_1)
