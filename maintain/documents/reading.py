@@ -128,6 +128,7 @@ def _apart(slot: Slot) -> str:
     return " ".join(re.findall(r"^### Working alone\n(.*?)(?=^##|\Z)", page, re.DOTALL | re.MULTILINE))
 
 
+@cache
 def training_minutes(budget: bool = False) -> float:
     """Minutes of one recorded training: at default dials, or of a whole budget."""
     names = reference.names(reference_runs.BUDGETED) if budget else reference.names("just_right-")

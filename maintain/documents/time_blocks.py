@@ -85,14 +85,14 @@ def _found(alone: bool) -> Callable[[Path], str]:
 
 
 def _row(name: str, parts: list[Estimate], given: Slot | Moment) -> tuple[object, ...]:
-    """What the parts take together, beside the minutes they are given."""
+    """What the parts take together, beside the minutes they are given; rounded as far as it can be known."""
 
     def shown(value: float) -> str:
-        return f"{value:.1f}" if value else ""
+        return f"{round(2 * value) / 2:g}" if value else ""
 
     return (
         name,
-        sum(part.words for part in parts) or "",
+        round(sum(part.words for part in parts), -1) or "",
         shown(sum(part.reading for part in parts)),
         sum(part.questions for part in parts) or "",
         sum(part.cells for part in parts) or "",

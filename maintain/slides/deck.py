@@ -173,7 +173,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{paths.short(PRINTED)} is up to date.")
     else:
         print(paths.short(print_deck()))
-    if not options.no_pdf:
+    if not options.no_pdf and not run_sheet.is_up_to_date():
         print(paths.short(run_sheet.print_sheet()))
     return 0
 

@@ -59,6 +59,11 @@ def fingerprint(text: str) -> str:
     return re.search(r"sheet-[0-9a-f]{16}", text)[0]
 
 
+def is_up_to_date(printed: Path = PRINTED) -> bool:
+    """Whether the printed sheet holds what the day says."""
+    return printed.is_file() and fingerprint(page()).encode() in printed.read_bytes()
+
+
 def print_sheet(printed: Path = PRINTED) -> Path:
     """Print the sheet through a browser.
 

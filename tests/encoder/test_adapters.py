@@ -14,8 +14,9 @@ from tuning.encoder import adapters, freezing, run_models
 from tuning.encoder import finding as encoders
 from tuning.encoder.tokens import batch_of, tokenise
 from tuning.errors import DialError, EncoderError
-from tuning.evidence import experiment_log
+from tuning.evidence import archive, experiment_log
 from tuning.further import variations
+from tuning.runs.store import ADAPTER
 from tuning.training import fit
 from tuning.training.speed.blocks import fuse_blocks
 from tuning.training.speed.embedding_rows import unused_weights
@@ -189,16 +190,17 @@ def test_a_run_with_lora_is_a_row_of_the_log_and_its_adapter_opens_again(few, no
     batch = batch_of(tokens_of(tokenizer), tokenizer)
     opened = adapters.load(run)
     assert torch.allclose(logits_of(opened, batch), logits_of(merged, batch), atol=1e-5)
-    card = ModelCard.load(run.folder / adapters.FOLDER / "README.md")
+    assert not [name for name, _ in archive._files() if ADAPTER in name]
+    card = ModelCard.load(run.folder / ADAPTER / "README.md")
     assert (card.data.library_name, card.data.base_model) == ("peft", "sentence-transformers/all-MiniLM-L6-v2")
     assert "More Information Needed" not in card.content
     # What the card tells a reader to type, with the encoder that is here.
     typed = re.search("```python\n(.*?)```", card.text, re.DOTALL)[1]
     typed = typed.replace(card.data.base_model, str(encoders.find("embedded").folder))
     names: dict = {}
-    exec(typed.replace("this folder", str(run.folder / adapters.FOLDER)), names)
+    exec(typed.replace("this folder", str(run.folder / ADAPTER)), names)
     assert torch.allclose(logits_of(names["model"], batch), logits_of(merged, batch), atol=1e-5)
     again = variations.vary(run_1, "LoRA", TRAINED=f"LoRA {RANK}", LR_PRESET=1e-3)
     assert again.run_id == run.run_id
-    assert (run.folder / adapters.FOLDER / adapters.WEIGHTS).is_file()
+    assert (run.folder / ADAPTER / adapters.WEIGHTS).is_file()
     assert not (run.folder / "model").exists()

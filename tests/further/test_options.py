@@ -15,7 +15,7 @@ from tuning.further import comparison, run_one, schedules, variations
 from tuning.room.adoption import adopt
 from tuning.room.share import line
 from tuning.runs.record import FURTHER_NOTEBOOK
-from tuning.runs.store import COMPARISON_FILE, last_run, save_predictions
+from tuning.runs.store import ADAPTER, COMPARISON_FILE, last_run, save_predictions
 from tuning.training import machine
 
 SETUP = FurtherDials()
@@ -184,6 +184,18 @@ def test_a_variation_is_found_in_the_log_and_not_trained_again(kept, no_training
     assert variations.vary(run_1, "everything", TRAINED="everything") is run_1
     assert variations.vary(run_1, "linear", SCHEDULER="linear").run_id == linear.run_id
     assert variations.vary(run_1, "head", TRAINED="head only", LR_PRESET=1e-3).run_id == frozen.run_id
+
+
+def test_a_run_whose_adapter_is_gone_is_trained_again(monkeypatch, kept):
+    run_1 = kept("run-1", minutes=9)
+    lora = kept("run-2", dials={"TRAINED": "LoRA 8"}, adapter={"kind": "LoRA"}, notebook=FURTHER_NOTEBOOK)
+    (lora.folder / ADAPTER).mkdir()
+    assert variations.vary(run_1, "LoRA", TRAINED="LoRA 8").run_id == lora.run_id
+    (lora.folder / ADAPTER).rmdir()
+    asked = trained(monkeypatch)
+    with pytest.raises(RunError, match="enough"):
+        variations.vary(run_1, "LoRA", TRAINED="LoRA 8")
+    assert [dials.TRAINED for dials in asked] == ["LoRA 8"]
 
 
 @pytest.mark.parametrize(

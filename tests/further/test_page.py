@@ -56,9 +56,14 @@ def beside(run, measured_run):
     shutil.rmtree(twin.folder)
 
 
-@pytest.fixture
-def written(run):
-    return page.write(run)
+@pytest.fixture(scope="module")
+def written(measured_run):
+    """The page, written once."""
+    folder, run, _ = measured_run
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKSHOP_RUNS", str(folder))
+        patch.setenv("WORKSHOP_SHARE", str(folder / "share"))
+        return page.write(run)
 
 
 # The file
@@ -110,10 +115,13 @@ def test_the_page_may_ask_no_network_and_runs_no_other_script(written):
     assert not re.findall(r"innerHTML|insertAdjacentHTML|document\.write|fetch\(|https?:", own)
 
 
-def test_an_archive_leaves_the_page_out(run, written, workshop_folders, capsys):
+def test_an_archive_leaves_the_page_out(run, written):
+    paths.share().mkdir(parents=True)
+    shutil.copy(written, paths.share() / archive.MODEL_PAGE)
+    (paths.share() / "other.html").write_text("kept", encoding="utf-8")
     with zipfile.ZipFile(archive.save()) as saved:
         names = saved.namelist()
-    assert f"runs/{run.run_id}/run.json" in names
+    assert {f"runs/{run.run_id}/run.json", "share/other.html"} <= {*names}
     assert not any(archive.MODEL_PAGE in name or "onnx" in name for name in names)
 
 
@@ -186,7 +194,7 @@ def test_the_pages_tokens_are_pythons_on_every_sentence_and_on_odd_ones(tmp_path
 # In a browser
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def opened(browser, written):
     """The page as a double click opens it on a telephone, with the network cut; and all that it asked for."""
     context = browser.new_context(viewport={"width": 360, "height": 740}, offline=True)

@@ -13,7 +13,7 @@ from maintain.repository import RepositoryError
 from tuning import paths
 
 pytestmark = pytest.mark.slow
-KEYS = ("coach/COACH_PLAYBOOK.md", "coach/playground_demo.md")
+KEYS = ("coach/COACH_PLAYBOOK.md", "coach/marking_guide.md", "coach/playground_demo.md")
 
 
 class Page(HTMLParser):

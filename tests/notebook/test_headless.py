@@ -7,6 +7,7 @@ import re
 
 import nbformat
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
@@ -30,9 +31,9 @@ def set_in(path) -> dict[str, object]:
         if (name := pasted_text.name_in(cell.source)) is not None:
             found[name] = "".join(cell.source.splitlines()[1:])
             continue
-        for one in ast.parse(cell.source.replace("%pip", "# ")).body:
-            if isinstance(one, ast.Assign) and isinstance(one.value, ast.Constant):
-                found[one.targets[0].id] = one.value.value
+        for line in ast.parse(TransformerManager().transform_cell(cell.source)).body:
+            if isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant):
+                found[line.targets[0].id] = line.value.value
     return found
 
 
@@ -44,8 +45,8 @@ def test_the_published_notebooks_hold_what_a_check_writes_into_them(number):
             assert text == notebook_settings.PUBLISHED[name]
 
 
-def test_every_form_of_notebook_01_is_known():
-    forms = {name for name in set_in(notebook_file("01")) if name.isupper()}
+def test_every_form_that_a_learner_fills_is_known():
+    forms = {name for number in ("01", "04G") for name in set_in(notebook_file(number)) if name.isupper()}
     assert forms - {"PRICE_PER_HOUR"} == set(notebook_settings.PUBLISHED)
 
 

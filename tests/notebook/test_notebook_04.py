@@ -25,6 +25,7 @@ from tuning.further.options import OPTIONS
 from tuning.notebook import notebook_settings
 from tuning.notebook.session import notebook_file, notebook_files
 from tuning.runs.record import Run
+from tuning.runs.store import ADAPTER
 
 NUMBERS = [number for number in notebook_files() if number.startswith("04")]
 
@@ -241,7 +242,7 @@ def test_option_h_tries_rates_and_keeps_a_small_adapter(kernel):
     assert "0.33%" in text["lora-table"]
     assert re.search(r"same label to (\d+) of \1 sentences", text["lora-merge"])
     assert "LoRA, JUST_RIGHT" in text["lora-result"]
-    kept = [folder for folder in folders_of(kernel) if (folder / adapters.FOLDER / adapters.WEIGHTS).is_file()]
+    kept = [folder for folder in folders_of(kernel) if (folder / ADAPTER / adapters.WEIGHTS).is_file()]
     assert [Run.load(folder).adapter["rank"] for folder in kept] == [8, 8]
 
 

@@ -66,6 +66,11 @@ def test_a_notebook_that_defines_nothing_has_no_names(cells):
     assert sections_of_names(new_notebook(cells=cells)) == {}
 
 
+def test_a_command_alone_in_a_block_hides_no_name():
+    cell = new_code_cell("from tuning import further\n\nif not further:\n    %pip install -q further\nbest = 1")
+    assert sections_of_names(new_notebook(cells=[cell])) == {"further": "the first cell", "best": "the first cell"}
+
+
 def test_the_real_notebooks_can_be_read():
     for path in notebook_files().values():
         sections = sections_of_names(nbformat.read(path, as_version=4))

@@ -18,7 +18,8 @@ from tuning import paths
 from tuning.dials import Dials
 from tuning.errors import RunError
 from tuning.notebook import headless
-from tuning.runs.record import FIRST_DIALS, SCHEMA_VERSION, Run, check, finite, write_whole
+from tuning.runs.record import FIRST_DIALS, SCHEMA_FILE, SCHEMA_VERSION, Run, check, finite, write_whole
+from tuning.runs.scores import RecordedScores
 from tuning.runs.store import (
     ADOPTED_FILE,
     WEIGHTS_KEPT,
@@ -515,3 +516,10 @@ def test_an_id_that_a_spreadsheet_would_run_starts_no_formula_and_comes_back_as_
         cells = [row["id"] for row in csv.DictReader(file)]
     assert cells == ["'=1+1", "'+a", "'-b", "'@c", "'\t=d", "' =e", "'f", "7", "-8"]
     assert load_predictions(run)["id"].tolist() == ids
+
+
+def test_scores_have_the_names_and_types_of_the_schema():
+    scores = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))["$defs"]["scores"]["properties"]
+    assert RecordedScores.__annotations__.keys() == scores.keys()
+    counts = {key for key, kind in scores.items() if kind.get("$ref") == "#/$defs/count"}
+    assert {key for key, kind in RecordedScores.__annotations__.items() if kind == int | None} == counts

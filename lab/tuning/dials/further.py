@@ -1,7 +1,7 @@
 """The dials of Going Further: the run to start from, what is assumed about price and power, and an option's own."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -17,11 +17,12 @@ def _some_dials(value: Any) -> dict[str, Any]:
     return {name: getattr(checked, name) for name in value}
 
 
-def _rates(value: Any) -> tuple[str | float, ...]:
+def _rates(value: Any) -> list[str | float]:
     parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
     if not isinstance(parts, list | tuple) or not parts:
         raise ValueError
-    return tuple(one_of(PRESETS, number(0, 10, above=True))(part) for part in parts)
+    # A list: papermill would hand a tuple on as text.
+    return [one_of(PRESETS, number(0, 10, above=True))(part) for part in parts]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +110,7 @@ class LoraDials(FreezingDials):
     """Those of option H."""
 
     RANK: int = dial(8, whole_number(1, 64), "a whole number from 1 to 64", "rows of A and columns of B")
-    RATES: tuple[str | float, ...] = dial(
+    RATES: Sequence[str | float] = dial(
         ("JUST_RIGHT", 3e-4, 1e-3, 3e-3, 1e-2),
         _rates,
         "presets, or numbers above 0 and up to 10, such as 1e-4, 1e-3",

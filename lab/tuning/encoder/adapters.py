@@ -19,14 +19,13 @@ from tuning import paths
 from tuning.encoder import run_models
 from tuning.errors import EncoderError
 from tuning.runs.record import Run
+from tuning.runs.store import ADAPTER
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
     from tuning.encoder.finding import Encoder
 
-# In a run's folder: the adapter as peft saves it.
-FOLDER = "adapter"
 WEIGHTS = "adapter_model.safetensors"
 # What the families of BERT and GPT call query and value, or the layer that computes both.
 QUERY_AND_VALUE = {"query", "value", "q_lin", "v_lin", "q_proj", "v_proj", "query_proj", "value_proj", "Wqkv", "c_attn"}
@@ -41,13 +40,7 @@ def is_here() -> bool:
 
 
 def need() -> None:
-    """Make sure that ``peft`` is installed.
-
-    Raises
-    ------
-    EncoderError
-        If it is not; the line says how to get it.
-    """
+    """Make sure that ``peft`` is installed, or say in an `EncoderError` how to get it."""
     if not is_here():
         raise EncoderError(
             f'peft is not installed, and LoRA needs it. Run in a cell of its own: %pip install -r "{REQUIREMENTS}"'
@@ -55,21 +48,11 @@ def need() -> None:
 
 
 def attach(model: PreTrainedModel, encoder: "Encoder", rank: int, head: set[str]) -> None:
-    """Put an adapter beside query and value of each block, in place; all else but the head stands still.
+    """Put an adapter beside query and value of each block, in place; all else but the `head` stands still.
 
-    Parameters
-    ----------
-    encoder : Encoder
-        The adapter's files name it and its revision.
-    rank : int
-        Rows of A, columns of B. Their product counts in full (``lora_alpha`` is the rank).
-    head : set of str
-        Names of the weights that learn as they are.
-
-    Raises
-    ------
-    EncoderError
-        If peft is not installed, or the model's query and value layers cannot be told from the others.
+    The adapter's files name the encoder and its revision. The rank counts rows of A and columns of B, whose product
+    counts in full (``lora_alpha`` is the rank). An `EncoderError` where peft is not installed, or the model's query and
+    value layers cannot be told from the others.
     """
     need()
     from peft import LoraConfig, get_peft_model
@@ -111,13 +94,7 @@ def facts(model: PreTrainedModel) -> dict[str, Any] | None:
 
 
 def merge(model: PreTrainedModel, folder: Path | None = None) -> None:
-    """Add a model's adapter to its weights, in place: the model is one of its usual kind again, or still.
-
-    Parameters
-    ----------
-    folder : pathlib.Path, optional
-        Where the adapter is saved first: ``adapter_model.safetensors`` and ``adapter_config.json``.
-    """
+    """Add a model's adapter, saved first in `folder`, to its weights: the model is of its usual kind again."""
     wrapper = vars(model).pop(_WRAPPER, None)
     if wrapper is None:
         return
@@ -130,19 +107,13 @@ def merge(model: PreTrainedModel, folder: Path | None = None) -> None:
 
 
 def load(run: Run) -> "PeftModel":
-    """The model that a run started from, with the run's adapter beside its weights, from disk.
-
-    Raises
-    ------
-    EncoderError
-        If peft is not installed, the encoder is not here any more, or the run kept no adapter.
-    """
+    """The model that a run started from, with the run's adapter beside its weights, from disk."""
     need()
-    if not (run.folder / FOLDER / WEIGHTS).is_file():
+    if not (run.folder / ADAPTER / WEIGHTS).is_file():
         raise EncoderError(f"{run.run_id} has no adapter on disk. Train it with LoRA again.")
     from peft import PeftModel
 
     model, _ = run_models.untrained(run)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return PeftModel.from_pretrained(model, run.folder / FOLDER).eval()
+        return PeftModel.from_pretrained(model, run.folder / ADAPTER).eval()

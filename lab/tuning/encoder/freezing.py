@@ -50,19 +50,10 @@ def part_of(name: str) -> str | int:
 
 
 def freeze(model: PreTrainedModel, encoder: Encoder, trained: str) -> Encoder:
-    """Let only some weights learn.
+    """Let only some weights learn: those of one of ``tuning.dials.TRAINED_PARTS``, or ``LoRA`` and its rank.
 
-    Parameters
-    ----------
-    model : transformers.PreTrainedModel
-        Its weights that stand still are marked, so that no gradient is computed for them.
-    trained : str
-        One of ``tuning.dials.TRAINED_PARTS``, or ``LoRA`` and its rank: see :mod:`tuning.encoder.adapters`.
-
-    Returns
-    -------
-    Encoder
-        As the record shall name it: nobody must take a half-frozen run for a usual one.
+    The others are marked, so that no gradient is computed for them. The encoder comes back as the record shall name it:
+    nobody must take a half-frozen run for a usual one.
     """
     if trained == EVERYTHING:
         return encoder

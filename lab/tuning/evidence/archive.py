@@ -24,7 +24,7 @@ from tuning.evidence import archive_reading, experiment_log
 from tuning.evidence.archive_merging import Coming, take_all
 from tuning.evidence.archive_reading import PLACES, SUFFIXES, TIMES, WEIGHTS
 from tuning.files import AS_WRITTEN, replacing
-from tuning.runs.store import CHECKPOINTS, MARK, finished_runs, readable_runs
+from tuning.runs.store import ADAPTER, CHECKPOINTS, MARK, finished_runs, readable_runs
 
 # The one sentence, wherever a document says what to take along.
 TAKE_HOME = "Save your worksheet, run the cell `save`, and download its file: it holds all your work."
@@ -33,7 +33,7 @@ STEM = "workshop-6w-"
 PATTERN = "workshop-6w-*.zip"
 # A page of tens of megabytes, which can be made again.
 MODEL_PAGE = "my_model.html"
-LEFT_OUT = {MODEL_PAGE, SAVED, WEIGHTS, CHECKPOINTS, paths.CHECK, "tracking"}
+LEFT_OUT = {MODEL_PAGE, SAVED, WEIGHTS, ADAPTER, CHECKPOINTS, paths.CHECK, "tracking"}
 
 
 def _places() -> dict[str, Path]:

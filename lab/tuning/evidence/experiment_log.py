@@ -41,17 +41,22 @@ def append(run: Run) -> None:
     _rewrite(run, lambda rows: with_row(rows, log_values(run)))
 
 
-def amend(run: Run, note: str = "", watts: float = WATTS, price_per_hour: float = PRICE_PER_HOUR) -> None:
+def amend(
+    run: Run, note: str = "", watts: float = WATTS, price_per_hour: float = PRICE_PER_HOUR, *, add: bool = False
+) -> None:
     """Let a run's row in the log say what a notebook showed: energy and cost under its assumptions, and a note.
 
-    A row that is gone comes back, and a note of the learner's stays.
+    A row that is gone comes back, and a note of the learner's stays; where `add` is true, the new one goes behind it.
     """
 
     def change(rows: list[dict[str, str]]) -> list[dict[str, str]]:
         row = next((row for row in rows if row["Run ID"] == run.run_id), None)
         if row is None:
             rows.append(row := log_values(run))
-        row |= cost_values(run, watts, price_per_hour) | {"Notes": row.get("Notes") or note}
+        notes = row.get("Notes") or ""
+        if add and note not in notes:
+            notes = f"{notes} {note}".strip()
+        row |= cost_values(run, watts, price_per_hour) | {"Notes": notes or note}
         return rows
 
     _rewrite(run, change)

@@ -62,7 +62,7 @@ def compared(run_1: Run, others: Mapping[str, Run | Comparison], setup: FurtherD
         else:
             run, difference = other, paired_comparison.compare(run_1, other, ("Run 1", title))
             note = f"Run {number} of {of}; Run 1 is {run_1.run_id}. {difference.sentence}"
-        experiment_log.amend(run, note, setup.WATTS, setup.PRICE_PER_HOUR)
+        experiment_log.amend(run, note, setup.WATTS, setup.PRICE_PER_HOUR, add=run is run_1)
         lines.append(str(difference))
     return "\n".join(lines) or "There is nothing to compare with Run 1."
 

@@ -18,6 +18,7 @@ from tuning.figures.style import BLUE, ORANGE, RED, STYLE, Picture, legend_below
 from tuning.further import linear_probe
 from tuning.further.variations import dials_from
 from tuning.runs.record import Run
+from tuning.runs.store import ADAPTER
 from tuning.training.scoring import predict
 
 
@@ -55,7 +56,8 @@ def first_steps(run_1: Run, run: Run) -> str:
     """How far one step on one batch moves query and value: all weights and LoRA at Run 1's rate, LoRA at its own."""
     lora, rate = run.dials["TRAINED"], run_1.learning_rate
     steps = [("everything learns", EVERYTHING, rate), (lora, lora, rate), (lora, lora, run.learning_rate)]
-    lines = [f"{name}, at {rate:g}: {_first_step(run_1, trained, rate):.3%}" for name, trained, rate in steps]
+    different = dict.fromkeys(steps)
+    lines = [f"{name}, at {rate:g}: {_first_step(run_1, trained, rate):.3%}" for name, trained, rate in different]
     return "\n".join(["One step moves the query and value weights by this share of their size:", *lines])
 
 
@@ -86,19 +88,15 @@ def _query_and_value(model: PreTrainedModel) -> dict[str, torch.Tensor]:
 def trade(run_1: Run, runs: Mapping[str, Run]) -> pd.DataFrame:
     """What each way of training learns, holds in memory, takes, leaves on disk and reaches.
 
-    Returns
-    -------
-    pandas.DataFrame
-        As :func:`tuning.further.linear_probe.parts` gives it, with the ``share`` of the weights that learns and what
-        has to be kept ``on disk (MB)``: the weights that learned, or the adapter's file.
+    Beside :func:`tuning.further.linear_probe.parts`, the ``share`` of the weights that learns and what is kept on disk.
     """
     table = linear_probe.parts(run_1, runs)
-    files = {title: run.folder / adapters.FOLDER / adapters.WEIGHTS for title, run in runs.items()}
+    files = {title: run.folder / ADAPTER / adapters.WEIGHTS for title, run in runs.items()}
     sizes = {title: file.stat().st_size for title, file in files.items() if file.is_file()}
-    disk = [sizes.get(title, freezing.BYTES * learned) / 1e6 for title, learned in table["parameters"].items()]
+    disk = [sizes.get(title, freezing.BYTES * learned) for title, learned in table["parameters"].items()]
     share = [f"{learned / run_1.encoder['parameters']:.2%}" for learned in table["parameters"]]
     table.insert(1, "share", share)
-    table.insert(4, "on disk (MB)", np.round(disk, 2))
+    table.insert(4, "on disk (kB)", [f"{size / 1000:,.0f}" for size in disk])
     return table.assign(parameters=table["parameters"].map("{:,}".format))
 
 

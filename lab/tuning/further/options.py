@@ -6,30 +6,15 @@ from tuning.dials import FreezingDials, FurtherDials, LanguageModelDials, LoraDi
 
 
 class Option(NamedTuple):
-    """One option.
-
-    Attributes
-    ----------
-    title, question : str
-    notebook : str
-        Its file in ``lab/going_further/``, without the ending; it begins with the option's letter.
-    module : str
-        What is its own in this room; ``package/module`` where it has several.
-    training : str
-        What it trains.
-    minutes : str
-        At default dials on two cores, reading included.
-    dials : type
-        What its cell of dials holds.
-    """
+    """One option."""
 
     title: str
     question: str
-    notebook: str
-    module: str
-    training: str
-    minutes: str
-    dials: type[FurtherDials] = FurtherDials
+    notebook: str  # Its file in ``lab/going_further/``, without the ending; it begins with the option's letter.
+    module: str  # What is its own in this room; ``package/module`` where it has several.
+    training: str  # What it trains.
+    minutes: str  # At default dials on two cores, reading included.
+    dials: type[FurtherDials] = FurtherDials  # What its cell of dials holds.
 
 
 OPTIONS = {

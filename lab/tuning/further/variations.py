@@ -16,7 +16,7 @@ from tuning.encoder.finding import Encoder
 from tuning.encoder.run_models import encoder_of
 from tuning.errors import RunError
 from tuning.runs.record import FURTHER_NOTEBOOK, Run
-from tuning.runs.store import adopted_from, readable_runs
+from tuning.runs.store import ADAPTER, adopted_from, readable_runs
 from tuning.training import machine
 
 _MAIN_LAB = ("01", FURTHER_NOTEBOOK, "script")
@@ -100,6 +100,8 @@ def in_log(dials: Dials, encoder: Encoder) -> Run | None:
             and adopted_from(run) is None
             and run.versions == here
             and run.learning_rate == encoder.rate(dials.LR_PRESET)
+            # An archive carries no adapter.
+            and (run.adapter is None or (run.folder / ADAPTER).is_dir())
             and (run.encoder["revision"], run.data["sha256"]) == (encoder.revision, sha256)
         ):
             return run

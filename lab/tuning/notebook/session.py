@@ -181,9 +181,10 @@ _OWN_NAMES = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetCo
 def _defined(source: str) -> set[str]:
     if (name := pasted_text.name_in(source)) is not None:
         return {name}
-    lines = [line for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))]
+    # A block that holds nothing but a command of IPython's stays a block.
+    python = re.sub(r"^([ \t]*)[%!].*", r"\1pass", source, flags=re.MULTILINE)
     try:
-        tree = ast.parse("\n".join(lines))
+        tree = ast.parse(python)
     except SyntaxError:
         return set()
     names = set()

@@ -26,6 +26,7 @@ from tuning.room.clinic import Score
 from tuning.room.share import Gathered, Shared
 from tuning.runs.diagnosis import room_word
 from tuning.runs.record import Run
+from tuning.runs.scores import RecordedScores
 from tuning.runs.store import adopted_from, readable_runs
 
 COLUMNS = ("Group", "LR preset", "LR value", "Val loss", "Accuracy", "F1-macro", "Gen. gap", "In one word")
@@ -242,7 +243,7 @@ def _row(shared: Shared) -> dict[str, str]:
     return _cells(shared.name, run.preset, run.learning_rate, run.final, room_word(run))
 
 
-def _cells(group: str, preset: str, rate: float, final: dict[str, Any], word: str) -> dict[str, str]:
+def _cells(group: str, preset: str, rate: float, final: RecordedScores, word: str) -> dict[str, str]:
     scores = [number(final.get(key), 2) for key in ("val_loss", "val_accuracy", "val_f1_macro")]
     gap = signed(final.get("gap_accuracy"), 2)
     return dict(zip(COLUMNS, [group, preset, f"{rate:g}", *scores, gap, word], strict=True))

@@ -31,6 +31,7 @@ from tuning.dials import EVERYTHING, Dials, FrozenDials, SgdDials
 from tuning.room.validators import LARGEST_NUMBER, count, integer, item, mapping, number, text
 from tuning.runs.diagnosis import diagnose
 from tuning.runs.record import BACKUP_NOTEBOOK, FIRST_DIALS, RUN_ID, Run, check
+from tuning.runs.scores import RecordedScores
 
 MOST_STEPS = 200
 FIRST_STEPS = 40
@@ -192,7 +193,7 @@ def _differences(values: list[int]) -> list[int]:
     return [value - before for before, value in itertools.pairwise([0, *values])]
 
 
-def _pack_scores(scores: dict[str, Any]) -> list[Any]:
+def _pack_scores(scores: RecordedScores) -> list[Any]:
     if not scores:
         return []
     return [
@@ -334,13 +335,13 @@ def _sums(differences: list[int]) -> list[int]:
     return list(itertools.accumulate(map(integer, differences)))
 
 
-def _unpack_scores(packed: list[Any]) -> dict[str, Any]:
+def _unpack_scores(packed: list[Any]) -> RecordedScores:
     if packed == []:
         return {}
     if len(packed) != _LENGTH:
         raise ValueError("too few or too many scores")
     rest = iter(packed)
-    scores: dict[str, Any] = {key: number(next(rest)) for key in _SCORES}
+    scores: RecordedScores = {key: number(next(rest)) for key in _SCORES}
     sizes = {key: count(next(rest)) for key in _SIZES}
     scores |= {key: size for key, size in sizes.items() if size is not None}
     for key, read in (("val_f1", number), ("val_predicted", count)):
@@ -353,7 +354,7 @@ def _unpack_scores(packed: list[Any]) -> dict[str, Any]:
     return scores
 
 
-def _final(packed: list[Any], movement: list[Any]) -> dict[str, Any]:
+def _final(packed: list[Any], movement: list[Any]) -> RecordedScores:
     scores = _unpack_scores(packed)
     moved, *layers = map(number, movement)
     if len(layers) > MOST_LAYERS:

@@ -9,12 +9,12 @@ training, in evaluation mode, on fixed subsets.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import scipy  # and not its parts: scipy.stats is loaded when it is used, which keeps the first cell quick
 
 from tuning.data.labels import LABELS
+from tuning.runs.scores import RecordedScores
 
 # Training sentences on which training scores are measured.
 CHECK_SIZE = 300
@@ -168,13 +168,13 @@ def gap_interval(train: Scores, validation: Scores) -> tuple[float, float]:
 
 def summary(
     train: Scores, validation: Scores, logits: np.ndarray, truth: np.ndarray, intervals: bool = True
-) -> dict[str, Any]:
+) -> RecordedScores:
     """Put the scores of both parts together as the record keeps them, with the gap.
 
     They are the keys of ``final`` in ``run.schema.json``, weight movement apart. Logits and true labels are those of
     the validation sentences; without the 95% intervals it is quicker.
     """
-    scores = {
+    scores: RecordedScores = {
         "train_accuracy": train.accuracy,
         "train_loss": train.loss,
         "val_accuracy": validation.accuracy,

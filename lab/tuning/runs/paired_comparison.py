@@ -85,15 +85,7 @@ def compare(run_a: Run, run_b: Run, names: tuple[str, str] = ("A", "B")) -> Comp
 
 
 def of_labels(truth: np.ndarray, first: np.ndarray, second: np.ndarray, names: tuple[str, str]) -> Comparison:
-    """Is the second model better than the first, by what each said about the same sentences?
-
-    Parameters
-    ----------
-    truth, first, second : numpy.ndarray of shape (sentences,), integer
-        Label indices.
-    names : tuple of str
-        What to call the two.
-    """
+    """Is the second model better than the first, by label indices that each said about the same sentences?"""
     counts = joint_counts(truth, first, second)
     only_first = int(((first == truth) & (second != truth)).sum())
     only_second = int(((second == truth) & (first != truth)).sum())
@@ -149,22 +141,10 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def accuracy_difference(only_first: int, only_second: int, size: int) -> tuple[float, float]:
-    """95% interval of the difference in accuracy of two models on the same sentences, also where those are few.
+    """95% interval of the difference in accuracy, second minus first, on the same sentences, also where those are few.
 
     Bonett and Price's adjusted Wald interval: one sentence is added to each way of disagreeing (2012, Journal of
     Educational and Behavioral Statistics 37, 479-488).
-
-    Parameters
-    ----------
-    only_first, only_second : int
-        Sentences that one model alone has right.
-    size : int
-        Sentences compared.
-
-    Returns
-    -------
-    tuple of float
-        Ends of the interval of second minus first.
     """
     first, second = ((count + 1) / (size + 2) for count in (only_first, only_second))
     reach = Z * math.sqrt((first + second - (second - first) ** 2) / (size + 2))

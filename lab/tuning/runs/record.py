@@ -20,6 +20,7 @@ from tuning import paths
 from tuning.dials import Dials
 from tuning.errors import RunError
 from tuning.files import write_whole
+from tuning.runs.scores import RecordedScores
 
 SCHEMA_VERSION = 2
 SCHEMA_FILE = Path(__file__).with_name("run.schema.json")
@@ -52,8 +53,8 @@ class Run:
     steps: list[dict[str, float | None]] = dataclasses.field(default_factory=list)
     epochs: list[dict[str, float | None]] = dataclasses.field(default_factory=list)
     majority: dict[str, Any] = dataclasses.field(default_factory=dict)
-    baseline: dict[str, Any] = dataclasses.field(default_factory=dict)
-    final: dict[str, Any] = dataclasses.field(default_factory=dict)
+    baseline: RecordedScores = dataclasses.field(default_factory=RecordedScores)
+    final: RecordedScores = dataclasses.field(default_factory=RecordedScores)
     outcome: str = "interrupted"
     diagnosis: dict[str, Any] = dataclasses.field(default_factory=dict)
     timing: dict[str, float | None] = dataclasses.field(default_factory=dict)

@@ -25,6 +25,8 @@ from tuning.runs.spreadsheets import as_typed, harmless
 WEIGHTS_KEPT = 3
 COMPARISON_FILE = "comparison.md"
 ADOPTED_FILE = "adopted.json"
+# Folder of a LoRA adapter inside a run, beside the one of the whole model.
+ADAPTER = "adapter"
 # Folder of the states in the middle of a training inside a run, and the file that says that one of them is whole.
 CHECKPOINTS, MARK = "checkpoints", "whole.json"
 _results_here: list[Path] = []

@@ -30,7 +30,7 @@ from tuning.runs import metrics
 from tuning.runs.diagnosis import diagnose
 from tuning.runs.energy import Meter
 from tuning.runs.record import Run, finite
-from tuning.runs.store import forget_old_weights, new_folder, save_predictions
+from tuning.runs.store import ADAPTER, forget_old_weights, new_folder, save_predictions
 from tuning.training import departures, machine, processes, resume
 from tuning.training.arguments import dial_arguments, fixed_arguments, precision_for
 from tuning.training.recorder import Recorder
@@ -222,7 +222,7 @@ class Recording:
         try:
             (self.folder / "model" / CARD).unlink(missing_ok=True)
             write_card(self.run)
-            write_card(self.run, self.folder / adapters.FOLDER)
+            write_card(self.run, self.folder / ADAPTER)
         except OSError as problem:
             print(f"The model card was not written ({problem.strerror}); the run is kept.")
 
@@ -285,7 +285,7 @@ class Recording:
     ) -> None:
         run = self.run
         run.final, logits = score_model(model, tokens, tokenizer, self.precision, known)
-        adapters.merge(model, self.folder / adapters.FOLDER)
+        adapters.merge(model, self.folder / ADAPTER)
         moved = weight_movement(model, self.encoder)
         run.final = finite(run.final | {"weight_movement": moved.pop("all"), "layer_movement": moved})
         lengths = sum(map(len, tokens.train["input_ids"]))

@@ -30,22 +30,9 @@ MOST_PARAMETERS = 40_000_000
 
 
 def write(run: Run, beside: str | None = None) -> Path:
-    """Write ``share/my_model.html``.
+    """Write ``share/my_model.html``; the model of the run `beside`, of the same encoder, may answer beside it.
 
-    Parameters
-    ----------
-    run : Run
-    beside : str, optional
-        Run ID of a second run of the same encoder, whose model answers beside it.
-
-    Returns
-    -------
-    pathlib.Path
-
-    Raises
-    ------
-    RunError
-        If a model is too large, diverged, or gone, or the two have different tokenizers.
+    A `RunError` where a model is too large, diverged, or gone, or the two have different tokenizers.
     """
     runs = [run] if beside is None else [run, last_run(beside)]
     for each in runs:

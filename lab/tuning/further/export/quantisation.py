@@ -35,20 +35,11 @@ STEPS = 127
 
 
 class Recipe(NamedTuple):
-    """How the weights are rounded.
+    """How the weights are rounded."""
 
-    Attributes
-    ----------
-    per_output : bool
-        A scale for each output of a matrix, in place of one for the whole of it.
-    signed : bool
-        Weights from -127 to 127, in place of 0 to 255 with a zero in between.
-    second_float : bool
-        The second matrix of each feed-forward part, which leads back to the model's width, stays in float32.
-    """
-
-    per_output: bool = False
-    signed: bool = True
+    per_output: bool = False  # A scale for each output of a matrix, in place of one for the whole of it.
+    signed: bool = True  # Weights from -127 to 127, in place of 0 to 255 with a zero in between.
+    # The second matrix of each feed-forward part, which leads back to the model's width, stays in float32.
     second_float: bool = False
 
 
@@ -63,42 +54,24 @@ CHOSEN = "a scale for each output"
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """One form of a run's model, and what it said about the validation sentences.
+    """One form of a run's model, and what it said about the validation sentences."""
 
-    Attributes
-    ----------
-    megabytes : float
-        Size of its file.
-    alone, together : Answers
-        Asked one sentence at a time, and `TOGETHER` at a time.
-    """
-
-    megabytes: float
+    megabytes: float  # Size of its file.
+    # Asked one sentence at a time, and `TOGETHER` at a time.
     alone: Answers
     together: Answers
 
 
 @dataclasses.dataclass(frozen=True)
 class Forms:
-    """A run's model in all forms, asked about the same sentences.
-
-    Attributes
-    ----------
-    run : Run
-    ids : list of str
-        Of the validation sentences, in the order of all answers.
-    truth : numpy.ndarray of shape (sentences,), integer
-    by_name : dict of str to Form
-        PyTorch first, then ONNX in float32, then each recipe.
-    levels : tuple of (str, float)
-        Of the matrix with the most uneven rows: its name, and how many of the 127 steps the middle row gets when the
-        widest one sets the scale.
-    """
+    """A run's model in all forms, asked about the same sentences."""
 
     run: Run
-    ids: list[str]
-    truth: np.ndarray
-    by_name: dict[str, Form]
+    ids: list[str]  # Of the validation sentences, in the order of all answers.
+    truth: np.ndarray  # Shape (sentences,), integer.
+    by_name: dict[str, Form]  # PyTorch first, then ONNX in float32, then each recipe.
+    # Of the matrix with the most uneven rows: its name, and how many of the 127 steps the middle row gets when the
+    # widest one sets the scale.
     levels: tuple[str, float]
 
     @property
@@ -113,14 +86,7 @@ class Forms:
 
 
 def quantise(graph: Path, target: Path, recipe: Recipe) -> Path:
-    """Round the weights of an ONNX graph to eight bits.
-
-    Parameters
-    ----------
-    graph, target : pathlib.Path
-        The float32 file, and the one to write.
-    recipe : Recipe
-    """
+    """Round the weights of an ONNX graph in float32 to eight bits, in a file of their own."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     # It asks each time for a step that changes nothing here.
@@ -164,13 +130,7 @@ def _levels(graph: Path) -> tuple[str, float]:
 
 
 def int8_file(run: Run) -> Path:
-    """The run's model in eight bits by the chosen recipe: kept with the run, or made now.
-
-    Raises
-    ------
-    RunError
-        If a package is missing, or the run's weights are gone.
-    """
+    """The run's model in eight bits by the chosen recipe: kept with the run, or made now."""
     kept = run.folder / INT8_FILE
     if not kept.exists():
         onnx_export.need()
@@ -186,13 +146,7 @@ def _keep(run: Run, file: Path) -> None:
 
 
 def measure(run: Run) -> Forms:
-    """Write a run's model in every form, and ask each about the validation sentences; the chosen one is kept.
-
-    Raises
-    ------
-    RunError
-        If a package is missing, the run's weights are gone, or its model cannot be written as ONNX.
-    """
+    """Write a run's model in every form, and ask each about the validation sentences; the chosen one is kept."""
     onnx_export.need()
     model, tokenizer = trained(run)
     tokens = onnx_export.validation_tokens(run, tokenizer)
@@ -220,11 +174,7 @@ def measure(run: Run) -> Forms:
 def table(forms: Forms) -> pd.DataFrame:
     """Each form of the model in a row: size, time, and what it keeps of Run 1's answers and scores.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``MB``; milliseconds a sentence, alone and in batches; ``same label as Run 1`` and ``macro-F1`` with its 95%
-        interval, both asked alone; and the labels that are others in a batch.
+    Milliseconds a sentence, alone and in batches; answers and scores are those of sentences asked alone.
     """
     rows = {}
     before = forms.before.argmax(axis=1)
@@ -245,11 +195,7 @@ def table(forms: Forms) -> pd.DataFrame:
 def changed(forms: Forms) -> pd.DataFrame:
     """The sentences whose label the chosen recipe changes, the surest first.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``sentence``, its ``label``, what ``Run 1`` and ``int8`` said, and Run 1's ``margin``: between the
-        probabilities of its two best labels.
+    Run 1's ``margin`` is the one between the probabilities of its two best labels.
     """
     before, after = forms.before.argmax(axis=1), forms.chosen.alone.predicted
     rows = np.flatnonzero(before != after)
@@ -297,11 +243,7 @@ def why(forms: Forms) -> str:
 def neighbours(forms: Forms, most: int = 3) -> pd.DataFrame:
     """The sentences whose answer depends most on the others in the batch.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``sentence``, and the probability of the label that was said alone: ``alone``, ``in a batch``, and what the
-        float32 model says in the batch.
+    The probabilities are of the label that was said alone: ``alone``, ``in a batch``, and of the float32 model there.
     """
     alone, together = (_probabilities(each.logits) for each in (forms.chosen.alone, forms.chosen.together))
     said = alone.argmax(axis=1)

@@ -25,15 +25,7 @@ def as_block(facts: Any) -> str:
 
 
 def fill(facts: Mapping[str, Any], blocks: Mapping[str, bytes]) -> str:
-    """Put facts and packed data into the shell.
-
-    Parameters
-    ----------
-    facts : mapping of str to Any
-        What the page's script reads first.
-    blocks : mapping of str to bytes
-        By the id of the block; compressed here. The runtime is added.
-    """
+    """Put facts, which the page's script reads first, and data by the id of its block, compressed, into the shell."""
     packed = {name: gzip.compress(content, 6, mtime=0) for name, content in blocks.items()}
     packed["wasm"] = (VENDOR / WASM).read_bytes()
     data = "\n".join(

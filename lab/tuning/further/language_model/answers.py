@@ -37,24 +37,12 @@ _NOT = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Answers:
-    """What could be read.
+    """What could be read."""
 
-    Attributes
-    ----------
-    labels : dict of str to str
-        By the page's id; sentences that were not answered are left out.
-    asked : tuple of str
-        All ids of the page.
-    notices : list of str
-        What was passed over, a line each.
-    practice : bool
-        Whether these are the practice sheet's answers, which no assistant gave.
-    """
-
-    labels: dict[str, str]
-    asked: tuple[str, ...]
-    notices: list[str]
-    practice: bool = False
+    labels: dict[str, str]  # By the page's id; sentences that were not answered are left out.
+    asked: tuple[str, ...]  # All ids of the page.
+    notices: list[str]  # What was passed over, a line each.
+    practice: bool = False  # Whether these are the practice sheet's answers, which no assistant gave.
 
     @property
     def missing(self) -> list[str]:
@@ -65,10 +53,7 @@ class Answers:
 def read_or_practise(pasted: str, page: Page) -> Answers:
     """Read what was pasted and say what was passed over; where nothing was, read the practice sheet.
 
-    Raises
-    ------
-    DataError
-        As :func:`read`; or if nothing is pasted and the sentences are not the bundled ones.
+    A `DataError` as of :func:`read`, or where nothing is pasted and the sentences are not the bundled ones.
     """
     practice = not pasted.strip()
     if practice and not page.bundled:
@@ -87,19 +72,9 @@ def read_or_practise(pasted: str, page: Page) -> Answers:
 
 
 def read(text: str, page: Page) -> Answers:
-    """Read an assistant's answer.
+    """Read an assistant's answer to a page, as it was pasted, whatever stands around it.
 
-    Parameters
-    ----------
-    text : str
-        As it was pasted, whatever stands around the answer.
-    page : Page
-        What was asked.
-
-    Raises
-    ------
-    DataError
-        If it holds no answer to any sentence, with what was seen in its place.
+    A `DataError` where it holds no answer to any sentence, with what was seen in its place.
     """
     if len(text) > LONGEST_TEXT:
         raise DataError(

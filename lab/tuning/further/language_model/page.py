@@ -52,13 +52,7 @@ class Page:
 
 
 def draw(run_1: Run) -> Page:
-    """Draw the sentences from those on which Run 1 was scored: stratified by label, in random order.
-
-    Raises
-    ------
-    RunError
-        If Run 1's predictions are not here, or its data file has changed.
-    """
+    """Draw the sentences from those on which Run 1 was scored: stratified by label, in random order."""
     data = load(run_1.dials["DATA"], run_1.dials["AGREEMENT"])
     if data.sha256 != run_1.data["sha256"]:
         raise RunError(f"{run_1.run_id}: {run_1.data['path']} has changed since this run. Train again.")
@@ -73,15 +67,7 @@ def draw(run_1: Run) -> Page:
 def write(page: Page, may_leave: bool) -> Path:
     """Write the page as a text file to copy from, ``my_work/language_model/page.txt``, and say so. It is sent nowhere.
 
-    Parameters
-    ----------
-    may_leave : bool
-        Whether whoever owns the sentences lets them be pasted into a service; the bundled ones may.
-
-    Raises
-    ------
-    RunError
-        If the sentences may not leave the house, or the file cannot be written.
+    Sentences that are not the bundled ones need their owner's leave, else there is a `RunError`.
     """
     if not (page.bundled or may_leave):
         raise RunError(

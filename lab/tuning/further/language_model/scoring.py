@@ -27,19 +27,7 @@ POINTS, POWER = 0.05, 0.8
 
 
 def side_by_side(page: Page, answers: Answers, runs: Mapping[str, Run]) -> pd.DataFrame:
-    """What everybody said about each sentence of the page.
-
-    Parameters
-    ----------
-    runs : mapping of str to Run
-        By what they are called, with their predictions on these sentences.
-
-    Returns
-    -------
-    pandas.DataFrame
-        By the page's id: ``sentence``, ``label``, a column for each run, and `ASSISTANT`, empty where it did not
-        answer.
-    """
+    """What the runs, by name, and `ASSISTANT`, empty where it did not answer, said about each sentence of the page."""
     frame = page.sentences[["sentence", "label"]].copy()
     for name, run in runs.items():
         kept = load_predictions(run).set_index("id")
@@ -50,10 +38,7 @@ def side_by_side(page: Page, answers: Answers, runs: Mapping[str, Run]) -> pd.Da
 def scores(frame: pd.DataFrame) -> pd.DataFrame:
     """Sentences right, accuracy and its 95% interval; a sentence that was not answered is not right.
 
-    Returns
-    -------
-    pandas.DataFrame
-        A row for each model, and one for always saying the most frequent label.
+    The last row always says the most frequent label.
     """
     top = frame["label"].mode()[0]
     said = frame.drop(columns=["sentence", "label"]).assign(**{f"always {top}": top})
@@ -104,14 +89,9 @@ def disagreements(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def costs(page: Page, setup: LanguageModelDials, runs: Mapping[str, Run]) -> pd.DataFrame:
-    """Seconds and price of a thousand sentences, and what was paid once before the first of them.
+    """Seconds and price of a thousand sentences, as the learner typed them for this page and as the runs recorded them.
 
-    Parameters
-    ----------
-    setup : LanguageModelDials
-        With the seconds and the price of this page, as the learner typed them.
-    runs : mapping of str to Run
-        By what they are called; one that did not record how long an evaluation took says so.
+    What was paid once before the first of them stands beside that.
     """
     factor = MANY / len(page.sentences)
     seconds, price = f"seconds for {MANY:,}", f"price of {MANY:,}"
@@ -163,14 +143,7 @@ def can_show(frame: pd.DataFrame, name: str) -> str:
 def for_worksheet(option: str, run_1: Run, frame: pd.DataFrame, answers: Answers, setup: LanguageModelDials) -> str:
     """Text for Part D; it is kept with Run 1, whose row of the log gets a note where it has none.
 
-    Parameters
-    ----------
-    option : str
-        Its letter.
-    frame : pandas.DataFrame
-        As :func:`side_by_side` gives it.
-    answers : Answers
-        Those of the practice sheet leave no note.
+    Answers of the practice sheet leave no note.
     """
     who = "the practice sheet, which no assistant wrote" if answers.practice else "an assistant"
     change = (
@@ -180,5 +153,5 @@ def for_worksheet(option: str, run_1: Run, frame: pd.DataFrame, answers: Answers
     happened = compared(frame)
     if not answers.practice:
         note = f"Option {option}: {happened[0]}"
-        experiment_log.amend(run_1, note, setup.WATTS, setup.PRICE_PER_HOUR)
+        experiment_log.amend(run_1, note, setup.WATTS, setup.PRICE_PER_HOUR, add=True)
     return written(option, change, " ".join(happened), run_1)
