@@ -226,7 +226,7 @@ class Installer:
                     self._pip([*alone, "--index-url", TORCH_CPU_INDEX], progress)
                     return
                 except WorkshopError as error:
-                    reason = f"is of no use ({error})"
+                    reason = f"cannot be used ({error})"
             progress.leave()
             say(
                 f"PyTorch's index of CPU builds {reason}; pip takes the build that it finds elsewhere, "

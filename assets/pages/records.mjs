@@ -129,7 +129,7 @@ export async function readLine(source, orders) {
   if (starts.length > 1) refuse(`${starts.length} share lines were found; give one.`);
   const kept = straight.slice(starts[0].index, starts[0].index + LONGEST_BODY + 3_000).replace(/[^0-9A-Za-z-]/g, "");
   if (!/^W6W[12]-/.test(kept)) refuse("This line comes from another version of the workshop.");
-  if (!kept.includes("-END")) refuse("This line is truncated: its end is missing. Copy it again, whole.");
+  if (!kept.includes("-END")) refuse("This line is cut off: its end is missing. Copy it again, whole.");
   const found = /^(W6W[12]-(\d{1,5})-([0-9A-Za-z]+))-([0-9a-f]{12})-END/.exec(kept);
   if (!found || found[3].length !== Number(found[2]) || found[3].length > LONGEST_BODY) {
     refuse("This line is altered: characters were lost or added on the way. Copy it again.");

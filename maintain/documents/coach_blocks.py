@@ -42,7 +42,7 @@ REMOTE = {
     "activity-4": ("all", "the coach, notebook 03", "three headings, filled by typing"),
     "activity-5": ("groups' rooms; all for the test part", "the driver", "plans before training"),
     "activity-6": ("halves, then pairs' rooms", "nobody", "two columns: too general, specific"),
-    "going-further": ("one room for each option", "whoever likes", "letters with names"),
+    "going-further": ("one room for each option", "anyone who wants to", "letters with names"),
     "activity-7": ("all, muted; then rooms of three", "nobody", "four questions to a source"),
     "Wrap": ("all", "the coach, notebook 03", ""),
 }
@@ -52,7 +52,7 @@ SECOND_COACH = {
     "Fine-tuning in plain English": "reads the *SEND THIS LINE* replies, and marks who has not started; sits beside one"
     " of them",
     "activity-1": "pairs those who are alone; says nothing about curves; gives out group cards",
-    "activity-2": "takes everybody who is stuck for ten minutes to the backup lab; looks for the room card on three"
+    "activity-2": "moves anyone who has been stuck for ten minutes to the backup lab; looks for the room card on three"
     " screens; tells the first coach how many have the block *Baseline*",
 }
 
@@ -149,7 +149,7 @@ def _remote_without(path: Path) -> str:
         for moment in _slot(name).moments
         if moment.number in numbers and not _slot(name).slack
     ]
-    return f"A change of rooms takes {CHANGE} minutes. For these, leave out {', '.join(named)}."
+    return f"Each change of rooms takes {CHANGE} minutes. To make up the time, leave out {', '.join(named)}."
 
 
 def _second_coach(path: Path) -> str:

@@ -8,7 +8,7 @@ from maintain.documents.day import Moment, Slot, clock, day, slides
 from maintain.documents.reading import MINUTES, WORDS_A_MINUTE, Estimate
 from tuning.evidence.markdown_tables import table
 
-COLUMNS = ("time", "slide", "what", "say", "into the chat", "when late, cut")
+COLUMNS = ("time", "slide", "what", "say", "into the chat", "if late, cut")
 
 
 def run_sheet_rows() -> list[tuple[str, ...]]:

@@ -25,8 +25,8 @@ table {{ border-collapse: collapse; width: 100%; table-layout: fixed }}
 th, td {{ border-bottom: .4pt solid #aaa; padding: .38mm 1mm .38mm 0; text-align: left; vertical-align: top }}
 tr.part td {{ border-top: 1pt solid #333 }}
 tr.pause td {{ background: #eee }}
-col.time {{ width: 10.5mm }} col.slide {{ width: 11.5mm }} col.what {{ width: 60mm }}
-col.paste {{ width: 24mm }} col.late {{ width: 22mm }}
+col.time {{ width: 10.5mm }} col.slide {{ width: 11.5mm }} col.what {{ width: 55mm }}
+col.paste {{ width: 24mm }} col.late {{ width: 25mm }}
 """
 
 _BOLD, _HTML_BOLD = re.compile(r"\*\*(.+?)\*\*"), r"<b>\1</b>"

@@ -820,7 +820,7 @@ def test_hostile_input_is_refused_in_one_sentence_and_never_becomes_part_of_the_
     for text, reason in (
         ("", "no share line"),
         ("<img src=x onerror=alert(1)>", "no share line"),
-        (good[:200], "truncated"),
+        (good[:200], "cut off"),
         (good.replace("-END", "-END", 1)[:-20] + "0" * 16 + "-END", "altered"),
         (good + "\n" + good, "2 share lines"),
         (bomb, "not the record of a run"),

@@ -37,7 +37,7 @@ def test_the_board_executes_on_thirty_runs(make_run, tmp_path):
     notebook = nbformat.read(tmp_path / "out" / NOTEBOOK.name, as_version=4)
     outputs = {cell["id"]: cell.get("outputs", []) for cell in notebook.cells}
     assert "30 runs can be compared" in outputs["collect"][0]["text"]
-    assert "truncated" in outputs["refused"][0]["data"]["text/plain"]
+    assert "cut off" in outputs["refused"][0]["data"]["text/plain"]
     assert "Still misread: overfitting (0 of 1 right" in outputs["clinic-causes"][0]["text"]
     pictures = [one for cell in outputs.values() for one in cell if "image/png" in one.get("data", {})]
     assert len(pictures) == 4

@@ -71,7 +71,7 @@ test("a run without an epoch and a run without a finished step can be read", () 
 const REFUSED = {
   "no line": ["good morning", /no share line/],
   "two lines": ["W6W1-3-abc-0123456789ab-END W6W1-3-abc-0123456789ab-END", /2 share lines/],
-  "a cut line": ["W6W1-300-abc", /truncated/],
+  "a cut line": ["W6W1-300-abc", /cut off/],
   "a changed line": ["W6W1-3-abc-0123456789ab-END", /checksum/],
   "a wrong length": ["W6W1-4-abc-0123456789ab-END", /altered/],
   "another version": ["W6W3-3-abc-0123456789ab-END", /another version/],

@@ -87,7 +87,7 @@ def test_an_opened_test_part_is_added_to_the_adopted_run(make_run):
 
 
 def test_a_bad_line_leaves_no_trace(line):
-    with pytest.raises(ShareError, match="truncated"):
+    with pytest.raises(ShareError, match="cut off"):
         adoption.adopt(line[:300])
     assert not paths.runs().exists() or not list(paths.runs().iterdir())
 

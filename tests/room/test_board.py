@@ -45,7 +45,7 @@ def test_thirty_runs_come_through_and_each_bad_line_has_its_reason(chat):
     assert (len(board.compared), board.apart, board.backup) == (3 * GROUPS, [], [])
     reasons = boards.refused(board)["reason"].tolist()
     assert [reason.split(":")[0].split(".")[0] for reason in reasons] == [
-        "It is truncated", "It is altered", "It comes from a newer version of the workshop", "It is altered",
+        "It is cut off", "It is altered", "It comes from a newer version of the workshop", "It is altered",
     ]  # fmt: skip
     assert "Came more than once and count once: 1." in str(board)
 

@@ -73,7 +73,7 @@ def test_it_survives_a_chat_beside_runs(make_run):
     wrapped = "\n> ".join(WRITTEN_BY_THE_PAGE[at : at + 30] for at in range(0, len(WRITTEN_BY_THE_PAGE), 30))
     found = share.gather(f"[10:01] Amira: “{wrapped}”  \nBen: {run}\nCem: {WRITTEN_BY_THE_PAGE[:60]}")
     assert (found.scores, [one.name for one in found.shared]) == ([SCORE], ["One"])
-    assert [reason.split(":")[0] for _, reason in found.refused] == ["is truncated"]
+    assert [reason.split(":")[0] for _, reason in found.refused] == ["is cut off"]
 
 
 def test_of_one_visitors_lines_the_longest_counts():

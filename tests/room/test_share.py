@@ -239,7 +239,7 @@ def test_a_line_that_a_chat_split_over_two_messages_is_joined(make_run, line, at
 
 
 BAD = {
-    "truncated": (lambda text: text[:700], "truncated"),
+    "cut off": (lambda text: text[:700], "cut off"),
     "cut in the middle": (lambda text: text[:300] + text[400:], "altered"),
     "one character changed": (lambda text: text[:200] + ("a" if text[200] != "a" else "b") + text[201:], "altered"),
     "all small": (lambda text: text[:9] + text[9:-3].lower() + "END", "altered"),

@@ -150,9 +150,7 @@ def ask(repository: Repository) -> Callable[[float], str | None]:
         try:
             with _client() as client:
                 answer = client.head(repository.url(repository.files[0]))
-            answers.put(
-                None if answer.status_code < 400 else f"The Hub is of no use now: {_refusal(answer.status_code)}"
-            )
+            answers.put(None if answer.status_code < 400 else f"The Hub is unavailable: {_refusal(answer.status_code)}")
         except (HubError, httpx.HTTPError, httpx.InvalidURL):
             answers.put("The Hugging Face Hub cannot be reached.")
 

@@ -79,7 +79,7 @@ OPTIONS = {
     ),
     "H": Option(
         "LoRA",
-        "Can a few new weights beside the model learn as much as all of it, and at which learning rate?",
+        "Can a few new weights beside the model learn as much as the whole model, and at what learning rate?",
         "h_lora",
         "lora",
         "6 runs",
@@ -96,7 +96,7 @@ OPTIONS = {
     ),
     "J": Option(
         "your model in one file",
-        "What does somebody do with your model who has nothing but a browser?",
+        "What can somebody with nothing but a browser do with your model?",
         "j_one_file",
         "export.page",
         "none",

@@ -129,7 +129,7 @@ def body(found: Found) -> str:
         raise ShareError("is altered: its beginning is not that of a share line.")
     start, readings = f"{kind.mark}{found.version}-{found.length}-", found.readings()
     if not any(f"-{END}" in reading for reading in readings):
-        raise ShareError("is truncated: its end is missing. Copy it again, whole.")
+        raise ShareError("is cut off: its end is missing. Copy it again, whole.")
     pattern = re.compile(rf"([{kind.alphabet}]{{{found.length}}})-([0-9a-f]+)-{END}")
     written = list(filter(None, map(pattern.match, readings)))
     if not written:
