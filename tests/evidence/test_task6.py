@@ -9,6 +9,7 @@ from tuning.errors import WorksheetError
 from tuning.evidence import task6, worksheet
 from tuning.evidence.task6 import own_words, sections
 from tuning.evidence.worksheet import TEMPLATE
+from tuning.notebook import progress
 
 TEXT = TEMPLATE.read_text(encoding="utf-8")
 ANSWER = "The loss fell quickly at first, then each further epoch bought us almost nothing."
@@ -120,6 +121,20 @@ def test_the_template_wrapped_anew_is_still_the_template(width):
         )
     )
     assert set(states().values()) == {"missing"}
+
+
+def test_a_note_stays_with_its_run_after_going_further_and_one_that_fits_two_is_named(filled, make_run, keep_run):
+    write(noted(answered(filled), "fell fast then flat"))
+    ready = states()
+    assert set(ready.values()) == {"ready"}
+    for second, notebook in enumerate(("04", "02"), start=1):
+        keep_run(make_run(run_id=f"20260105-10000{second}-just-right", notebook=notebook))
+    assert states() == ready
+    keep_run(make_run(run_id="20260105-110000-just-right"))
+    to_do = task6.evidence().loc["Before and after", "to do"]
+    assert 'Run ID "just-right" of Part B fits several runs: 20260105-' in to_do and "\n" not in to_do
+    told = progress.report("activity-7").splitlines()
+    assert sum("[warning]" in line and "fits several runs: 20260105-" in line for line in told) == 1
 
 
 def test_an_answer_behind_its_prompt_counts(filled):

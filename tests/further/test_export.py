@@ -94,10 +94,12 @@ def test_the_result_is_noted_at_run_1_and_adds_no_row(run, forms):
     assert log["Run ID"].tolist() == [run.run_id]
     assert log["Notes"].tolist() == [f"Option I: {rounded.sentence}"]
     for _ in range(2):
-        comparison.for_worksheet("J", run, {"in a page": rounded}, setup)
+        shipped = comparison.for_worksheet("J", run, {"in a page": rounded}, setup)
+    assert (run.folder / "comparison.md").read_text(encoding="utf-8") == f"{text}\n\n{shipped}\n"
     assert experiment_log.read_log()["Notes"].tolist() == [f"Option I: {rounded.sentence} Option J: {rounded.sentence}"]
     comparison.for_worksheet("I", run, {"its weights rounded": rounded}, setup, quantisation.sizes(forms))
-    assert (run.folder / "comparison.md").read_text(encoding="utf-8") == text + "\n"
+    # The options stand one below the other, the latest last.
+    assert (run.folder / "comparison.md").read_text(encoding="utf-8") == f"{shipped}\n\n{text}\n"
 
 
 def test_what_is_kept_is_asked_again_also_when_the_weights_are_gone(run, forms, monkeypatch):

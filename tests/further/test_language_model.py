@@ -227,6 +227,19 @@ def test_costs_are_those_of_the_learners_numbers_and_of_the_record(run_1):
     assert list(table.loc["the assistant"])[:2] == ["not typed"] * 2
 
 
+def test_part_d_says_whether_the_backup_run_was_trained_for_it(run_1, make_run, keep_run, monkeypatch):
+    drawn = page.draw(run_1)
+    read = answers.read("S01: neutral", drawn)
+    seen = scoring.side_by_side(drawn, read, {"Run 1": run_1})
+    keep_run(make_run(run_id="backup", notebook="02"))
+    text = scoring.for_worksheet("G", run_1, seen, read, LanguageModelDials())
+    assert "What I changed: the backup lab's model was trained for the comparison. Run 1 (" in text
+    # As in a new kernel.
+    monkeypatch.setattr("tuning.runs.store._results_here", [])
+    text = scoring.for_worksheet("G", run_1, seen, read, LanguageModelDials())
+    assert "What I changed: no new model was needed. Run 1 (" in text
+
+
 def test_part_d_is_kept_with_run_1_and_its_row_gets_a_note_but_not_from_the_practice_sheet(run_1, capsys):
     drawn, setup = page.draw(run_1), LanguageModelDials()
     experiment_log.append(run_1)
@@ -237,5 +250,7 @@ def test_part_d_is_kept_with_run_1_and_its_row_gets_a_note_but_not_from_the_prac
         assert "Option: G, " in text and (run_1.folder / COMPARISON_FILE).read_text(encoding="utf-8") == text + "\n"
         (row,) = experiment_log.read_log().to_dict("records")
         assert row["Notes"].startswith("Option G: On these 30 sentences") is noted
+        who = "the assistant" if noted else "the practice sheet (not an assistant)"
+        assert f"On these 30 sentences {who} is " in text and f" and {who} alone" in text
     with pytest.raises(DataError, match="the practice sheet answers the bundled sentences only"):
         answers.read_or_practise(" \n", page.Page(drawn.sentences, page.OWN_RULE, bundled=False))

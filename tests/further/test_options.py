@@ -280,6 +280,13 @@ def test_the_text_for_the_worksheet_is_kept_with_the_run(kept):
     assert rows["Cost from"].tolist() == ["1.2 an hour assumed"] * 2
 
 
+def test_options_of_one_run_are_kept_one_below_the_other(kept):
+    run_1 = kept("run-1")
+    first, second, again = (comparison.written(option, "changed", "so", run_1) for option in "GIG")
+    assert first == again != second
+    assert (run_1.folder / COMPARISON_FILE).read_text(encoding="utf-8") == f"{second}\n\n{again}\n"
+
+
 def test_a_learners_note_in_the_log_stays_and_a_lost_row_comes_back(kept):
     run_1 = kept("run-1")
     experiment_log.amend(run_1, "mine")

@@ -27,6 +27,7 @@ from tuning.runs.store import (
     finished_runs,
     forget_old_weights,
     last_run,
+    likely_meant,
     load_predictions,
     matching_ids,
     new_folder,
@@ -120,6 +121,31 @@ def test_a_run_is_found_by_its_ending_in_the_worksheet_and_in_a_cell(make_run, k
         told = line_of(last_run, typed)
         assert ("fits several runs" in told) == bool(meant)
         assert all(run_id in told for run_id in meant)
+
+
+@pytest.mark.parametrize(
+    ("notebooks", "meant"),
+    [
+        (["01", "04", "02", "04"], 0),
+        (["script", "04", "04"], 0),
+        (["02", "04"], 0),
+        (["04", "01", "02", "02"], 1),
+        (["01", "01", "04"], None),
+        (["04", "04"], None),
+        (["02", "02", "04"], None),
+    ],
+)
+def test_an_ending_means_a_run_of_the_labs_before_a_variation_of_it(make_run, keep_run, notebooks, meant):
+    runs = [
+        keep_run(make_run(run_id=f"20260105-09000{place}-just-right", notebook=notebook))
+        for place, notebook in enumerate(notebooks)
+    ]
+    if meant is None:
+        assert len(likely_meant(runs)) > 1
+        assert "fits several runs" in line_of(last_run, "just-right")
+    else:
+        assert likely_meant(runs) == [runs[meant]] == [last_run("just-right")]
+    assert all(last_run(run.run_id) == run for run in runs), "the whole Run ID always means its run"
 
 
 # Schema

@@ -13,7 +13,7 @@ from tuning import paths
 from tuning.errors import WorksheetError
 from tuning.evidence import worksheet
 from tuning.evidence.markdown_tables import find_table
-from tuning.evidence.worksheet_blocks import find_blocks, is_number
+from tuning.evidence.worksheet_blocks import find_blocks, is_number, unclear_run_ids
 from tuning.runs.store import readable_runs
 
 FEWEST_WORDS = 8
@@ -115,7 +115,8 @@ def _missing(place: str, text: str, template: str) -> str:
 def _missing_in_log(text: str) -> str:
     blocks, runs = find_blocks(text), readable_runs()[0]
     # The numbers of a run stand in its record, or were typed.
-    measured = [block for block in blocks if len(block.belongs_to(runs)) == 1 or is_number(block.typed["Accuracy"])]
+    fitting = {block: block.belongs_to(runs) for block in blocks}
+    measured = [block for block in blocks if len(fitting[block]) == 1 or is_number(block.typed["Accuracy"])]
     missing = []
     if not runs and not any(block.is_baseline for block in measured):
         missing.append("the baseline's numbers")
@@ -124,4 +125,4 @@ def _missing_in_log(text: str) -> str:
     notes = [block.typed["Notes"] for block in measured if not block.is_baseline]
     if not any(len(_words(note)) >= FEWEST_NOTE_WORDS for note in notes):
         missing.append("a note of your own on a run")
-    return f"Part B needs {', '.join(missing)}" if missing else ""
+    return "; ".join([f"Part B needs {', '.join(missing)}", *unclear_run_ids(fitting)]) if missing else ""

@@ -17,7 +17,7 @@ from tuning.errors import WorksheetError
 from tuning.evidence.log_rows import WORKSHEET_COLUMNS, baseline_values, number, signed, worksheet_values
 from tuning.evidence.markdown_tables import BORDER, lines_of
 from tuning.evidence.predictions import prediction_of
-from tuning.evidence.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, SENTENCES, Block, find_blocks
+from tuning.evidence.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, SENTENCES, Block, find_blocks, unclear_run_ids
 from tuning.files import free_name, sign, write_whole
 from tuning.runs.diagnosis import convergence, room_word
 from tuning.runs.record import Run
@@ -243,14 +243,12 @@ def _below(runs: Sequence[Run]) -> list[str]:
 
 
 def _notices(fitting: dict[Block, list[Run]], of_runs: Sequence[_Entry]) -> list[str]:
-    notices = []
-    for block, candidates in fitting.items():
-        name = block.typed["Run ID"]
-        if not name and any(block.typed.values()):
-            notices.append("A block of Part B has no Run ID. Write it, or the end of it: - Run ID: just-right")
-        elif len(candidates) > 1:
-            several = ", ".join(run.run_id for run in candidates)
-            notices.append(f'Run ID "{name}" of Part B fits several runs: {several}. Write the whole of it.')
+    notices = [
+        "A block of Part B has no Run ID. Write it, or the end of it: - Run ID: just-right"
+        for block in fitting
+        if not block.typed["Run ID"] and any(block.typed.values())
+    ]
+    notices += unclear_run_ids(fitting)
     silent = [entry.run.run_id for entry in of_runs if not entry.typed["Notes"]]
     if silent:
         notices.append(f"No note of yours yet on {', '.join(silent)}. Write Run ID and Notes into a block of Part B.")

@@ -6,12 +6,12 @@ field's last colon, and on the lines below it, is that field's text.
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tuning.evidence.log_rows import WORKSHEET_COLUMNS
 from tuning.evidence.markdown_tables import bare, lines_of
 from tuning.runs.record import Run
-from tuning.runs.store import matching_ids
+from tuning.runs.store import likely_meant, matching_ids
 
 DIFFERENCE, GO_ON = "What the difference tells us", "Go on or stop, and why"
 FIELDS = (*WORKSHEET_COLUMNS, DIFFERENCE, GO_ON)
@@ -44,7 +44,17 @@ class Block:
     def belongs_to(self, runs: Sequence[Run]) -> list[Run]:
         """The runs that its *Run ID* can mean."""
         ids = matching_ids(bare(self.typed["Run ID"]), [run.run_id for run in runs])
-        return [] if self.is_baseline else [run for run in runs if run.run_id in ids]
+        return [] if self.is_baseline else likely_meant([run for run in runs if run.run_id in ids])
+
+
+def unclear_run_ids(fitting: Mapping[Block, Sequence[Run]]) -> list[str]:
+    """A line for each block whose *Run ID* fits several runs; `fitting` holds what each block can mean."""
+    return [
+        f'Run ID "{block.typed["Run ID"]}" of Part B fits several runs: {", ".join(run.run_id for run in candidates)}.'
+        " Write the whole of it."
+        for block, candidates in fitting.items()
+        if len(candidates) > 1
+    ]
 
 
 def find_blocks(text: str) -> list[Block]:

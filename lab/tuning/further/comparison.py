@@ -1,5 +1,6 @@
 """Run 1 and its variations held against each other, in a table and in writing."""
 
+import re
 from collections.abc import Mapping
 
 import pandas as pd
@@ -12,6 +13,8 @@ from tuning.runs import energy, paired_comparison
 from tuning.runs.paired_comparison import Comparison
 from tuning.runs.record import Run
 from tuning.runs.store import COMPARISON_FILE, note_result
+
+HEAD = "For Part D of your worksheet (add what you expected, and what you would do next):"
 
 
 def summary(run_1: Run, others: Mapping[str, Run], setup: FurtherDials) -> pd.DataFrame:
@@ -94,6 +97,8 @@ def for_worksheet(
 def written(option: str, change: str, happened: str, run: Run) -> str:
     """The lines for Part D of the worksheet, kept as ``comparison.md`` in a run's folder.
 
+    Below those of other options, where there are any; the same option's are replaced.
+
     Parameters
     ----------
     option : str
@@ -107,13 +112,17 @@ def written(option: str, change: str, happened: str, run: Run) -> str:
     """
     text = "\n".join(
         [
-            "For Part D of your worksheet (add what you expected, and what you would do next):",
+            HEAD,
             f"Option: {option}, {OPTIONS[option].title}",
             f"The question it answers: {OPTIONS[option].question}",
             change,
             f"What happened: {happened}",
         ]
     )
-    write_whole(run.folder / COMPARISON_FILE, text + "\n")
+    path = run.folder / COMPARISON_FILE
+    before = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    parts = (part.strip() for part in re.split(rf"^(?={re.escape(HEAD)})", before, flags=re.MULTILINE))
+    others = [part for part in parts if part and f"\nOption: {option}, " not in part]
+    write_whole(path, "\n\n".join([*others, text]) + "\n")
     note_result(run.folder)
     return text

@@ -19,7 +19,7 @@ from tuning.evidence import task6, worksheet
 from tuning.evidence.markdown_tables import find_table
 from tuning.evidence.predictions import prediction_of
 from tuning.evidence.task6 import FEWEST_NOTE_WORDS, FEWEST_WORDS
-from tuning.evidence.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, find_blocks, is_number
+from tuning.evidence.worksheet_blocks import DIFFERENCE, FIELDS, GO_ON, Block, find_blocks, is_number, unclear_run_ids
 from tuning.notebook import activities, machine_checks
 from tuning.room.budget_round import BUDGET, spent
 from tuning.runs.record import Run
@@ -122,10 +122,16 @@ class Desk:
             return []
         return [dict(zip(columns, map(str.strip, row), strict=True)) for row in table.rows]
 
+    @functools.cached_property
+    def blocks(self) -> list[Block]:
+        """The blocks of Part B that belong to one run on disk; a Run ID that fits several is named."""
+        fitting = {block: block.belongs_to(self.runs) for block in find_blocks(self.text)}
+        self.warnings += unclear_run_ids(fitting)
+        return [block for block, candidates in fitting.items() if len(candidates) == 1]
+
     def noted(self, field: str) -> bool:
         """Is there a note in this field of a block of Part B that belongs to a run on disk?"""
-        blocks = [block for block in find_blocks(self.text) if len(block.belongs_to(self.runs)) == 1]
-        return any(len(_WORD.findall(block.typed[field])) >= FEWEST_NOTE_WORDS for block in blocks)
+        return any(len(_WORD.findall(block.typed[field])) >= FEWEST_NOTE_WORDS for block in self.blocks)
 
     def written(self, place: str, what: str) -> Item:
         """Is there a text of the learner's own under a lettered heading of the worksheet?"""
@@ -289,6 +295,7 @@ def _reflection(desk: Desk) -> list[Item]:
         "E": "one credible source",
     }
     evidence = task6.evidence()
+    _ = desk.blocks  # a block that counts for no run is named
     missing = [item for item, state in evidence["state"].items() if state != "ready"]
     return [
         *(desk.written(place, what) for place, what in titles.items()),

@@ -125,7 +125,7 @@ def last_run(run_id: str | None = None, *, backup: bool = False) -> Run:
     Parameters
     ----------
     run_id : str, optional
-        The Run ID, or as much of it as only one finished run has (see `matching_ids`).
+        The Run ID, or as much of it as fits only one finished run (see `matching_ids` and `likely_meant`).
     backup : bool
         The last run of the backup lab (notebook 02) instead of the main lab.
 
@@ -159,6 +159,17 @@ def matching_ids(typed: str, run_ids: Sequence[str]) -> list[str]:
     return next(filter(None, fitting), [])
 
 
+def likely_meant(runs: Sequence[Run]) -> list[Run]:
+    """Of the runs that an ending fits, those that a learner may mean.
+
+    A run of the labs counts before the variations that notebook 04 made of it, and one of the main lab before those of
+    the backup lab.
+    """
+    own = [run for run in runs if run.notebook != FURTHER_NOTEBOOK] or list(runs)
+    main_lab = [run for run in own if not run.is_backup]
+    return main_lab if len(main_lab) == 1 else own
+
+
 def _named(typed: Any) -> Run:
     """The run of that ID; a wrong one gets the nearest, and an ending that is not enough gets the candidates."""
     text, there = str(typed), [folder.name for folder in finished_runs()]
@@ -166,6 +177,9 @@ def _named(typed: Any) -> Run:
         there.append(text)
     fitting = list(dict.fromkeys(matching_ids(text, there))) if isinstance(typed, str) else []
     if len(fitting) > 1:
+        likely = likely_meant([run for run in readable_runs()[0] if run.run_id in fitting])
+        if len(likely) == 1:
+            return likely[0]
         raise RunError(f"Run ID {text[:80]!r} fits several runs: {', '.join(fitting)}. Write the whole of it.")
     if not fitting:
         raise RunError(

@@ -1,9 +1,8 @@
 """Option G: an assistant's answers to thirty sentences, beside Run 1 and the backup lab. Nothing is sent anywhere."""
 
-from tuning.further.language_model.answers import Answers, read_or_practise
+from tuning.further.language_model.answers import ASSISTANT, Answers, read_or_practise
 from tuning.further.language_model.page import Page, draw, write
 from tuning.further.language_model.scoring import (
-    ASSISTANT,
     can_show,
     compared,
     costs,

@@ -15,6 +15,7 @@ from tuning.data.labels import LABEL_WORDS, bare
 from tuning.errors import DataError
 from tuning.further.language_model.page import SIZE, Page
 
+ASSISTANT = "the assistant"
 # Written by hand for the draw of the bundled sentences.
 PRACTICE = paths.DATA / "practice_answers.txt"
 LONGEST_TEXT = 200_000
@@ -43,6 +44,11 @@ class Answers:
     asked: tuple[str, ...]  # All ids of the page.
     notices: list[str]  # What was passed over, a line each.
     practice: bool = False  # Whether these are the practice sheet's answers, which no assistant gave.
+
+    @property
+    def who(self) -> str:
+        """Who gave them, in words."""
+        return "the practice sheet (not an assistant)" if self.practice else ASSISTANT
 
     @property
     def missing(self) -> list[str]:

@@ -11,15 +11,14 @@ from tuning.dials import LanguageModelDials
 from tuning.evidence import experiment_log
 from tuning.evidence.log_rows import number
 from tuning.further.comparison import written
-from tuning.further.language_model.answers import Answers
+from tuning.further.language_model.answers import ASSISTANT, Answers
 from tuning.further.language_model.page import Page
 from tuning.runs import energy
 from tuning.runs.metrics import accuracy_interval
 from tuning.runs.paired_comparison import Z, accuracy_difference, mcnemar
 from tuning.runs.record import Run
-from tuning.runs.store import load_predictions
+from tuning.runs.store import adopted_from, load_predictions, readable_runs, results_here
 
-ASSISTANT = "the assistant"
 # Costs are given for so many sentences.
 MANY = 1000
 # The difference that a plan for more sentences asks about, and how often it should be found.
@@ -55,12 +54,12 @@ def scores(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def compared(frame: pd.DataFrame) -> list[str]:
-    """The assistant held against each run, sentence by sentence, in words."""
-    return [_compared(frame, name) for name in frame.columns if name not in ("sentence", "label", ASSISTANT)]
+def compared(frame: pd.DataFrame, who: str = ASSISTANT) -> list[str]:
+    """The assistant, or what `who` names in its place, held against each run, sentence by sentence, in words."""
+    return [_compared(frame, name, who) for name in frame.columns if name not in ("sentence", "label", ASSISTANT)]
 
 
-def _compared(frame: pd.DataFrame, name: str) -> str:
+def _compared(frame: pd.DataFrame, name: str, who: str) -> str:
     only_run, only_assistant = disagreeing(frame, name)
     difference = (only_assistant - only_run) / len(frame)
     low, high = accuracy_difference(only_run, only_assistant, len(frame))
@@ -68,8 +67,8 @@ def _compared(frame: pd.DataFrame, name: str) -> str:
     word = "as good as" if not difference else f"{'worse' if difference < 0 else 'better'} than"
     by = f" by {100 * abs(difference):.1f} points of accuracy" if difference else ""
     return (
-        f"On these {len(frame)} sentences {ASSISTANT} is {word} {name}{by}; between {100 * low:.1f} and"
-        f" {100 * high:.1f}: {shown}. {name[0].upper()}{name[1:]} alone has {only_run} right and {ASSISTANT} alone"
+        f"On these {len(frame)} sentences {who} is {word} {name}{by}; between {100 * low:.1f} and"
+        f" {100 * high:.1f}: {shown}. {name[0].upper()}{name[1:]} alone has {only_run} right and {who} alone"
         f" {only_assistant} (McNemar's exact test: p = {mcnemar(only_run, only_assistant):.3f})."
     )
 
@@ -145,13 +144,21 @@ def for_worksheet(option: str, run_1: Run, frame: pd.DataFrame, answers: Answers
 
     Answers of the practice sheet leave no note.
     """
-    who = "the practice sheet, which no assistant wrote" if answers.practice else "an assistant"
+    trained = (
+        "the backup lab's model was trained for the comparison" if _backup_trained() else "no new model was needed"
+    )
     change = (
-        f"What I changed: nothing was trained. Run 1 ({run_1.run_id}) and the backup lab were held against {who}, on"
+        f"What I changed: {trained}. Run 1 ({run_1.run_id}) and the backup lab were held against {answers.who}, on"
         f" {len(frame)} validation sentences, of which it answered {len(answers.labels)}."
     )
-    happened = compared(frame)
+    happened = compared(frame, answers.who)
     if not answers.practice:
         note = f"Option {option}: {happened[0]}"
         experiment_log.amend(run_1, note, setup.WATTS, setup.PRICE_PER_HOUR, add=True)
     return written(option, change, " ".join(happened), run_1)
+
+
+def _backup_trained() -> bool:
+    """Whether this kernel trained a run of the backup lab."""
+    here = results_here()
+    return any(run.is_backup and run.folder in here and adopted_from(run) is None for run in readable_runs()[0])
