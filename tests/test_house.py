@@ -14,8 +14,8 @@ from tuning import paths
 PACKAGES = ("tuning", "maintain", "benchmarks", "scaling", "launcher")
 # Each may import those before it. "base" is what lies in lab/tuning/ itself.
 ROOMS = [
-    "base", "dials", "data", "runs", "figures", "evidence", "encoder", "audit", "training", "lessons", "sgd", "room", "cost",
-    "further", "notebook", "maintain", "benchmarks", "scaling",
+    "base", "dials", "data", "runs", "figures", "evidence", "encoder", "audit", "training", "lessons", "sgd", "room",
+    "cost", "further", "notebook", "maintain", "benchmarks", "scaling",
 ]  # fmt: skip
 # The package tells a notebook's kernel, as soon as it is imported, how errors are shown.
 EXCEPTION = ("tuning", "tuning.notebook.session")

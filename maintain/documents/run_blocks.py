@@ -157,7 +157,7 @@ _TOLD = {
     "diverged": ("rate too high", "jumps in the first steps and stays up"),
     "too high": ("rate too high", "jumps in the first steps"),
     "too low": ("rate too low", "never leaves the dotted line"),
-    "just right": ("about right", "both marks fall together"),
+    "just right": ("about right", "both fall at once, then validation levels off"),
     "overfitting": ("too many times", "training falls, validation rises"),
 }
 

@@ -136,7 +136,7 @@ def test_estimate_and_actual_stand_side_by_side(known_runs, embedded, make_run):
     run = make_run()
     run.timing["total_seconds"] = 1.2 * made.estimate.seconds
     table = estimate_and_actual(made, run)
-    assert table.loc["seconds", "actual / estimate"] == "120%"
+    assert table.loc["seconds with evaluations", "actual / estimate"] == "120%"
     assert table.loc["Wh, assumed power", "actual / estimate"] == "120%"
     assert table.loc["macro-F1", "actual"] == "0.760"
 

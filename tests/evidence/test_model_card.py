@@ -36,6 +36,7 @@ def test_the_hubs_own_library_reads_what_the_record_says(run):
         "pooling_head",
     ):
         assert part in card.text, part
+    assert run.dials["MODEL"] == "distilbert" and "distilbert" not in card.text.lower()
 
 
 def test_a_run_that_learned_nothing_says_so_first(diverged_run, keep_run):

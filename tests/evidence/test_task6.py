@@ -104,7 +104,7 @@ def test_the_extension_adds_but_is_not_needed(filled):
         "1 2 3 4 5 6 7 8 9 10 11 12",
         "see above",
         "<!-- The loss fell quickly at first, then each further epoch bought us nothing. -->",
-        "Use your convergence table and the budget round: how did you spend the sentence-passes, and why?",
+        "Use the convergence table. How did you spend the budget round's sentence-passes, and why?",
         "In optimisation words: loss, gradient, learning rate, step, epoch. In whole sentences.",
     ],
 )
@@ -166,7 +166,7 @@ def test_an_empty_form_without_its_mapping_is_one_line(monkeypatch, tmp_path, ch
 
 
 def test_own_words_are_those_that_the_template_has_not():
-    assert own_words("Use your convergence table but then some words of mine", TEXT) == 6
+    assert own_words("Use the convergence table but then some words of mine", TEXT) == 6
     assert own_words(TEXT, TEXT) == 0
 
 

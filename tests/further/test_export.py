@@ -65,9 +65,25 @@ def test_a_sentence_in_eight_bits_depends_on_its_neighbours_and_in_float32_it_do
         return float(np.abs(form.alone.logits - form.together.logits).max())
 
     assert moved("ONNX, float32") < 1e-4 < 1e-2 < moved(quantisation.CHOSEN)
-    shown = quantisation.neighbours(forms)
-    assert len(shown) == 3
-    assert (shown["alone"] - shown["in a batch"]).abs().is_monotonic_decreasing
+
+
+def test_the_sentences_whose_label_depends_on_the_batch_come_first_then_those_that_moved_most(forms):
+    def shares(*rows: list[float]) -> onnx_export.Answers:
+        return onnx_export.Answers(np.log(rows), 1.0)
+
+    alone = shares([0.9, 0.05, 0.05], [0.5, 0.4, 0.1], [0.8, 0.1, 0.1], [0.6, 0.3, 0.1])
+    together = shares([0.5, 0.3, 0.2], [0.4, 0.5, 0.1], [0.7, 0.2, 0.1], [0.2, 0.7, 0.1])
+    made = dataclasses.replace(forms.chosen, alone=alone, together=together)
+    forms = dataclasses.replace(forms, by_name=forms.by_name | {quantisation.CHOSEN: made})
+    shown = quantisation.neighbours(forms, most=4)
+    assert shown["sentence"].tolist() == quantisation._texts(forms, [3, 1, 0, 2])
+    assert (shown["said alone"] != shown["said in a batch"]).tolist() == [True, True, False, False]
+
+
+def test_the_runtimes_gain_is_not_credited_to_the_rounding(forms):
+    words = quantisation.sizes(forms)
+    for name, place in {"PyTorch": " in PyTorch", "ONNX, float32": " in ONNX", quantisation.CHOSEN: " with"}.items():
+        assert f"{forms.by_name[name].alone.milliseconds:.1f} ms{place}" in words
 
 
 def test_the_sentences_that_changed_are_named_with_their_margin(forms):

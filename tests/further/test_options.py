@@ -14,6 +14,7 @@ from tuning.evidence import experiment_log
 from tuning.further import comparison, run_one, schedules, variations
 from tuning.room.adoption import adopt
 from tuning.room.share import line
+from tuning.runs import energy
 from tuning.runs.record import FURTHER_NOTEBOOK
 from tuning.runs.store import ADAPTER, COMPARISON_FILE, last_run, save_predictions
 from tuning.training import machine
@@ -248,6 +249,7 @@ def test_the_summary_has_a_row_for_each_run_and_its_assumptions(kept):
     table = comparison.summary(run_1, {"constant": run_1, "linear": linear}, setup)
     assert table.index.tolist() == ["Run 1", "linear"]
     assert table["changed"].tolist() == ["nothing", "SCHEDULER = linear"]
+    assert energy.WHOLE_RUN in table and "seconds" not in table
     assert table["energy"].tolist() == ["0.50 Wh at 60 W"] * 2
     assert table["money (at 1.2 an hour)"].tolist() == ["0.0100", "0.0100"]
     linear.timing["energy_wh"] = 0.25

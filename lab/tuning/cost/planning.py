@@ -211,7 +211,7 @@ def estimate_and_actual(made: Plan, run: Run) -> pd.DataFrame:
     """The plan beside what happened: time, energy, money and macro-F1, and actual as a share of the estimate."""
     took = energy.footprint(run, made.estimate.watts, made.estimate.price_per_hour)
     pairs = {
-        "seconds": (made.estimate.seconds, took.seconds, 0),
+        energy.WHOLE_RUN: (made.estimate.seconds, took.seconds, 0),
         "Wh" + (", measured" if took.measured else ", assumed power"): (made.estimate.watt_hours, took.watt_hours, 2),
         "money": (made.estimate.money, took.money, 4),
         "macro-F1": (made.f1, run.final.get("val_f1_macro"), 3),

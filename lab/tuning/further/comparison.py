@@ -30,7 +30,7 @@ def summary(run_1: Run, others: Mapping[str, Run], setup: FurtherDials) -> pd.Da
             "95% interval": "" if low is None else f"{low:.2f} to {high:.2f}",
             "val loss": log_rows.number(run.final.get("val_loss"), 3),
             "verdict": run.diagnosis.get("verdict", ""),
-            "seconds": log_rows.number(took.seconds, 0),
+            energy.WHOLE_RUN: log_rows.number(took.seconds, 0),
             "energy": f"{log_rows.number(took.watt_hours, 2)} Wh {source}",
             f"money (at {setup.PRICE_PER_HOUR:g} an hour)": log_rows.number(took.money, 4),
             "run": run.run_id,

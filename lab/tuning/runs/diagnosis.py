@@ -280,7 +280,8 @@ def _go_on(facts: Facts) -> str:
     if state == "converged":
         return f"Training sentences: {_more_sentences(facts)} More epochs would change little."
     if facts.answered["turned up"] is not False and facts.answered["F1 rose"] is False:
-        stopped = f"No more epochs: validation loss has risen since epoch {facts.lowest['epoch']:.0f}, macro-F1 hardly."
+        since = f"{facts.lowest['epoch']:.0f}"
+        stopped = f"No more epochs: validation loss has risen since epoch {since}, and macro-F1 has gained little."
         return f"Training sentences: {_more_sentences(facts)} {stopped}"
     if facts.val < facts.lowest["val_loss"]:
         return f"{_more_epochs(facts)}: both losses are still falling."

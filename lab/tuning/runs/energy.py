@@ -30,6 +30,10 @@ METERS = {
 }
 
 
+# What tables call the seconds of a whole run; "seconds" alone are those of training.
+WHOLE_RUN = "seconds with evaluations"
+
+
 @dataclasses.dataclass(frozen=True)
 class Footprint:
     """What a finished run took."""

@@ -147,10 +147,10 @@ def _data(run: Run) -> str:
 
 def _dials(run: Run) -> str:
     own = {"DATA": statements.data_name(run)}
-    if run.encoder["source"] == "folder":
-        own["MODEL"] = OWN_ENCODER
+    # MODEL is what was asked for. The encoder that was used is named at the top, and can be another one.
+    left_out = {"MODEL", "ROOM", "FRESH"}
     rows: list[tuple[str, Any]] = [
-        *((f"`{name}`", own.get(name, value)) for name, value in run.dials.items() if name not in ("ROOM", "FRESH")),
+        *((f"`{name}`", own.get(name, value)) for name, value in run.dials.items() if name not in left_out),
         ("learning rate", f"{run.learning_rate:g}"),
         ("seed", run.seed),
         ("encoder's revision", run.encoder["revision"]),
