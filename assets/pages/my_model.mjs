@@ -93,7 +93,8 @@ function showWords(card, probs, moves) {
     const row = part("li");
     const points = `${move > 0 ? "−" : "+"}${Math.round(100 * Math.abs(move))}`;
     const turned = other === said ? "" : `, and it says ${facts.labels[other]}`;
-    row.append(part("b", move > 0 ? "for" : "against", word), part("span", "", `without it ${points} points${turned}`));
+    const change = `without it ${facts.labels[said]} ${points} percentage points${turned}`;
+    row.append(part("b", move > 0 ? "for" : "against", word), part("span", "", change));
     list.append(row);
   }
   card.words.replaceChildren(heading, list);

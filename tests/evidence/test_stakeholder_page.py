@@ -10,7 +10,8 @@ from tuning import paths
 from tuning.data.loading import BUNDLED, load
 from tuning.errors import RunError
 from tuning.evidence import worksheet
-from tuning.evidence.handover import page_text, stakeholder_page
+from tuning.evidence.handover import page_text, stakeholder_page, statements
+from tuning.runs.symptoms import VERDICTS
 
 JUDGED = {"verdict": "just right", "reasons": ["It learned."], "next_dial": "none"}
 # Right, right, surely wrong (positive for negative), wrong and unsure.
@@ -53,8 +54,12 @@ def test_a_run_that_learned_nothing_is_not_fit_for_use(diverged_run, keep_run, k
     if kept:
         keep_run(diverged_run, logits=np.full((3, 3), np.nan))
     page = page_text.page_of(diverged_run)
-    assert page.answer.startswith("Not fit for use.")
+    assert page.answer.startswith("Not fit for use, because its training broke down. It is right on ")
     assert "nobody can say where it fails" in str(page) and not re.search(r"\bnan\b", str(page))
+
+
+def test_every_verdict_has_its_reason():
+    assert {*page_text.WHY_UNFIT} == {*VERDICTS} - {*statements.LEARNED}
 
 
 def test_it_is_written_once_and_never_over_what_somebody_changed(run, capsys):

@@ -238,8 +238,11 @@ def test_words_that_move_it_are_named_and_an_empty_box_is_no_answer(opened):
     say(opened, "Losses narrowed, but the board warned of a slow recovery.")
     expect(opened.locator("body")).to_have_attribute("data-answered", re.compile("Losses"), timeout=30_000)
     assert opened.inner_text(".words h3") == "Words that move it most"
+    said = opened.inner_text(".said")
+    for change in opened.locator(".moves span").all_inner_texts():
+        assert re.match(rf"without it {said} \S\d+ percentage points", change), change
     moved = opened.locator(".moves b").all_inner_texts()
-    assert {*moved} <= {"Losses", "narrowed", "but", "the", "board", "warned", "of", "a", "slow", "recovery"}
+    assert moved and {*moved} <= {"Losses", "narrowed", "but", "the", "board", "warned", "of", "a", "slow", "recovery"}
     expect(opened.locator("#spoken")).to_contain_text("%", timeout=30_000)
     opened.fill("#sentence", "")
     expect(opened.locator(".said")).to_be_empty()

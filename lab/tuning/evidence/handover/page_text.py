@@ -19,6 +19,15 @@ from tuning.runs.store import load_predictions
 SURE = 0.9
 # What a watt-hour means: the power of a household lamp.
 LAMP_WATTS = 10
+# Why a run is not fit for use, by its verdict.
+WHY_UNFIT = {
+    "too low": "it learned too slowly",
+    "too high": "its training was unsteady",
+    "collapsed": "it gives nearly all sentences the same answer",
+    "diverged": "its training broke down",
+    "unclear": "its training does not show whether it learned",
+}
+UNFINISHED = "its training was not finished"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +69,10 @@ def _answer(run: Run) -> str:
     share, top = run.final["val_accuracy"], run.majority["accuracy"]
     against = f"always saying \N{LEFT DOUBLE QUOTATION MARK}{run.majority['label']}\N{RIGHT DOUBLE QUOTATION MARK}"
     if not statements.learned(run):
-        return f"Not fit for use. It is right on {of_hundred(share)} sentences, and {against} on {of_hundred(top)}."
+        return (
+            f"Not fit for use, because {WHY_UNFIT.get(run.diagnosis.get('verdict'), UNFINISHED)}. It is right on"
+            f" {of_hundred(share)} sentences, and {against} on {of_hundred(top)}."
+        )
     return (
         f"Fit for a careful trial, with a person checking. It is right on {of_hundred(share)} sentences; {against}"
         f" would be right on {of_hundred(top)}."
