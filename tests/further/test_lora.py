@@ -32,6 +32,8 @@ def test_the_picture_says_what_each_rate_reached_and_leaves_out_what_diverged(tr
     words = lora.by_rate(make_run(rate=7e-5), tried).words
     assert "by learning rate: 7e-05: 0.250; 0.001: 0.820. The best rate is 0.001." in words
     assert "Run 1, in which everything learns, has 0.760 at 7e-05." in words
+    del tried["LoRA, 0.01"]
+    assert "The best rate is 0.001, the largest tried:" in lora.by_rate(make_run(rate=7e-5), tried).words
 
 
 def test_agreement_counts_labels_and_names_the_largest_difference():

@@ -29,6 +29,7 @@ def best(runs: Mapping[str, Run]) -> str:
 
 def by_rate(run_1: Run, runs: Mapping[str, Run]) -> Picture:
     """Macro-F1 of the runs with LoRA by learning rate, beside Run 1, with 95% intervals."""
+    tried = [run.learning_rate for run in runs.values()]
     runs = {title: run for title, run in runs.items() if run.final.get("val_f1_macro") is not None}
     groups = {"LoRA": (list(runs.values()), BLUE, "o"), "Run 1: everything learns": ([run_1], ORANGE, "D")}
     with mpl.rc_context(STYLE):
@@ -45,9 +46,11 @@ def by_rate(run_1: Run, runs: Mapping[str, Run]) -> Picture:
         axes.set_ylabel("macro-F1 on validation")
         legend_below(figure, axes)
     reached = "; ".join(f"{run.learning_rate:g}: {run.final['val_f1_macro']:.3f}" for run in runs.values())
+    rate = runs[best(runs)].learning_rate
+    edge = ", the largest tried: a larger one may be better still" if rate == max(tried) else ""
     return Picture(
         figure,
-        f"Macro-F1 with LoRA by learning rate: {reached}. The best rate is {runs[best(runs)].learning_rate:g}."
+        f"Macro-F1 with LoRA by learning rate: {reached}. The best rate is {rate:g}{edge}."
         f" Run 1, in which everything learns, has {run_1.final['val_f1_macro']:.3f} at {run_1.learning_rate:g}.",
     )
 
