@@ -8,16 +8,15 @@ The library is ``peft``. It is optional; ``requirements/further.txt`` names the 
 """
 
 import importlib.metadata
-import importlib.util
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import PreTrainedModel
 
-from tuning import paths
 from tuning.encoder import run_models
 from tuning.errors import EncoderError
+from tuning.optional_packages import REQUIREMENTS, are_here
 from tuning.runs.record import Run
 from tuning.runs.store import ADAPTER
 
@@ -29,14 +28,13 @@ if TYPE_CHECKING:
 WEIGHTS = "adapter_model.safetensors"
 # What the families of BERT and GPT call query and value, or the layer that computes both.
 QUERY_AND_VALUE = {"query", "value", "q_lin", "v_lin", "q_proj", "v_proj", "query_proj", "value_proj", "Wqkv", "c_attn"}
-REQUIREMENTS = paths.ROOT / "requirements" / "further.txt"
 # Where a model keeps the wrapper that peft has put around it.
 _WRAPPER = "adapter"
 
 
 def is_here() -> bool:
     """Whether ``peft`` is installed."""
-    return importlib.util.find_spec("peft") is not None
+    return are_here(("peft",))
 
 
 def need() -> None:

@@ -9,14 +9,13 @@ from tuning.encoder import finding as encoders
 from tuning.encoder.run_models import encoder_of
 from tuning.errors import EncoderError, RunError
 from tuning.evidence import log_rows
+from tuning.evidence.handover.statements import LEARNED
 from tuning.further.variations import dials_from, find_or_train, in_log, recorded_runs
 from tuning.runs.record import BACKUP_NOTEBOOK, FURTHER_NOTEBOOK, Run
 from tuning.runs.store import adopted_from, last_run
 
 if TYPE_CHECKING:
     from tuning.cost.planning import Plan
-
-LEARNED = ("just right", "overfitting")
 
 
 def first(setup: FurtherDials) -> Run:

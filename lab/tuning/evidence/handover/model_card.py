@@ -119,8 +119,8 @@ def _text(run: Run, words: str, opening: str) -> str:
         "What training took": [_cost(run)],
         "How to open it": [opening],
         "To publish it": [
-            "Nothing was sent anywhere. To put it on the Hub, decide on a licence (the encoder's, and that of the"
-            " sentences, bind you), ask whoever owns the data, and type:",
+            "Nothing was sent anywhere. To put it on the Hub, choose a licence that those of the encoder"
+            " and of the sentences allow, ask the owner of the data, and type:",
             '```python\nmodel.push_to_hub("your-account/your-model")\n```',
         ],
     }

@@ -168,8 +168,8 @@ def _cost(run: Run) -> list[str]:
         unsure = answers["confidence"] < SURE
         missed = ((answers["said"] != answers["label"]) & ~unsure).sum() / max((~unsure).sum(), 1)
         lines.append(
-            f"The dear part is people. If somebody reads every sentence of which it is less than {SURE:.0%} sure, that"
-            f" is {of_hundred(unsure.mean())}; of those that nobody reads, {of_hundred(missed)} are still wrong."
+            f"The expensive part is people. If somebody reads every sentence of which it is less than {SURE:.0%} sure,"
+            f" that is {of_hundred(unsure.mean())}; of those that nobody reads, {of_hundred(missed)} are still wrong."
         )
     return lines or ["The record does not say."]
 

@@ -5,8 +5,6 @@ long and needs three packages more. What it wrote is compared with PyTorch on ot
 """
 
 import dataclasses
-import importlib
-import importlib.util
 import logging
 import time
 import warnings
@@ -18,23 +16,18 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from tuning import paths
 from tuning.data.loading import load, split
 from tuning.data.splits import scored
 from tuning.encoder.tokens import INPUTS, batch_of, tokenise
 from tuning.errors import RunError
 from tuning.further.variations import dials_from
+from tuning.optional_packages import REQUIREMENTS, are_here
 from tuning.runs.record import Run
 
 if TYPE_CHECKING:
     import onnxruntime
 
 PACKAGES = ("onnx", "onnxruntime")
-REQUIREMENTS = paths.ROOT / "requirements" / "further.txt"
-MISSING = (
-    "onnx and onnxruntime are not installed, and options I and J need them. Run in a cell of its own:"
-    " %pip install -r ../../requirements/further.txt"
-)
 # The set of operators that both ONNX Runtime and its build for browsers have known since 2022.
 OPSET = 17
 # Logits of PyTorch and of the graph differ by rounding alone; a graph that left something out is off by far more.
@@ -43,8 +36,7 @@ ROUNDING = 1e-3
 
 def is_here() -> bool:
     """Whether the packages are installed."""
-    importlib.invalidate_caches()
-    return all(importlib.util.find_spec(name) is not None for name in PACKAGES)
+    return are_here(PACKAGES)
 
 
 def need() -> None:
@@ -56,7 +48,10 @@ def need() -> None:
         With the line that installs them.
     """
     if not is_here():
-        raise RunError(MISSING)
+        raise RunError(
+            "onnx and onnxruntime are not installed, and options I and J need them. Run in a cell of its own:"
+            f' %pip install -r "{REQUIREMENTS}"'
+        )
 
 
 class _Logits(torch.nn.Module):

@@ -72,7 +72,7 @@ def write(page: Page, may_leave: bool) -> Path:
     if not (page.bundled or may_leave):
         raise RunError(
             "TEXT_MAY_LEAVE is False, and the sentences of Run 1 are not the workshop's own, so the page is not"
-            " written. Ask whoever owns the text, then set TEXT_MAY_LEAVE = True; or start from a run on the bundled"
+            " written. Ask the owner of the text, then set TEXT_MAY_LEAVE = True; or start from a run on the bundled"
             " sentences."
         )
     path = free_name(paths.work() / "language_model" / "page.txt")
