@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tuning import paths
+from tuning import optional_packages, paths
 from tuning.dials import FurtherDials
 from tuning.encoder import run_models
 from tuning.errors import RunError
@@ -124,7 +124,7 @@ def test_what_is_kept_is_asked_again_also_when_the_weights_are_gone(run, forms, 
 
 
 def test_without_the_packages_one_line_says_how_to_get_them(run, monkeypatch):
-    monkeypatch.setattr(onnx_export.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(optional_packages.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(RunError) as refused:
         quantisation.measure(run)
     assert str(refused.value).splitlines() == [str(refused.value)]

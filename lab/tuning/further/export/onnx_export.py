@@ -21,7 +21,7 @@ from tuning.data.splits import scored
 from tuning.encoder.tokens import INPUTS, batch_of, tokenise
 from tuning.errors import RunError
 from tuning.further.variations import dials_from
-from tuning.optional_packages import REQUIREMENTS, are_here
+from tuning.optional_packages import are_here
 from tuning.runs.record import Run
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def need() -> None:
     if not is_here():
         raise RunError(
             "onnx and onnxruntime are not installed, and options I and J need them. Run in a cell of its own:"
-            f' %pip install -r "{REQUIREMENTS}"'
+            " %pip install -r ../../requirements/further.txt"
         )
 
 
